@@ -1,0 +1,76 @@
+/**
+ * Every bound of the agent, in one place, with its unit in its name (HRD-13).
+ * A bound is tested at its value and one past it.
+ */
+
+// Encoding
+export const maxCborDepth = 8;
+export const maxIdentifierCharacters = 64;
+export const maxFilenameCharacters = 128;
+export const maxRoleNameCharacters = 64;
+
+// Metadata files, as fetched (CRT-02, CTS-01, CSN-01, CTG-01)
+export const maxRootBytes = 65_536;
+export const maxTimestampBytes = 16_384;
+export const maxSnapshotBytes = 32_768;
+/** A Secondary's limit; the operator's tool refuses to publish larger Image-repository Targets. */
+export const maxTargetsBytes = 32_768;
+/** Director Targets name every ECU of one vehicle. */
+export const maxDirectorTargetsBytes = 1_048_576;
+export const maxTimeBytes = 65_536;
+export const maxKeyObjectBytes = 4_096;
+
+// Metadata contents
+export const maxRootRotationsPerCycle = 32;
+export const maxKeysPerRoot = 32;
+export const maxKeysPerRole = 16;
+export const maxSignaturesPerFile = 16;
+export const maxRolesPerSnapshot = 256;
+export const maxTargetsPerFile = 1_024;
+export const maxHardwareIdsPerTarget = 32;
+export const maxHashesPerTarget = 4;
+export const maxDelegationsPerTargets = 32;
+export const maxPathsPerDelegation = 32;
+export const maxRolesPerDelegation = 8;
+export const maxDelegationsVisited = 32;
+export const maxDelegationDepth = 8;
+export const maxMerkleProofNodes = 40;
+
+// Time
+export const maxNoncesPerTimeRequest = 1_024;
+export const nonceBytes = 16;
+
+// Vehicle and reports
+export const maxEcusPerVehicle = 1_024;
+export const maxReportBytes = 4_096;
+export const maxManifestBytes = 1_048_576;
+export const maxAttacksPerReport = 16;
+export const maxHostedEcusPerAgent = 4;
+
+// Images: 64 MiB and more are allowed; sizes are never handled with 32-bit operators
+export const maxImageBytes = 4_294_967_296;
+export const cobblestoneChunkBytes = 16_384;
+export const cobblestoneTagBytes = 16;
+export const cobblestoneHeaderBytes = 56;
+/** Chunks installed between two progress records in the journal: wear against lost work. */
+export const chunksPerJournalRecord = 16;
+
+// Installation
+export const defaultTrialBoots = 1;
+
+// Network (ECU-03)
+export const maxHttpHeaderBytes = 8_192;
+export const maxHttpRangeBytes = 1_049_600; // 64 Cobblestone chunks a request
+export const minimumBytesPerSecond = 1_024;
+/** How long a transfer may stay below the minimum rate before it is given up. */
+export const slowWindowMilliseconds = 5_000;
+export const connectTimeoutMilliseconds = 10_000;
+
+// ISO-TP and UDS
+/** SID, block sequence counter, one Cobblestone chunk with its tag. */
+export const maxUdsBlockBytes = 2 + cobblestoneChunkBytes + cobblestoneTagBytes;
+export const maxUdsMessageBytes = maxRootBytes + 64;
+export const isoTpTimeoutMilliseconds = 1_000;
+export const udsP2Milliseconds = 1_000;
+export const udsP2StarMilliseconds = 30_000;
+export const rebootWaitMilliseconds = 30_000;

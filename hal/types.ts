@@ -1,0 +1,247 @@
+/**
+ * The hardware abstraction: what a platform gives the agent. Shapes follow ECMA-419 (flash,
+ * key-value, callbacks named `on…`); CAN, boot and crypto are added in the same style.
+ *
+ * Everything is synchronous except CAN and net, which deliver events by callback. Callbacks are
+ * never called from inside a method of the same object. Imports nothing.
+ */
+
+/** Geometry of a flash partition; offsets and lengths are in bytes, blocks are numbered from 0. */
+export interface FlashStatus {
+  readonly size: number;
+  readonly blocks: number;
+  readonly blockLength: number;
+  /** `write` takes offsets and lengths that are multiples of this. */
+  readonly writeAlign: number;
+  /** What an erased byte reads as: 0xff on NOR. */
+  readonly eraseValue: number;
+  /** An erase or write is still running; any call but `status` and `sync` throws meanwhile. */
+  readonly busy: boolean;
+}
+
+/** One partition of a flash part. Violations of the part's rules throw: they are bugs. */
+export interface FlashPartition {
+  status(): FlashStatus;
+  /** Erases blocks `from` up to but not including `to` (default: one block). */
+  eraseBlock(from: number, to?: number): void;
+  /** Fills `buffer` from `offset`. */
+  read(buffer: Uint8Array, offset: number): void;
+  /** Programs `buffer` at `offset`: erased bits only, aligned to `writeAlign`. */
+  write(buffer: Uint8Array, offset: number): void;
+  /** Returns when everything written or erased before is durable. */
+  sync(): void;
+  /** Called when a busy part has finished. */
+  onReady: (() => void) | undefined;
+  close(): void;
+}
+
+export interface Flash {
+  /** Opens a partition by its name in the board's flash map; unknown names throw. */
+  open(options: { readonly path: string }): FlashPartition;
+}
+
+/** Small durable values. `write` is atomic across power loss and durable when it returns. */
+export interface KeyValue {
+  read(key: string): Uint8Array | undefined;
+  write(key: string, value: Uint8Array): void;
+  delete(key: string): void;
+}
+
+/** A frame in SocketCAN's terms; `data` is 0 … 8 bytes, or 0 … 64 (FD lengths) with FD. */
+export interface CanFrame {
+  readonly identifier: number;
+  readonly extended: boolean;
+  readonly flexibleData: boolean;
+  readonly bitRateSwitch: boolean;
+  readonly data: Uint8Array;
+}
+
+export interface CanOptions {
+  /** Interface name in the board's description. */
+  readonly port: string;
+  /** Identifiers to receive; all when absent. */
+  readonly filters?: readonly number[];
+  /** `count` frames are waiting. */
+  readonly onReadable: (count: number) => void;
+  /** `count` frames may be written. */
+  readonly onWritable?: (count: number) => void;
+  readonly onError?: (error: Error) => void;
+}
+
+export interface CanPort {
+  read(): CanFrame | undefined;
+  /** Frames that `write` accepts now; `onWritable` follows once it was 0. */
+  readonly writable: number;
+  /** Queues one frame; throws when `writable` is 0 or the frame is malformed. */
+  write(frame: CanFrame): void;
+  close(): void;
+}
+
+export interface Can {
+  open(options: CanOptions): CanPort;
+}
+
+export interface SocketOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly onConnect: () => void;
+  /** Bytes are waiting. */
+  readonly onReadable: () => void;
+  readonly onWritable?: () => void;
+  /** The peer ended the stream; what was received may still be read. */
+  readonly onEnd: () => void;
+  readonly onError: (error: Error) => void;
+}
+
+export interface Socket {
+  /** Copies up to `buffer.length` received bytes; returns how many (0: none waiting). */
+  read(buffer: Uint8Array): number;
+  /** Returns how many bytes were taken (0: wait for `onWritable`). */
+  write(buffer: Uint8Array): number;
+  /** Idempotent; no callback follows. */
+  close(): void;
+}
+
+export interface Net {
+  connect(options: SocketOptions): Socket;
+}
+
+export type DigestAlgorithm = 'SHA-256' | 'SHA-512';
+
+export interface Digest {
+  update(bytes: Uint8Array): void;
+  /** Ends the digest; later calls throw. */
+  finish(): Uint8Array;
+}
+
+/**
+ * Public keys and signatures in their standards' raw form. ESP256/ESP384: uncompressed point
+ * (65/97 B), signature r‖s (64/96 B). ML-DSA (FIPS 204) and SLH-DSA (FIPS 205): their byte strings.
+ */
+export type SignatureAlgorithm =
+  | 'ESP256'
+  | 'ESP384'
+  | 'ML-DSA-44'
+  | 'ML-DSA-65'
+  | 'ML-DSA-87'
+  | 'SLH-DSA-SHA2-128s';
+
+/** One-shot functions on byte buffers. Malformed keys and signatures give `false`, never throw. */
+export interface Crypto {
+  digest(algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array;
+  createDigest(algorithm: DigestAlgorithm): Digest;
+  hmac(algorithm: DigestAlgorithm, key: Uint8Array, message: Uint8Array): Uint8Array;
+  /** `context` is the FIPS 204/205 context string; it must be empty for ECDSA. */
+  verify(
+    algorithm: SignatureAlgorithm,
+    publicKey: Uint8Array,
+    message: Uint8Array,
+    signature: Uint8Array,
+    context?: Uint8Array,
+  ): boolean;
+  /** Signs with an ECU's own key: `privateKey` is the 32-byte P-256 scalar; returns r‖s. */
+  sign(algorithm: 'ESP256', privateKey: Uint8Array, message: Uint8Array): Uint8Array;
+  /**
+   * AES-256-GCM. Writes the plaintext to `out` (ciphertext length − 16 bytes, may be the same
+   * buffer) and returns true only when the tag is right; otherwise `out` holds no plaintext.
+   */
+  aeadOpen(
+    key: Uint8Array,
+    nonce: Uint8Array,
+    additionalData: Uint8Array,
+    ciphertextAndTag: Uint8Array,
+    out: Uint8Array,
+  ): boolean;
+  /** AES-256-GCM; returns ciphertext‖tag. */
+  aeadSeal(
+    key: Uint8Array,
+    nonce: Uint8Array,
+    additionalData: Uint8Array,
+    plaintext: Uint8Array,
+  ): Uint8Array;
+  /** MLKEM768-P256 (CFRG hybrid): shared secret (32 B), or undefined for malformed input. */
+  decapsulate(privateKey: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined;
+  /** MLKEM768-P256: `{ ciphertext, sharedSecret }` for a public key of 1,249 bytes. */
+  encapsulate(
+    publicKey: Uint8Array,
+  ): { readonly ciphertext: Uint8Array; readonly sharedSecret: Uint8Array } | undefined;
+}
+
+export interface Random {
+  /** `count` bytes from the platform's cryptographic source; throws when there is no entropy. */
+  bytes(count: number): Uint8Array;
+}
+
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Milliseconds since start; never goes back. Time of day comes from attestations only. */
+  monotonic(): number;
+  after(milliseconds: number, callback: () => void): Timer;
+}
+
+/** What the boot control knows of one slot's image. */
+export interface SlotImage {
+  readonly filename: string;
+  readonly releaseCounter: number;
+  /** Plaintext length in bytes. */
+  readonly length: number;
+  /** SHA-256 of the plaintext in the slot, 32 bytes. */
+  readonly sha256: Uint8Array;
+}
+
+export interface BootStatus {
+  /** The slot that is running now (0 or 1). */
+  readonly active: number;
+  /** The slot that boots when nothing is pending. */
+  readonly confirmed: number;
+  /** The slot on trial, not yet confirmed. */
+  readonly pending: number | undefined;
+  readonly attemptsRemaining: number;
+  /** Least release counter that may be installed (HRD-04); rises only at confirmation. */
+  readonly counter: number;
+  readonly slots: readonly [SlotImage | undefined, SlotImage | undefined];
+  /** The image whose trial ended without confirmation, until `acknowledge` (truthful report). */
+  readonly rolledBack: SlotImage | undefined;
+}
+
+/** Boot control of one slot pair. Every change is one atomic, durable record. */
+export interface Boot {
+  status(): BootStatus;
+  /** Sets `image` in `slot` to be tried at the next start, `attempts` times at most. */
+  activate(slot: number, image: SlotImage, attempts: number): void;
+  /** Makes the running trial image the confirmed one and raises the counter to its release. */
+  confirm(): void;
+  /** Gives up the pending image; the confirmed one boots. */
+  rollback(): void;
+  /** Forgets `rolledBack`, once it was reported. */
+  acknowledge(): void;
+}
+
+/** What a platform offers an image that runs beside the agent (a hosted ECU's firmware). */
+export interface HostedFirmware {
+  /** Starts the firmware in `slot` and tests it; false makes the trial roll back. */
+  selfTest(ecuId: string, slot: number): boolean;
+}
+
+export interface Board {
+  /** Restarts this ECU; does not return control to the program. */
+  reboot(): void;
+  /** Free text for a person: one line of what happens, with a stable first word. */
+  log(line: string): void;
+}
+
+/** Everything a program of the agent gets. */
+export interface Hal {
+  readonly flash: Flash;
+  readonly keyValue: KeyValue;
+  readonly can: Can;
+  readonly net: Net;
+  readonly crypto: Crypto;
+  readonly random: Random;
+  readonly clock: Clock;
+  readonly hosted: HostedFirmware;
+  readonly board: Board;
+}
