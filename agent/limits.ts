@@ -47,6 +47,15 @@ export const maxManifestBytes = 1_048_576;
 export const maxAttacksPerReport = 16;
 export const maxHostedEcusPerAgent = 4;
 
+// Messages of the backend's planes
+export const maxRegistrationBytes = 2_097_152;
+/** Bodies that carry a handful of identifiers. */
+export const maxSmallBodyBytes = 4_096;
+export const maxTokenCharacters = 64;
+export const maxRefusalDetailCharacters = 512;
+/** How far ahead of the Director's clock a report's time may be (DIR-11). */
+export const maxReportClockSkewSeconds = 300;
+
 // Images: 64 MiB and more are allowed; sizes are never handled with 32-bit operators
 export const maxImageBytes = 4_294_967_296;
 export const cobblestoneChunkBytes = 16_384;
