@@ -1,0 +1,197 @@
+/** Requests and answers of the operator plane (docs/POUF.md §2). */
+import { coseKey } from '../../agent/codec/cose-key.ts';
+import {
+  array,
+  boolean,
+  bytes,
+  dictionary,
+  field,
+  type Infer,
+  named,
+  optional,
+  record,
+  text,
+  unsigned,
+} from '../../agent/codec/schema.ts';
+import {
+  maxEcusPerVehicle,
+  maxKeyObjectBytes,
+  maxRefusalDetailCharacters,
+  maxRolesPerSnapshot,
+} from '../../agent/limits.ts';
+import {
+  filename,
+  hashes,
+  identifier,
+  roleName,
+  sha256,
+  unixSeconds,
+  versionNumber,
+} from '../../agent/metadata/common.ts';
+import { ecuRoles, enrolmentToken, verifications } from '../../agent/metadata/device-messages.ts';
+import { detection, installedImage } from '../../agent/metadata/report.ts';
+
+/** Vehicles on one page of `GET /vehicles?after=<vehicle id>`. */
+export const vehiclesPerPage = 1_000;
+/** Manifests and anomalies that are shown, newest last. */
+export const historyEntries = 100;
+const maxDetectionsPerManifest = 16 * maxEcusPerVehicle;
+
+/** Answer of `POST /upload`: the ciphertext as it was stored. */
+export const uploadAnswer = record({
+  filename: field(1, filename),
+  length: field(2, unsigned),
+  hashes: field(3, hashes),
+});
+
+/** Answer of `PUT` on metadata: what was published, and what the server signed for it. */
+export const publishAnswer = record({
+  version: field(1, versionNumber),
+  /** Absent after a Director Root: vehicles' metadata is made per vehicle. */
+  snapshotVersion: optional(2, versionNumber),
+  timestampVersion: optional(3, versionNumber),
+});
+
+/** Answer of `GET /director/wrapping-key`: CLIs seal content keys to it. */
+export const wrappingKeyAnswer = coseKey;
+
+/** Body of `POST /content-keys`; the answer is `emptyAnswer`. */
+export const contentKeyRequest = record({
+  filename: field(1, filename),
+  ciphertextSha256: field(2, sha256),
+  /** A key object sealed under `['director', 'director', filename, ciphertextSha256]`. */
+  sealed: field(3, bytes(1, maxKeyObjectBytes)),
+});
+
+/** Body of `POST /enrolment-tokens`; without a vehicle id the token enrols any one vehicle. */
+export const enrolmentTokenRequest = record({ vehicleId: optional(1, identifier) });
+export const enrolmentTokenAnswer = record({ token: field(1, enrolmentToken) });
+
+/** One line of `GET /vehicles`. */
+export const vehicleSummary = record({
+  vehicleId: field(1, identifier),
+  primaryEcuId: field(2, identifier),
+  ecus: field(3, unsigned),
+  registered: field(4, unixSeconds),
+  /** When the last manifest was accepted; absent before the first. */
+  lastManifest: optional(5, unixSeconds),
+  timestampVersion: field(6, versionNumber),
+  updateAvailable: field(7, boolean),
+});
+
+/** Answer of `GET /vehicles`, in order of vehicle id. */
+export const vehicleList = array(vehicleSummary, 0, vehiclesPerPage);
+
+/** What the Director wants an ECU to run. */
+export const assignedImage = record({
+  filename: field(1, filename),
+  releaseCounter: field(2, unsigned),
+  plaintextLength: field(3, unsigned),
+  plaintextSha256: field(4, sha256),
+});
+
+/** One ECU of `GET /vehicles/{id}`. */
+export const ecuView = record({
+  ecuId: field(1, identifier),
+  hardwareId: field(2, identifier),
+  role: field(3, named(ecuRoles)),
+  verification: field(4, named(verifications)),
+  hostedBy: optional(5, identifier),
+  signingKey: field(6, coseKey),
+  /** Key identifier of `signingKey` (INV-07). */
+  signingKeyId: field(7, bytes(32)),
+  wrappingKey: field(8, coseKey),
+  /** From the last manifest; absent before the first. */
+  installed: optional(9, installedImage),
+  detections: field(10, array(detection, 0, maxDetectionsPerManifest)),
+  assigned: optional(11, assignedImage),
+});
+
+/** Answer of `GET /vehicles/{id}`. */
+export const vehicleView = record({
+  vehicleId: field(1, identifier),
+  primaryEcuId: field(2, identifier),
+  registered: field(3, unixSeconds),
+  lastManifest: optional(4, unixSeconds),
+  timestampVersion: field(5, versionNumber),
+  updateAvailable: field(6, boolean),
+  ecus: field(7, array(ecuView, 1, maxEcusPerVehicle)),
+});
+
+/** One accepted manifest of `GET /vehicles/{id}/manifests`, with what its ECUs detected. */
+export const manifestRecord = record({
+  received: field(1, unixSeconds),
+  detections: field(
+    2,
+    array(
+      record({
+        ecuId: field(1, identifier),
+        code: field(2, text(48)),
+        row: field(3, text(16)),
+        attack: optional(4, text(48)),
+      }),
+      0,
+      maxDetectionsPerManifest,
+    ),
+  ),
+});
+
+/** Answer of `GET /vehicles/{id}/manifests`, oldest first. */
+export const manifestHistory = array(manifestRecord, 0, historyEntries);
+
+/** One refused manifest (DBP-09). */
+export const anomaly = record({
+  received: field(1, unixSeconds),
+  /** As the request named it; the vehicle need not exist. */
+  vehicleId: field(2, identifier),
+  code: field(3, text(48)),
+  row: field(4, text(16)),
+  detail: optional(5, text(maxRefusalDetailCharacters)),
+});
+
+/** Answer of `GET /anomalies`, oldest first. */
+export const anomalyHistory = array(anomaly, 0, historyEntries);
+
+/** Body of `POST /assignments`. ECUs that are not named keep what they have. */
+export const assignmentRequest = record({
+  vehicleId: field(1, identifier),
+  assignments: field(
+    2,
+    array(
+      record({ ecuId: field(1, identifier), filename: field(2, filename) }),
+      1,
+      maxEcusPerVehicle,
+    ),
+  ),
+});
+
+/** Answer of `POST /assignments`: the version of the vehicle's new Targets. */
+export const assignmentAnswer = record({ version: field(1, versionNumber) });
+
+/** Answer of `POST /vehicles/{id}/refresh`. */
+export const refreshAnswer = record({ timestampVersion: field(1, versionNumber) });
+
+/** Answer of `GET /status`. */
+export const statusAnswer = record({
+  vehicles: field(1, unsigned),
+  ecus: field(2, unsigned),
+  images: field(3, unsigned),
+  /** Refused manifests on record. */
+  anomalies: field(4, unsigned),
+  directorRootVersion: field(5, versionNumber),
+  imagesRootVersion: field(6, versionNumber),
+  /** Latest version of each Image-repository role but Root; empty before the first release. */
+  imagesVersions: field(7, dictionary(roleName, versionNumber, 0, maxRolesPerSnapshot + 2)),
+});
+
+export type UploadAnswer = Infer<typeof uploadAnswer>;
+export type PublishAnswer = Infer<typeof publishAnswer>;
+export type ContentKeyRequest = Infer<typeof contentKeyRequest>;
+export type EnrolmentTokenRequest = Infer<typeof enrolmentTokenRequest>;
+export type VehicleSummary = Infer<typeof vehicleSummary>;
+export type EcuView = Infer<typeof ecuView>;
+export type VehicleView = Infer<typeof vehicleView>;
+export type ManifestRecord = Infer<typeof manifestRecord>;
+export type Anomaly = Infer<typeof anomaly>;
+export type AssignmentRequest = Infer<typeof assignmentRequest>;
+export type Status = Infer<typeof statusAnswer>;
