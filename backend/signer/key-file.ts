@@ -1,0 +1,163 @@
+/**
+ * Key pairs at rest: one file a key, its secret sealed under a passphrase.
+ *
+ * {1: format, 2: COSE_Key, 3: scrypt {1: N, 2: r, 3: p, 4: salt}, 4: nonce, 5: sealed secret}
+ * sealed secret = AES-256-GCM(scrypt(passphrase), nonce, AAD = deterministic CBOR of fields 1–3),
+ * so that neither the public key nor the parameters can be exchanged. scrypt: RFC 7914.
+ */
+import { createCipheriv, createDecipheriv, randomBytes, scryptSync } from 'node:crypto';
+import { type AlgorithmName, coseKey, type PublicKey } from '../../agent/codec/cose-key.ts';
+import { bytes, decode, encode, field, integer, named, record } from '../../agent/codec/schema.ts';
+import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import type { KeyPair } from '../../hal/node/signing.ts';
+import { readSmallFile, writeDurableFile } from './durable-file.ts';
+
+/** A composite key file is about 2.3 KB, an ML-DSA-87 one 2.9 KB. */
+const maxKeyFileBytes = 8_192;
+const saltBytes = 16;
+const nonceBytes = 12;
+const tagBytes = 16;
+
+/** RFC 7914 cost of new files: 32 MiB of memory and about 0.1 s a key. */
+const defaultCost = 32_768;
+const defaultBlockSize = 8;
+/**
+ * Bounds on the parameters of a file, which may come from anybody: scrypt takes 128·N·r bytes and
+ * time in proportion to N·r·p.
+ */
+const maxScryptBytes = 134_217_728;
+/** Below 8, RFC 7914 §2 bounds N further: such parameters are of no use and are refused. */
+const minBlockSize = 8;
+const maxBlockSize = 16;
+const maxParallelization = 4;
+const minCost = 2;
+const maxCost = 1_048_576;
+
+/** Length of each algorithm's secret in bytes (hal/node/signing.ts names their contents). */
+const secretBytes: Readonly<Record<AlgorithmName, number>> = {
+  ESP256: 32,
+  'ML-DSA-44': 32,
+  'ML-DSA-65': 32,
+  'ML-DSA-87': 32,
+  'MLDSA65-ECDSA-P256-SHA512': 64,
+  'SLH-DSA-SHA2-128s': 64,
+  'MLKEM768-P256': 32,
+};
+
+const derivation = record({
+  cost: field(1, integer(minCost, maxCost)),
+  blockSize: field(2, integer(minBlockSize, maxBlockSize)),
+  parallelization: field(3, integer(1, maxParallelization)),
+  salt: field(4, bytes(saltBytes)),
+});
+type Derivation = ReturnType<typeof derivation.read>;
+
+const head = {
+  format: field(1, named({ 1: 1 })),
+  key: field(2, coseKey),
+  derivation: field(3, derivation),
+};
+const associatedData = record(head);
+
+/** The file's schema, for tools that show what a file holds; the secret stays sealed. */
+export const keyFile = record({
+  ...head,
+  nonce: field(4, bytes(nonceBytes)),
+  sealed: field(5, bytes(tagBytes + 1, tagBytes + 128)),
+});
+
+export interface KeyFileOptions {
+  /** scrypt's N, a power of two. Only tests, which write keys of no worth, lower it. */
+  readonly cost?: number;
+}
+
+/**
+ * Writes a key pair to `path`, mode 0600, replacing the file in one step. An empty passphrase is a
+ * bug of the caller and throws.
+ */
+export function writeKeyFile(
+  path: string,
+  pair: KeyPair,
+  passphrase: string,
+  options: KeyFileOptions = {},
+): void {
+  if (passphrase.length === 0) throw new RangeError('passphrase: must not be empty');
+  const parameters = {
+    cost: options.cost ?? defaultCost,
+    blockSize: defaultBlockSize,
+    parallelization: 1,
+    salt: new Uint8Array(randomBytes(saltBytes)),
+  };
+  const fields = { format: 1, key: pair.key, derivation: parameters } as const;
+  const nonce = new Uint8Array(randomBytes(nonceBytes));
+  const sealingKey = derive(passphrase, parameters);
+  const cipher = createCipheriv('aes-256-gcm', sealingKey, nonce);
+  cipher.setAAD(encode(associatedData, fields));
+  const sealed = Buffer.concat([cipher.update(pair.secret), cipher.final(), cipher.getAuthTag()]);
+  sealingKey.fill(0);
+  const content = encode(keyFile, { ...fields, nonce, sealed: new Uint8Array(sealed) });
+  writeDurableFile(path, content, 0o600);
+}
+
+/**
+ * Opens a key file. Codes `file-unreadable`, `key-file-invalid` (not a key file, or parameters out
+ * of bounds: refused before any memory is taken), `passphrase-wrong` (or an altered file: sealed
+ * data cannot tell the two apart).
+ */
+export function readKeyFile(path: string, passphrase: string): KeyPair | Refusal {
+  const content = decodeKeyFile(path);
+  if (isRefusal(content)) return content;
+  const { key, nonce, sealed } = content;
+  if (sealed.length !== secretBytes[key.algorithm] + tagBytes) return invalid(path);
+  const sealingKey = derive(passphrase, content.derivation);
+  const decipher = createDecipheriv('aes-256-gcm', sealingKey, nonce, { authTagLength: tagBytes });
+  sealingKey.fill(0);
+  const { format, derivation } = content;
+  decipher.setAAD(encode(associatedData, { format, key, derivation }));
+  decipher.setAuthTag(sealed.subarray(sealed.length - tagBytes));
+  try {
+    const opened = decipher.update(sealed.subarray(0, sealed.length - tagBytes));
+    decipher.final();
+    return { key, secret: new Uint8Array(opened) };
+  } catch {
+    return refuse('passphrase-wrong', `${path}: wrong passphrase, or the file was altered`);
+  }
+}
+
+/**
+ * The public key that a key file names, without the passphrase: for finding the right file. It is
+ * authentic only once `readKeyFile` has opened the file. Codes `file-unreadable`,
+ * `key-file-invalid`.
+ */
+export function readKeyFilePublicKey(path: string): PublicKey | Refusal {
+  const content = decodeKeyFile(path);
+  return isRefusal(content) ? content : content.key;
+}
+
+function decodeKeyFile(path: string): ReturnType<typeof keyFile.read> | Refusal {
+  const content = readSmallFile(path, maxKeyFileBytes);
+  if (isRefusal(content)) return content;
+  const decoded = decode(keyFile, content, maxKeyFileBytes);
+  if (isRefusal(decoded) || !affordable(decoded.derivation)) return invalid(path);
+  return decoded;
+}
+
+function affordable({ cost, blockSize }: Derivation): boolean {
+  const powerOfTwo = Number.isInteger(Math.log2(cost));
+  return powerOfTwo && 128 * cost * blockSize <= maxScryptBytes;
+}
+
+function invalid(path: string): Refusal {
+  return refuse('key-file-invalid', `${path}: not a key file of this format`);
+}
+
+function derive(passphrase: string, parameters: Derivation): Buffer {
+  const { cost, blockSize, parallelization, salt } = parameters;
+  // One passphrase typed on two keyboards must be one key: NFKC, as RFC 8265 advises.
+  return scryptSync(passphrase.normalize('NFKC'), salt, 32, {
+    N: cost,
+    r: blockSize,
+    p: parallelization,
+    maxmem: 2 * maxScryptBytes,
+  });
+}
