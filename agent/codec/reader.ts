@@ -165,7 +165,7 @@ export class Reader {
 
 /** Compares two byte strings bytewise, shorter first when one is the other's prefix. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const shared = a.length < b.length ? a.length : b.length;
+  const shared = Math.min(a.length, b.length);
   for (let i = 0; i < shared; i++) {
     if (a[i] !== b[i]) return a[i]! - b[i]!;
   }
