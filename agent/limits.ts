@@ -22,6 +22,8 @@ export const maxKeyObjectBytes = 4_096;
 
 // Metadata contents
 export const maxRootRotationsPerCycle = 32;
+/** Root versions a Primary keeps for Secondaries that are behind. */
+export const maxRootsKept = 32;
 export const maxKeysPerRoot = 32;
 export const maxKeysPerRole = 16;
 export const maxSignaturesPerFile = 16;
@@ -66,6 +68,10 @@ export const chunksPerJournalRecord = 16;
 
 // Installation
 export const defaultTrialBoots = 1;
+/** Payload of one record of a record log: boot block or journal. */
+export const maxFlashRecordBytes = 1_024;
+/** Buffer through which a slot is read back and hashed. */
+export const slotReadBytes = 4_096;
 
 // Network (ECU-03)
 export const maxHttpHeaderBytes = 8_192;
@@ -80,6 +86,13 @@ export const connectTimeoutMilliseconds = 10_000;
 export const maxUdsBlockBytes = 2 + cobblestoneChunkBytes + cobblestoneTagBytes;
 export const maxUdsMessageBytes = maxRootBytes + 64;
 export const isoTpTimeoutMilliseconds = 1_000;
+/** Flow-control WAIT frames in a row that a sender bears (N_WFTmax). */
+export const maxIsoTpWaitFrames = 16;
+export const maxUdsIdentifiersPerRead = 16;
+/** How often a request whose answer was lost is sent, where a repetition is harmless. */
+export const maxUdsAttempts = 3;
+/** Answers "response pending" (NRC 0x78) to one request that a client bears. */
+export const maxUdsPendingResponses = 120;
 export const udsP2Milliseconds = 1_000;
 export const udsP2StarMilliseconds = 30_000;
 export const rebootWaitMilliseconds = 30_000;

@@ -1,0 +1,180 @@
+/**
+ * The receiving half of an ISO-TP link (ISO 15765-2:2016): puts frames together to one message at
+ * a time, grants flow control, and gives up after N_Cr (no consecutive frame) or a wrong sequence
+ * number. A message's buffer is allocated once, after its announced length was checked, and
+ * belongs to whoever receives the message.
+ */
+import type { CanFrame } from '../../hal/types.ts';
+import { type Refusal, refuse } from '../codes.ts';
+import { isoTpTimeoutMilliseconds } from '../limits.ts';
+import {
+  continueToSend,
+  type IsoTpAddress,
+  makeFrame,
+  maxShortLength,
+  overflow,
+  paddingByte,
+  readLength32,
+} from './iso-tp-frames.ts';
+
+export interface IsoTpReceiverOptions {
+  readonly maxMessageBytes: number;
+  /** Consecutive frames between two flow controls; 0: no further flow control. */
+  readonly blockSize: number;
+  /** Encoded STmin. */
+  readonly separationTime: number;
+  readonly onMessage: (bytes: Uint8Array) => void;
+  readonly onError: (refusal: Refusal) => void;
+}
+
+export class IsoTpReceiver {
+  private readonly link: IsoTpAddress;
+  private readonly options: IsoTpReceiverOptions;
+  /** The message being received; undefined when idle. */
+  private buffer: Uint8Array | undefined;
+  private received = 0;
+  private sequence = 0;
+  private blockRemaining = 0;
+  /** Length of the first frame, which all but the last consecutive frame must have (RX_DL). */
+  private frameBytes = 0;
+  /** End of N_Cr. */
+  private deadline = 0;
+  /** Flow status that waits to be transmitted. */
+  private flowStatus: number | undefined;
+
+  constructor(link: IsoTpAddress, options: IsoTpReceiverOptions) {
+    this.link = link;
+    this.options = options;
+  }
+
+  /** A segmented message is on its way. */
+  get busy(): boolean {
+    return this.buffer !== undefined;
+  }
+
+  single(data: Uint8Array): Refusal | undefined {
+    let start = 1;
+    let length = data[0]! & 0x0f;
+    if (data.length > 8) {
+      // §9.6.2: frames of more than 8 bytes must use the escape, and only for what needs it.
+      if (length !== 0) return malformed('single frame: escape expected');
+      start = 2;
+      length = data[1]!;
+      if (length < 8) return malformed('single frame: escape for less than 8 bytes');
+    }
+    if (length === 0 || start + length > data.length) {
+      return malformed(`single frame: ${length} bytes in a frame of ${data.length}`);
+    }
+    if (length > this.options.maxMessageBytes) {
+      // A single frame has no flow control that could tell its sender.
+      return refuse('iso-tp-overflow', `single frame of ${length} bytes`);
+    }
+    this.interrupt('single frame');
+    this.options.onMessage(data.slice(start, start + length));
+    return undefined;
+  }
+
+  first(data: Uint8Array, nowMs: number): Refusal | undefined {
+    if (data.length < 8) return malformed('first frame of less than 8 bytes');
+    let start = 2;
+    let length = (data[0]! & 0x0f) * 256 + data[1]!;
+    if (length === 0) {
+      start = 6;
+      length = readLength32(data, 2);
+      if (length <= maxShortLength) return malformed(`first frame: escape for ${length} bytes`);
+    }
+    // §9.6.3.1, FF_DLmin: what a single frame could hold is ignored without flow control.
+    const least = data.length === 8 ? 8 : data.length - 1;
+    if (length < least) return malformed(`first frame: ${length} bytes fit a single frame`);
+    this.interrupt('first frame');
+    if (length > this.options.maxMessageBytes) {
+      this.flowStatus = overflow;
+      const detail = `message of ${length} bytes, at most ${this.options.maxMessageBytes}`;
+      this.options.onError(refuse('iso-tp-overflow', detail));
+      return undefined;
+    }
+    const buffer = new Uint8Array(length);
+    buffer.set(data.subarray(start));
+    this.buffer = buffer;
+    this.received = data.length - start;
+    this.sequence = 1;
+    this.frameBytes = data.length;
+    this.grant(nowMs);
+    return undefined;
+  }
+
+  consecutive(data: Uint8Array, nowMs: number): Refusal | undefined {
+    const buffer = this.buffer;
+    if (buffer === undefined || this.flowStatus !== undefined) {
+      return refuse('iso-tp-unexpected-frame', 'consecutive frame while none is awaited');
+    }
+    const left = buffer.length - this.received;
+    const count = left < this.frameBytes - 1 ? left : this.frameBytes - 1;
+    if (data.length > this.frameBytes || data.length < count + 1) {
+      return malformed(`consecutive frame of ${data.length} bytes in place of ${count + 1}`);
+    }
+    const sequence = data[0]! & 0x0f;
+    if (sequence !== this.sequence) {
+      this.abandon(refuse('iso-tp-sequence', `${sequence} in place of ${this.sequence}`));
+      return undefined;
+    }
+    buffer.set(data.subarray(1, 1 + count), this.received);
+    this.received += count;
+    this.sequence = (sequence + 1) % 16;
+    if (count === left) {
+      this.buffer = undefined;
+      this.options.onMessage(buffer);
+      return undefined;
+    }
+    this.deadline = nowMs + isoTpTimeoutMilliseconds;
+    if (this.blockRemaining > 0) {
+      this.blockRemaining--;
+      if (this.blockRemaining === 0) this.grant(nowMs);
+    }
+    return undefined;
+  }
+
+  /** Appends a flow control frame to `frames` when one is due and `writable` allows it. */
+  poll(nowMs: number, writable: number, frames: CanFrame[]): void {
+    if (this.buffer !== undefined && nowMs >= this.deadline) {
+      this.abandon(refuse('iso-tp-timeout', 'no consecutive frame (N_Cr)'));
+      return;
+    }
+    if (this.flowStatus === undefined || frames.length >= writable) return;
+    const data = new Uint8Array(8);
+    data.fill(paddingByte, 3);
+    data[0] = 0x30 + this.flowStatus;
+    data[1] = this.options.blockSize;
+    data[2] = this.options.separationTime;
+    frames.push(makeFrame(this.link, data));
+    this.flowStatus = undefined;
+    this.deadline = nowMs + isoTpTimeoutMilliseconds;
+  }
+
+  /** End of N_Cr while a message is on its way. */
+  nextDeadline(): number | undefined {
+    return this.buffer === undefined ? undefined : this.deadline;
+  }
+
+  private grant(nowMs: number): void {
+    this.flowStatus = continueToSend;
+    this.blockRemaining = this.options.blockSize;
+    this.deadline = nowMs + isoTpTimeoutMilliseconds;
+  }
+
+  /** §9.8.3: a new message ends one that is on its way. */
+  private interrupt(by: string): void {
+    if (this.buffer === undefined) return;
+    this.abandon(refuse('iso-tp-unexpected-frame', `${by} in the midst of a message`));
+  }
+
+  private abandon(refusal: Refusal): void {
+    this.buffer = undefined;
+    this.flowStatus = undefined;
+    this.options.onError(refusal);
+  }
+}
+
+function malformed(detail: string): Refusal {
+  return refuse('can-frame-malformed', detail);
+}
