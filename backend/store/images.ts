@@ -1,0 +1,87 @@
+/** Queries of images and what goes with them: content keys, key objects, assignments. */
+import { query } from './database.ts';
+
+export interface ImageRow {
+  readonly filename: string;
+  /** Digests and length of the ciphertext. */
+  readonly sha256: Uint8Array;
+  readonly sha512: Uint8Array;
+  readonly length: number;
+}
+
+export interface AssignmentRow {
+  readonly ecu_id: string;
+  /** CBOR of the Image repository's `target`. */
+  readonly target: Uint8Array;
+  readonly key_object_sha256: Uint8Array;
+  readonly key_object_length: number;
+}
+
+export const imageByDigest = query<
+  [filename: string, sha256: Uint8Array, sha512: Uint8Array],
+  ImageRow
+>(
+  `SELECT filename, sha256, sha512, length FROM images
+   WHERE filename = ? AND (sha256 = ? OR sha512 = ?)`,
+);
+
+export const imageBySha256 = query<[sha256: Uint8Array], ImageRow>(
+  'SELECT filename, sha256, sha512, length FROM images WHERE sha256 = ? LIMIT 1',
+);
+
+/** The same upload again changes nothing. */
+export const insertImage = query<
+  [filename: string, sha256: Uint8Array, sha512: Uint8Array, length: number, uploaded: number]
+>(
+  `INSERT INTO images (filename, sha256, sha512, length, uploaded) VALUES (?, ?, ?, ?, ?)
+   ON CONFLICT DO NOTHING`,
+);
+
+export const countImages = query<[], { readonly count: number }>(
+  'SELECT count(*) AS count FROM images',
+);
+
+export const contentKeyOf = query<
+  [filename: string, ciphertextSha256: Uint8Array],
+  { readonly sealed: Uint8Array }
+>('SELECT sealed FROM content_keys WHERE filename = ? AND ciphertext_sha256 = ?');
+
+export const storeContentKey = query<
+  [filename: string, ciphertextSha256: Uint8Array, sealed: Uint8Array]
+>(
+  `INSERT INTO content_keys (filename, ciphertext_sha256, sealed) VALUES (?, ?, ?)
+   ON CONFLICT DO UPDATE SET sealed = excluded.sealed`,
+);
+
+export const keyObjectBySha256 = query<
+  [vehicleId: string, sha256: Uint8Array],
+  { readonly bytes: Uint8Array }
+>('SELECT bytes FROM key_objects WHERE vehicle_id = ? AND sha256 = ?');
+
+export const insertKeyObject = query<[vehicleId: string, sha256: Uint8Array, bytes: Uint8Array]>(
+  'INSERT INTO key_objects (vehicle_id, sha256, bytes) VALUES (?, ?, ?)',
+);
+
+export const assignmentsOfVehicle = query<[vehicleId: string], AssignmentRow>(
+  `SELECT ecu_id, target, key_object_sha256, key_object_length FROM assignments
+   WHERE vehicle_id = ? ORDER BY ecu_id`,
+);
+
+/** One row an ECU: a new assignment takes the place of the old one. */
+export const storeAssignment = query<
+  [
+    ecuId: string,
+    vehicleId: string,
+    target: Uint8Array,
+    keyObjectSha256: Uint8Array,
+    keyObjectLength: number,
+    assigned: number,
+  ]
+>(
+  `INSERT INTO assignments
+     (ecu_id, vehicle_id, target, key_object_sha256, key_object_length, assigned)
+   VALUES (?, ?, ?, ?, ?, ?)
+   ON CONFLICT (ecu_id) DO UPDATE SET target = excluded.target,
+     key_object_sha256 = excluded.key_object_sha256,
+     key_object_length = excluded.key_object_length, assigned = excluded.assigned`,
+);

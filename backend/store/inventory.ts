@@ -1,0 +1,72 @@
+/** Queries of the inventory: vehicles, ECUs, their keys, enrolment tokens (INV-01 … INV-09). */
+import { query } from './database.ts';
+
+export interface VehicleRow {
+  readonly vehicle_id: string;
+  readonly primary_ecu_id: string;
+  /** Unix seconds. */
+  readonly registered: number;
+}
+
+export interface EcuRow {
+  readonly ecu_id: string;
+  readonly vehicle_id: string;
+  /** CBOR of `ecuDescription`. */
+  readonly description: Uint8Array;
+}
+
+export interface TokenRow {
+  /** The one vehicle that the token enrols; null for any. */
+  readonly vehicle_id: string | null;
+  readonly consumed: number | null;
+}
+
+export const vehicleById = query<[vehicleId: string], VehicleRow>(
+  'SELECT vehicle_id, primary_ecu_id, registered FROM vehicles WHERE vehicle_id = ?',
+);
+
+export const vehiclesAfter = query<[vehicleId: string, limit: number], VehicleRow>(
+  `SELECT vehicle_id, primary_ecu_id, registered FROM vehicles
+   WHERE vehicle_id > ? ORDER BY vehicle_id LIMIT ?`,
+);
+
+export const insertVehicle = query<[vehicleId: string, primaryEcuId: string, registered: number]>(
+  'INSERT INTO vehicles (vehicle_id, primary_ecu_id, registered) VALUES (?, ?, ?)',
+);
+
+export const ecuById = query<[ecuId: string], EcuRow>(
+  'SELECT ecu_id, vehicle_id, description FROM ecus WHERE ecu_id = ?',
+);
+
+export const ecusOfVehicle = query<[vehicleId: string], EcuRow>(
+  `SELECT ecu_id, vehicle_id, description FROM ecus WHERE vehicle_id = ? ORDER BY position`,
+);
+
+export const insertEcu = query<
+  [ecuId: string, vehicleId: string, position: number, description: Uint8Array]
+>('INSERT INTO ecus (ecu_id, vehicle_id, position, description) VALUES (?, ?, ?, ?)');
+
+export const ecuByKeyId = query<[keyId: Uint8Array], { readonly ecu_id: string }>(
+  'SELECT ecu_id FROM ecu_keys WHERE key_id = ?',
+);
+
+export const insertEcuKey = query<[keyId: Uint8Array, ecuId: string]>(
+  'INSERT INTO ecu_keys (key_id, ecu_id) VALUES (?, ?)',
+);
+
+export const tokenByHash = query<[tokenSha256: Uint8Array], TokenRow>(
+  'SELECT vehicle_id, consumed FROM enrolment_tokens WHERE token_sha256 = ?',
+);
+
+export const insertToken = query<
+  [tokenSha256: Uint8Array, vehicleId: string | null, created: number]
+>('INSERT INTO enrolment_tokens (token_sha256, vehicle_id, created) VALUES (?, ?, ?)');
+
+/** Changes one row the first time and none ever after. */
+export const consumeToken = query<[consumed: number, tokenSha256: Uint8Array]>(
+  'UPDATE enrolment_tokens SET consumed = ? WHERE token_sha256 = ? AND consumed IS NULL',
+);
+
+export const inventoryCounts = query<[], { readonly vehicles: number; readonly ecus: number }>(
+  'SELECT (SELECT count(*) FROM vehicles) AS vehicles, (SELECT count(*) FROM ecus) AS ecus',
+);

@@ -1,0 +1,93 @@
+/** Queries of what vehicles report: manifests, detections, each ECU's last report, anomalies. */
+import { query } from './database.ts';
+
+export interface EcuReportRow {
+  readonly ecu_id: string;
+  readonly counter: number;
+  /** CBOR of the verified `report` payload. */
+  readonly report: Uint8Array;
+}
+
+export interface ManifestRow {
+  readonly id: number;
+  /** Unix seconds. */
+  readonly received: number;
+}
+
+export interface DetectionRow {
+  readonly ecu_id: string;
+  readonly code: string;
+  readonly row: string;
+  readonly attack: string | null;
+}
+
+export interface AnomalyRow {
+  readonly received: number;
+  readonly vehicle_id: string;
+  readonly code: string;
+  readonly row: string;
+  readonly detail: string;
+}
+
+export const reportOfEcu = query<[ecuId: string], EcuReportRow>(
+  'SELECT ecu_id, counter, report FROM ecu_reports WHERE ecu_id = ?',
+);
+
+/** Changes no row when the counter did not rise (HRD-17). */
+export const storeReport = query<[ecuId: string, counter: number, report: Uint8Array]>(
+  `INSERT INTO ecu_reports (ecu_id, counter, report) VALUES (?, ?, ?)
+   ON CONFLICT (ecu_id) DO UPDATE SET counter = excluded.counter, report = excluded.report
+   WHERE ecu_reports.counter < excluded.counter`,
+);
+
+export const insertManifest = query<
+  [vehicleId: string, received: number, bytes: Uint8Array],
+  { readonly id: number }
+>('INSERT INTO manifests (vehicle_id, received, bytes) VALUES (?, ?, ?) RETURNING id');
+
+export const insertDetection = query<
+  [
+    manifestId: number,
+    position: number,
+    ecuId: string,
+    code: string,
+    row: string,
+    attack: string | null,
+  ]
+>(
+  `INSERT INTO detections (manifest_id, position, ecu_id, code, row, attack)
+   VALUES (?, ?, ?, ?, ?, ?)`,
+);
+
+/** The last manifests of a vehicle, newest first. */
+export const lastManifests = query<[vehicleId: string, limit: number], ManifestRow>(
+  'SELECT id, received FROM manifests WHERE vehicle_id = ? ORDER BY id DESC LIMIT ?',
+);
+
+export const detectionsOfManifest = query<[manifestId: number], DetectionRow>(
+  `SELECT ecu_id, code, row, attack FROM detections WHERE manifest_id = ? ORDER BY position`,
+);
+
+/** Keeps the newest manifests of a vehicle; their detections go with the others. */
+export const trimManifests = query<[vehicleId: string, vehicleId: string, keep: number]>(
+  `DELETE FROM manifests WHERE vehicle_id = ? AND id <= (
+     SELECT id FROM manifests WHERE vehicle_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?)`,
+);
+
+export const insertAnomaly = query<
+  [received: number, vehicleId: string, code: string, row: string, detail: string]
+>('INSERT INTO anomalies (received, vehicle_id, code, row, detail) VALUES (?, ?, ?, ?, ?)');
+
+/** Keeps the newest anomalies: anybody can cause one, so they must not fill the disk. */
+export const trimAnomalies = query<[keep: number]>(
+  'DELETE FROM anomalies WHERE id <= (SELECT max(id) FROM anomalies) - ?',
+);
+
+/** Newest first. */
+export const lastAnomalies = query<[limit: number], AnomalyRow>(
+  'SELECT received, vehicle_id, code, row, detail FROM anomalies ORDER BY id DESC LIMIT ?',
+);
+
+export const countAnomalies = query<[], { readonly count: number }>(
+  'SELECT count(*) AS count FROM anomalies',
+);

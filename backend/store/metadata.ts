@@ -1,0 +1,80 @@
+/** Queries of signed metadata: Roots of both repositories, Director's per vehicle, Images'. */
+import { query } from './database.ts';
+
+export type DirectorRole = 'targets' | 'snapshot' | 'timestamp';
+
+export interface MetadataRow {
+  readonly version: number;
+  /** Unix seconds. */
+  readonly expires: number;
+  /** Online key that signed it; null for what was signed offline. */
+  readonly key_id: Uint8Array | null;
+  /** The signed file. */
+  readonly bytes: Uint8Array;
+}
+
+export interface RootRow {
+  readonly version: number;
+  readonly bytes: Uint8Array;
+}
+
+export const latestRoot = query<[repository: string], RootRow>(
+  'SELECT version, bytes FROM roots WHERE repository = ? ORDER BY version DESC LIMIT 1',
+);
+
+export const rootByVersion = query<[repository: string, version: number], RootRow>(
+  'SELECT version, bytes FROM roots WHERE repository = ? AND version = ?',
+);
+
+export const insertRoot = query<[repository: string, version: number, bytes: Uint8Array]>(
+  'INSERT INTO roots (repository, version, bytes) VALUES (?, ?, ?)',
+);
+
+export const latestDirectorMetadata = query<[vehicleId: string, role: DirectorRole], MetadataRow>(
+  `SELECT version, expires, key_id, bytes FROM director_metadata
+   WHERE vehicle_id = ? AND role = ? ORDER BY version DESC LIMIT 1`,
+);
+
+export const directorMetadataByVersion = query<
+  [vehicleId: string, role: DirectorRole, version: number],
+  MetadataRow
+>(
+  `SELECT version, expires, key_id, bytes FROM director_metadata
+   WHERE vehicle_id = ? AND role = ? AND version = ?`,
+);
+
+export const insertDirectorMetadata = query<
+  [
+    vehicleId: string,
+    role: DirectorRole,
+    version: number,
+    expires: number,
+    keyId: Uint8Array,
+    bytes: Uint8Array,
+  ]
+>(
+  `INSERT INTO director_metadata (vehicle_id, role, version, expires, key_id, bytes)
+   VALUES (?, ?, ?, ?, ?, ?)`,
+);
+
+/** Removes versions up to `version` (DBP-10). */
+export const trimDirectorMetadata = query<[vehicleId: string, role: DirectorRole, version: number]>(
+  'DELETE FROM director_metadata WHERE vehicle_id = ? AND role = ? AND version <= ?',
+);
+
+export const latestImageMetadata = query<[role: string], MetadataRow>(
+  `SELECT version, expires, key_id, bytes FROM image_metadata
+   WHERE role = ? ORDER BY version DESC LIMIT 1`,
+);
+
+export const imageMetadataByVersion = query<[role: string, version: number], MetadataRow>(
+  'SELECT version, expires, key_id, bytes FROM image_metadata WHERE role = ? AND version = ?',
+);
+
+export const insertImageMetadata = query<
+  [role: string, version: number, expires: number, keyId: Uint8Array | null, bytes: Uint8Array]
+>('INSERT INTO image_metadata (role, version, expires, key_id, bytes) VALUES (?, ?, ?, ?, ?)');
+
+export const imageMetadataVersions = query<[], { readonly role: string; readonly version: number }>(
+  'SELECT role, max(version) AS version FROM image_metadata GROUP BY role ORDER BY role',
+);

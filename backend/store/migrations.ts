@@ -1,0 +1,136 @@
+/**
+ * The database's form, step by step. A step that was released is never changed: a new one follows.
+ * Times are unix seconds; metadata, keys and targets are kept as their CBOR bytes.
+ */
+export const migrations: readonly string[] = [
+  `
+  -- Inventory (INV-01 … INV-09): appended to, never updated (DBP-08).
+  CREATE TABLE vehicles (
+    vehicle_id TEXT PRIMARY KEY,
+    primary_ecu_id TEXT NOT NULL,
+    registered INTEGER NOT NULL
+  ) STRICT;
+
+  CREATE TABLE ecus (
+    ecu_id TEXT PRIMARY KEY,
+    vehicle_id TEXT NOT NULL REFERENCES vehicles,
+    position INTEGER NOT NULL,
+    description BLOB NOT NULL,
+    UNIQUE (vehicle_id, position)
+  ) STRICT;
+
+  -- Public keys in use, so that no two ECUs share one.
+  CREATE TABLE ecu_keys (
+    key_id BLOB PRIMARY KEY,
+    ecu_id TEXT NOT NULL REFERENCES ecus
+  ) STRICT;
+
+  -- One-time tokens: only their SHA-256 is kept.
+  CREATE TABLE enrolment_tokens (
+    token_sha256 BLOB PRIMARY KEY,
+    vehicle_id TEXT,
+    created INTEGER NOT NULL,
+    consumed INTEGER
+  ) STRICT;
+
+  CREATE TABLE manifests (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    vehicle_id TEXT NOT NULL REFERENCES vehicles,
+    received INTEGER NOT NULL,
+    bytes BLOB NOT NULL
+  ) STRICT;
+  CREATE INDEX manifests_by_vehicle ON manifests (vehicle_id, id);
+
+  CREATE TABLE detections (
+    manifest_id INTEGER NOT NULL REFERENCES manifests ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    ecu_id TEXT NOT NULL,
+    code TEXT NOT NULL,
+    row TEXT NOT NULL,
+    attack TEXT,
+    PRIMARY KEY (manifest_id, position)
+  ) STRICT, WITHOUT ROWID;
+
+  -- What each ECU last reported; counters only rise (DIR-12, HRD-17).
+  CREATE TABLE ecu_reports (
+    ecu_id TEXT PRIMARY KEY REFERENCES ecus,
+    counter INTEGER NOT NULL,
+    report BLOB NOT NULL
+  ) STRICT;
+
+  CREATE TABLE anomalies (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    received INTEGER NOT NULL,
+    vehicle_id TEXT NOT NULL,
+    code TEXT NOT NULL,
+    row TEXT NOT NULL,
+    detail TEXT NOT NULL
+  ) STRICT;
+
+  CREATE TABLE roots (
+    repository TEXT NOT NULL CHECK (repository IN ('director', 'images')),
+    version INTEGER NOT NULL CHECK (version >= 1),
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (repository, version)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Metadata of one vehicle; key_id names the online key that signed it.
+  CREATE TABLE director_metadata (
+    vehicle_id TEXT NOT NULL REFERENCES vehicles,
+    role TEXT NOT NULL CHECK (role IN ('targets', 'snapshot', 'timestamp')),
+    version INTEGER NOT NULL CHECK (version >= 1),
+    expires INTEGER NOT NULL,
+    key_id BLOB NOT NULL,
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (vehicle_id, role, version)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Metadata of the Image repository by role name, delegated roles among them.
+  CREATE TABLE image_metadata (
+    role TEXT NOT NULL,
+    version INTEGER NOT NULL CHECK (version >= 1),
+    expires INTEGER NOT NULL,
+    key_id BLOB,
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (role, version)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Uploaded ciphertexts; the bytes are in the blob store under their SHA-256.
+  CREATE TABLE images (
+    filename TEXT NOT NULL,
+    sha256 BLOB NOT NULL,
+    sha512 BLOB NOT NULL,
+    length INTEGER NOT NULL,
+    uploaded INTEGER NOT NULL,
+    PRIMARY KEY (filename, sha256)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX images_by_sha256 ON images (sha256);
+
+  -- Content keys at rest: sealed to the Director's wrapping key.
+  CREATE TABLE content_keys (
+    filename TEXT NOT NULL,
+    ciphertext_sha256 BLOB NOT NULL,
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (filename, ciphertext_sha256)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE key_objects (
+    vehicle_id TEXT NOT NULL REFERENCES vehicles,
+    sha256 BLOB NOT NULL,
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (vehicle_id, sha256)
+  ) STRICT, WITHOUT ROWID;
+
+  -- What each ECU shall run: never two images for one ECU. target is the Image repository's entry.
+  CREATE TABLE assignments (
+    ecu_id TEXT PRIMARY KEY REFERENCES ecus,
+    vehicle_id TEXT NOT NULL REFERENCES vehicles,
+    target BLOB NOT NULL,
+    key_object_sha256 BLOB NOT NULL,
+    key_object_length INTEGER NOT NULL,
+    assigned INTEGER NOT NULL,
+    FOREIGN KEY (vehicle_id, key_object_sha256) REFERENCES key_objects (vehicle_id, sha256)
+  ) STRICT;
+  CREATE INDEX assignments_by_vehicle ON assignments (vehicle_id);
+  `,
+];
