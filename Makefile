@@ -1,0 +1,85 @@
+# Everything a person runs. The two commands to know: `make demo` and `make test`.
+# Each target sets up what it needs: packages from the lock files, and Node 24 where the machine's
+# own Node is older. Variables given to make (FIRMWARE=…, ONLY=…) reach the programs by environment.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+
+# `new` runs TypeScript as it is; `old` can only install the packages; empty: no usable Node.
+machine-node := $(shell node -p "const [major, minor] = process.versions.node.split('.').map(Number); \
+  major > 24 || (major === 24 && minor >= 6) ? 'new' : major >= 20 ? 'old' : ''" 2>/dev/null)
+machine := $(shell uname -sm)
+architecture := $(if $(filter Linux,$(machine)),$(if $(filter x86_64,$(machine)),x64,$(if \
+  $(filter aarch64 arm64,$(machine)),arm64)))
+ifeq ($(machine-node),new)
+NODE := node
+else
+NODE := .node/node_modules/node-linux-$(architecture)/bin/node
+endif
+
+.PHONY: demo test help setup backend typecheck lint format arrows licences ci bench clean
+
+demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name)
+	@$(NODE) backend/fleet/demo.ts
+
+test: setup ## All tests, or those whose path begins with ONLY (make test ONLY=unit/can)
+	@$(NODE) test/run.ts
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+# An installation is complete when its copy of the lock file is there and equal: npm removes the
+# copy with the folder, and it is written last.
+setup: ## Installs the locked packages, and Node 24 where the machine's Node is older
+ifeq ($(machine-node),)
+	@echo 'make: Node.js 20 or newer is needed to begin with (found: '"$$(node --version \
+	  2>/dev/null || echo none)"'). Debian and Ubuntu: install the packages nodejs and npm.' >&2; exit 1
+else
+	@command -v npm >/dev/null || { echo 'make: npm is needed beside Node.js (Debian and Ubuntu:' \
+	  'package npm).' >&2; exit 1; }
+	@cmp -s package-lock.json node_modules/.installed-lock || { npm ci && \
+	  cp package-lock.json node_modules/.installed-lock; }
+endif
+ifeq ($(machine-node),old)
+ifeq ($(architecture),)
+	@echo 'make: the machine has $(machine); install Node.js 24.6 or newer (npm brings it on Linux' \
+	  'x86_64 and aarch64 only).' >&2; exit 1
+else
+	@cmp -s .node/package-lock.json .node/node_modules/.installed-lock && test -x $(NODE) || { \
+	  npm ci --prefix .node && cp .node/package-lock.json .node/node_modules/.installed-lock; }
+endif
+endif
+
+backend: setup ## Director, Image repository and operator plane on this machine
+	@$(NODE) backend/main.ts
+
+typecheck: setup ## TypeScript, strict, without output
+	@node_modules/.bin/tsc --noEmit
+
+lint: setup ## Lint rules and format, nothing written
+	@node_modules/.bin/biome check --error-on-warnings .
+
+format: setup ## Formats every file and applies the safe fixes
+	@node_modules/.bin/biome check --write .
+
+arrows: setup ## Import arrows between the folders, and what tier 2 may use
+	@$(NODE) test/checks/import-arrows.ts
+
+licences: setup ## Licences, pins and reasons of every package
+	@$(NODE) test/checks/licences.ts
+
+# One check after the other, so that one run shows everything; the tests come last and count the
+# checks that failed.
+ci: setup ## All that continuous integration runs: checks, then tests
+	@failed=''; \
+	for check in typecheck lint arrows licences; do \
+	  echo "== $$check"; $(MAKE) $$check || failed="$$failed $$check"; \
+	done; \
+	echo '== test'; FAILED_CHECKS="$$failed" ONLY= $(NODE) test/run.ts
+
+bench: setup ## Speed and memory, printed and written to out/bench.json
+	@$(NODE) test/bench/run.ts
+
+clean: ## Removes out/: what builds, demos and tests have written
+	rm -rf out

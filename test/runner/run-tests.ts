@@ -1,0 +1,89 @@
+/** Finds the test files, runs them a few at a time and prints one line for each. */
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { bundleTest } from './bundle.ts';
+import { runChild } from './child.ts';
+import { judge, type Skip, type Verdict } from './judge.ts';
+
+export interface RunOptions {
+  /** Holds `unit/` and `scenario/`. */
+  readonly folder: string;
+  /** For the bundles; removed at the end. Lies below the project's node_modules. */
+  readonly bundles: string;
+  /** Only files whose path in `folder` begins so. */
+  readonly only: string;
+  readonly atOnce: number;
+  /** Time for one file of each kind. */
+  readonly milliseconds: { readonly unit: number; readonly scenario: number };
+  /** Continuous integration: no package may be missing. */
+  readonly everythingInstalled: boolean;
+  readonly print: (line: string) => void;
+}
+
+export interface Totals {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+/** Paths of the `.test.ts` files, relative to `folder`, sorted; those of a kind stay together. */
+export function findTests(folder: string, only: string): string[] {
+  const found: string[] = [];
+  for (const kind of ['unit', 'scenario']) {
+    if (!existsSync(join(folder, kind))) continue;
+    const files = readdirSync(join(folder, kind), { recursive: true, encoding: 'utf8' });
+    for (const file of files.sort()) {
+      const path = `${kind}/${file}`;
+      if (path.endsWith('.test.ts') && path.startsWith(only)) found.push(path);
+    }
+  }
+  return found;
+}
+
+async function runFile(options: RunOptions, path: string): Promise<Verdict & { output: string }> {
+  const program = join(resolve(options.bundles), path.replace(/\.ts$/, '.mjs'));
+  const problem = await bundleTest(join(resolve(options.folder), path), program);
+  if (problem !== undefined) {
+    return { passed: 0, failed: 1, skips: [], reasons: ['cannot be bundled'], output: problem };
+  }
+  const kind = path.startsWith('scenario/') ? 'scenario' : 'unit';
+  const result = await runChild(program, options.milliseconds[kind]);
+  return { ...judge(result, options.everythingInstalled), output: result.output };
+}
+
+/** Runs all files; prints a line for each, the whole output of those that failed, and the skips. */
+export async function runTests(options: RunOptions): Promise<Totals> {
+  const { print } = options;
+  const paths = findTests(options.folder, options.only);
+  const skips: Skip[] = [];
+  const failures: string[] = [];
+  let passed = 0;
+  let failed = 0;
+  let next = 0;
+  const work = async (): Promise<void> => {
+    while (next < paths.length) {
+      const path = paths[next++]!;
+      const verdict = await runFile(options, path);
+      passed += verdict.passed;
+      failed += verdict.failed;
+      for (const skip of verdict.skips) skips.push({ ...skip, reason: `${path}: ${skip.reason}` });
+      if (verdict.reasons.length === 0) {
+        print(`ok      ${path} (${verdict.passed})`);
+      } else {
+        failures.push(`${path}: ${verdict.reasons.join('; ')}`);
+        print(`FAILED  ${path}: ${verdict.reasons.join('; ')}\n${verdict.output.trimEnd()}\n`);
+      }
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: options.atOnce }, work));
+  } finally {
+    rmSync(options.bundles, { recursive: true, force: true });
+  }
+  if (paths.length === 0) {
+    print(`no test file under ${options.folder} begins with '${options.only}'`);
+    failed += 1;
+  }
+  for (const skip of skips) print(`skipped: ${skip.count} ${skip.reason}`);
+  for (const failure of failures) print(`failed: ${failure}`);
+  return { passed, failed };
+}
