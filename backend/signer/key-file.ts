@@ -6,10 +6,10 @@
  * so that neither the public key nor the parameters can be exchanged. scrypt: RFC 7914.
  */
 import { createCipheriv, createDecipheriv, randomBytes, scryptSync } from 'node:crypto';
-import { type AlgorithmName, coseKey, type PublicKey } from '../../agent/codec/cose-key.ts';
+import { coseKey, type PublicKey } from '../../agent/codec/cose-key.ts';
 import { bytes, decode, encode, field, integer, named, record } from '../../agent/codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
-import type { KeyPair } from '../../hal/node/signing.ts';
+import { type KeyPair, secretBytes } from '../../hal/node/signing.ts';
 import { readSmallFile, writeDurableFile } from './durable-file.ts';
 
 /** A composite key file is about 2.3 KB, an ML-DSA-87 one 2.9 KB. */
@@ -32,17 +32,6 @@ const maxBlockSize = 16;
 const maxParallelization = 4;
 const minCost = 2;
 const maxCost = 1_048_576;
-
-/** Length of each algorithm's secret in bytes (hal/node/signing.ts names their contents). */
-const secretBytes: Readonly<Record<AlgorithmName, number>> = {
-  ESP256: 32,
-  'ML-DSA-44': 32,
-  'ML-DSA-65': 32,
-  'ML-DSA-87': 32,
-  'MLDSA65-ECDSA-P256-SHA512': 64,
-  'SLH-DSA-SHA2-128s': 64,
-  'MLKEM768-P256': 32,
-};
 
 const derivation = record({
   cost: field(1, integer(minCost, maxCost)),
