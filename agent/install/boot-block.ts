@@ -1,0 +1,234 @@
+/**
+ * Boot control of one slot pair (hal/types.ts `Boot`), kept in a record log (docs/SPEC.md §4).
+ *
+ * Life of an update: activate → selectSlot takes one attempt and starts the trial → confirm. A
+ * trial that is not confirmed while attempts remain is started again; then selectSlot rolls back.
+ * A power cut during a trial counts as an attempt. Each change is one record, so that slot and
+ * counter never disagree: the counter is at most the release counter of the confirmed image.
+ */
+import type { Boot, BootStatus, Crypto, FlashPartition, SlotImage } from '../../hal/types.ts';
+import {
+  decode,
+  encode,
+  field,
+  type Infer,
+  integer,
+  named,
+  optional,
+  record,
+  unsigned,
+} from '../codec/schema.ts';
+import { isRefusal, type Refusal, refuse } from '../codes.ts';
+import { maxFlashRecordBytes } from '../limits.ts';
+import { filename, sha256 } from '../metadata/common.ts';
+import { RecordLog } from './record-log.ts';
+
+const slotNumber = integer(0, 1);
+
+const slotImage = record({
+  filename: field(1, filename),
+  releaseCounter: field(2, unsigned),
+  length: field(3, unsigned),
+  sha256: field(4, sha256),
+});
+
+const bootRecord = record({
+  formatVersion: field(1, named({ 1: 1 })),
+  confirmed: field(2, slotNumber),
+  pending: optional(3, slotNumber),
+  attemptsRemaining: field(4, integer(0, 255)),
+  counter: field(5, unsigned),
+  slot0: optional(6, slotImage),
+  slot1: optional(7, slotImage),
+  rolledBack: optional(8, slotImage),
+});
+
+type BootRecord = Infer<typeof bootRecord>;
+
+interface BootState {
+  readonly confirmed: number;
+  readonly pending: number | undefined;
+  readonly attemptsRemaining: number;
+  readonly counter: number;
+  readonly slots: readonly [SlotImage | undefined, SlotImage | undefined];
+  readonly rolledBack: SlotImage | undefined;
+}
+
+function stateOf(stored: BootRecord): BootState | Refusal {
+  const slots = [stored.slot0, stored.slot1] as const;
+  const confirmed = slots[stored.confirmed];
+  const { pending } = stored;
+  if (confirmed === undefined || confirmed.releaseCounter < stored.counter) {
+    return refuse('boot-block-corrupt', 'the confirmed image is missing or below the counter');
+  }
+  if (pending !== undefined && (pending === stored.confirmed || slots[pending] === undefined)) {
+    return refuse('boot-block-corrupt', 'the pending image is missing or the confirmed one');
+  }
+  return {
+    confirmed: stored.confirmed,
+    pending,
+    attemptsRemaining: stored.attemptsRemaining,
+    counter: stored.counter,
+    slots,
+    rolledBack: stored.rolledBack,
+  };
+}
+
+function recordOf(state: BootState): BootRecord {
+  const { pending, rolledBack } = state;
+  const [slot0, slot1] = state.slots;
+  return {
+    formatVersion: 1,
+    confirmed: state.confirmed,
+    ...(pending !== undefined && { pending }),
+    attemptsRemaining: state.attemptsRemaining,
+    counter: state.counter,
+    ...(slot0 && { slot0 }),
+    ...(slot1 && { slot1 }),
+    ...(rolledBack && { rolledBack }),
+  };
+}
+
+/** The slots with `image` (or nothing) in place of what was in `slot`. */
+function withSlot(state: BootState, slot: number, image: SlotImage | undefined) {
+  return slot === 0 ? ([image, state.slots[1]] as const) : ([state.slots[0], image] as const);
+}
+
+export class BootBlock implements Boot {
+  private readonly log: RecordLog;
+  private state: BootState;
+  private active: number;
+
+  private constructor(log: RecordLog, state: BootState, active: number) {
+    this.log = log;
+    this.state = state;
+    this.active = active;
+  }
+
+  /**
+   * Opens the boot control.
+   * @param active the slot that runs, when a bootloader has chosen it; else call `selectSlot`
+   * @returns code `boot-block-corrupt` when there is no valid record
+   */
+  static open(partition: FlashPartition, crypto: Crypto, active?: number): BootBlock | Refusal {
+    const log = new RecordLog(partition, crypto);
+    const payload = log.latest();
+    if (payload === undefined) return refuse('boot-block-corrupt', 'no valid record');
+    const stored = decode(bootRecord, payload, maxFlashRecordBytes);
+    if (isRefusal(stored)) return refuse('boot-block-corrupt', stored.detail);
+    const state = stateOf(stored);
+    return isRefusal(state) ? state : new BootBlock(log, state, active ?? state.confirmed);
+  }
+
+  /** In the factory: `image` lies in slot 0 and is confirmed; nothing else is known. */
+  static initialise(partition: FlashPartition, crypto: Crypto, image: SlotImage): BootBlock {
+    const state: BootState = {
+      confirmed: 0,
+      pending: undefined,
+      attemptsRemaining: 0,
+      counter: image.releaseCounter,
+      slots: [image, undefined],
+      rolledBack: undefined,
+    };
+    const log = new RecordLog(partition, crypto);
+    log.append(encode(bootRecord, recordOf(state)));
+    return new BootBlock(log, state, 0);
+  }
+
+  status(): BootStatus {
+    return { ...this.state, active: this.active };
+  }
+
+  /**
+   * For bootloaders, once a start: the slot to run. Takes one attempt of a pending image before it
+   * may run; without an attempt left, rolls back to the confirmed one.
+   */
+  selectSlot(): number {
+    const { pending, attemptsRemaining } = this.state;
+    if (pending === undefined) {
+      this.active = this.state.confirmed;
+    } else if (attemptsRemaining > 0) {
+      this.change({ attemptsRemaining: attemptsRemaining - 1 });
+      this.active = pending;
+    } else {
+      this.rollback();
+      this.active = this.state.confirmed;
+    }
+    return this.active;
+  }
+
+  activate(slot: number, image: SlotImage, attempts: number): void {
+    const { confirmed, counter } = this.state;
+    if (slot !== 1 - confirmed || slot === this.active) {
+      throw new Error(`activate: slot ${slot} is in use`);
+    }
+    if (image.releaseCounter < counter) throw new Error('activate: the image is too old');
+    if (!(attempts >= 1)) throw new RangeError('attempts: expected 1 or more');
+    this.change({
+      pending: slot,
+      attemptsRemaining: attempts,
+      slots: withSlot(this.state, slot, image),
+    });
+  }
+
+  confirm(): void {
+    const { pending, slots, counter } = this.state;
+    if (pending === undefined || pending !== this.active) {
+      throw new Error('confirm: no trial is running');
+    }
+    // HRD-04: the counter rises with the confirmation, in the same record.
+    this.change({
+      confirmed: pending,
+      pending: undefined,
+      attemptsRemaining: 0,
+      counter: Math.max(counter, slots[pending]!.releaseCounter),
+    });
+  }
+
+  rollback(): void {
+    const { pending, slots } = this.state;
+    if (pending === undefined) throw new Error('rollback: no image is pending');
+    this.change({
+      pending: undefined,
+      attemptsRemaining: 0,
+      slots: withSlot(this.state, pending, undefined),
+      rolledBack: slots[pending],
+    });
+  }
+
+  acknowledge(): void {
+    if (this.state.rolledBack !== undefined) this.change({ rolledBack: undefined });
+  }
+
+  /**
+   * The slot that may replace a corrupt confirmed one: known, and not below the counter (HRD-04:
+   * damage to the flash must not become a way to an older release). Its bytes are the caller's
+   * to check.
+   */
+  spareSlot(): number | undefined {
+    const spare = 1 - this.state.confirmed;
+    const image = this.state.slots[spare];
+    return image !== undefined && image.releaseCounter >= this.state.counter ? spare : undefined;
+  }
+
+  /** For bootloaders: the confirmed image is damaged, the one in `spareSlot` takes its place. */
+  replaceConfirmed(): void {
+    const spare = this.spareSlot();
+    if (spare === undefined) throw new Error('replaceConfirmed: there is no spare image');
+    const { confirmed, slots } = this.state;
+    this.change({
+      confirmed: spare,
+      pending: undefined,
+      attemptsRemaining: 0,
+      slots: withSlot(this.state, confirmed, undefined),
+      rolledBack: slots[confirmed],
+    });
+    this.active = spare;
+  }
+
+  private change(changes: Partial<BootState>): void {
+    const state = { ...this.state, ...changes };
+    this.log.append(encode(bootRecord, recordOf(state)));
+    this.state = state;
+  }
+}

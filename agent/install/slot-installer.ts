@@ -1,0 +1,280 @@
+/**
+ * Installs one encrypted image into the inactive slot of a pair, as a stream (Uptane §5.4.3.4-5).
+ *
+ * Order of persistence: data → sync → journal; at the end data → sync → read back and verify →
+ * boot record. The metadata was verified before `begin`; the active slot is never written. After
+ * an interruption of any kind `begin` with the same request says where to go on.
+ */
+import type { Boot, Crypto, FlashPartition, SlotImage } from '../../hal/types.ts';
+import { sameBytes } from '../codec/reader.ts';
+import { isRefusal, type Refusal, refuse } from '../codes.ts';
+import { CobblestoneDecryptor, chunkOffset, plaintextLength } from '../image/cobblestone.ts';
+import { chunksPerJournalRecord, cobblestoneChunkBytes, defaultTrialBoots } from '../limits.ts';
+import { InstallJournal, type JournalEntry } from './install-journal.ts';
+import { SlotWriter, slotDigest } from './slot-writer.ts';
+
+export interface InstallRequest {
+  readonly filename: string;
+  readonly ciphertextLength: number;
+  readonly ciphertextSha256: Uint8Array;
+  readonly plaintextLength: number;
+  readonly plaintextSha256: Uint8Array;
+  readonly releaseCounter: number;
+  /** 32 bytes; held in memory only. */
+  readonly contentKey: Uint8Array;
+  /** What the encryption is bound to: `imageContext`. */
+  readonly context: Uint8Array;
+}
+
+export interface SlotInstallerOptions {
+  readonly slots: readonly [FlashPartition, FlashPartition];
+  readonly boot: Boot;
+  /** Partition of the installation journal: two or more erase blocks. */
+  readonly journal: FlashPartition;
+  readonly crypto: Crypto;
+}
+
+interface Installation {
+  readonly request: InstallRequest;
+  readonly slot: number;
+  readonly writer: SlotWriter;
+  /** Absent when all bytes are in the slot already. */
+  readonly decryptor: CobblestoneDecryptor | undefined;
+  /** Chunks that the journal vouches for. */
+  recorded: number;
+}
+
+export class SlotInstaller {
+  private readonly options: SlotInstallerOptions;
+  private readonly journal: InstallJournal;
+  private installation: Installation | undefined;
+  private verified: SlotImage | undefined;
+
+  constructor(options: SlotInstallerOptions) {
+    this.options = options;
+    this.journal = new InstallJournal(options.journal, options.crypto);
+  }
+
+  /**
+   * Begins or resumes an installation. Nothing is erased before its first byte comes.
+   * @returns `resumeOffset`: offset in the encrypted file of the first byte wanted; its length when
+   *   only `finish` is left. Codes: `counter-rollback`, `slot-too-small`, `image-plaintext-length`,
+   *   `image-length`, `install-out-of-order` (a trial is running or waits for its restart).
+   */
+  begin(request: InstallRequest): { readonly resumeOffset: number } | Refusal {
+    this.suspend();
+    this.verified = undefined;
+    const refused = this.check(request);
+    if (refused !== undefined) return refused;
+    const slot = 1 - this.options.boot.status().confirmed;
+    const entry = this.journal.read();
+    const resumed = entry && isFor(entry, request, slot) ? this.resume(request, entry) : undefined;
+    if (resumed !== undefined) {
+      this.installation = resumed;
+      const { decryptor, recorded } = resumed;
+      if (decryptor === undefined) return { resumeOffset: request.ciphertextLength };
+      return { resumeOffset: recorded === 0 ? 0 : chunkOffset(recorded) };
+    }
+    // The journal stops vouching for what is in the slot before the slot changes.
+    this.journal.write(journalEntry(request, slot, 0));
+    this.installation = this.start(request, slot, 0, undefined);
+    return { resumeOffset: 0 };
+  }
+
+  /**
+   * Takes the next bytes of the encrypted file, in pieces of any size.
+   * Codes `image-length`, `image-header`, `image-chunk`; the first refusal is final until `begin`.
+   */
+  write(piece: Uint8Array): Refusal | undefined {
+    const installation = this.installation;
+    if (installation === undefined) return refuse('install-out-of-order', 'write before begin');
+    const { decryptor, request } = installation;
+    if (decryptor !== undefined) return decryptor.write(piece);
+    if (piece.length === 0) return undefined;
+    return refuse('image-length', `more than ${request.ciphertextLength} bytes`, 'INS-09');
+  }
+
+  /**
+   * Ends the stream, reads the slot back and compares it with the signed digest.
+   * @returns the image, ready for `activate`. Codes `image-…`, `install-out-of-order`. After
+   *   `image-plaintext-hash` the next `begin` starts anew.
+   */
+  finish(): SlotImage | Refusal {
+    const installation = this.installation;
+    if (installation === undefined) return refuse('install-out-of-order', 'finish before begin');
+    const { request, slot, writer, decryptor } = installation;
+    const refused = decryptor?.refusal() ?? decryptor?.finish();
+    if (refused !== undefined) {
+      this.suspend();
+      return refused;
+    }
+    if (decryptor !== undefined) {
+      writer.sync();
+      this.journal.write(journalEntry(request, slot, chunkCount(request), decryptor.header()));
+    }
+    this.installation = undefined;
+    const partition = this.options.slots[slot]!;
+    const digest = slotDigest(partition, this.options.crypto, request.plaintextLength);
+    // VIM-08: the digest of what is really in the slot, not of what was sent there
+    if (!sameBytes(digest, request.plaintextSha256)) {
+      this.journal.clear();
+      return refuse('image-plaintext-hash', `${request.filename} in slot ${slot}`);
+    }
+    this.verified = {
+      filename: request.filename,
+      releaseCounter: request.releaseCounter,
+      length: request.plaintextLength,
+      sha256: new Uint8Array(request.plaintextSha256),
+    };
+    return this.verified;
+  }
+
+  /**
+   * Sets the image that `finish` returned to be tried at the next start.
+   * Code `install-out-of-order`: it was not verified since the last `begin`.
+   */
+  activate(image: SlotImage, attempts: number = defaultTrialBoots): Refusal | undefined {
+    if (this.verified === undefined || image !== this.verified) {
+      return refuse('install-out-of-order', 'the image in the slot was not verified');
+    }
+    this.verified = undefined;
+    const { boot } = this.options;
+    boot.activate(1 - boot.status().confirmed, image, attempts);
+    this.journal.clear();
+    return undefined;
+  }
+
+  /**
+   * Records how far the installation came, so that a later `begin` loses nothing, and ends it. For
+   * orderly interruptions; a power cut loses what came since the last record.
+   */
+  suspend(): void {
+    const installation = this.installation;
+    if (installation === undefined) return;
+    this.installation = undefined;
+    const { decryptor } = installation;
+    if (decryptor === undefined) return;
+    // The short last chunk is vouched for by `finish` alone.
+    let chunks = Math.min(decryptor.chunks(), chunkCount(installation.request) - 1);
+    while (!this.isBlockStart(installation, chunks)) chunks -= 1;
+    if (chunks > installation.recorded) this.recordProgress(installation, decryptor, chunks);
+  }
+
+  private check(request: InstallRequest): Refusal | undefined {
+    const status = this.options.boot.status();
+    // HRD-04: the counter is the ECU's own, whatever the metadata before listed
+    if (request.releaseCounter < status.counter) {
+      return refuse('counter-rollback', `release ${request.releaseCounter} < ${status.counter}`);
+    }
+    if (status.pending !== undefined || status.active !== status.confirmed) {
+      return refuse('install-out-of-order', 'a trial is running or waits for its restart');
+    }
+    const length = plaintextLength(request.ciphertextLength);
+    if (isRefusal(length)) return length;
+    // VIM-09: the length follows from the encrypted length, so it is checked before any byte
+    if (length !== request.plaintextLength) {
+      return refuse(
+        'image-plaintext-length',
+        `${length} where ${request.plaintextLength} is listed`,
+      );
+    }
+    const { size } = this.options.slots[1 - status.confirmed]!.status();
+    if (length > size) return refuse('slot-too-small', `${length} bytes, the slot has ${size}`);
+    return undefined;
+  }
+
+  /** Undefined when the journal's header does not fit this key and context. */
+  private resume(request: InstallRequest, entry: JournalEntry): Installation | undefined {
+    const installation = this.start(request, entry.slot, entry.chunks, entry.header);
+    return installation.decryptor?.refusal() === undefined ? installation : undefined;
+  }
+
+  private start(
+    request: InstallRequest,
+    slot: number,
+    chunks: number,
+    header: Uint8Array | undefined,
+  ): Installation {
+    const complete = chunks === chunkCount(request);
+    const writer = new SlotWriter(
+      this.options.slots[slot]!,
+      complete ? 0 : chunks * cobblestoneChunkBytes,
+    );
+    const { contentKey, context, ciphertextLength } = request;
+    const decryptor = complete
+      ? undefined
+      : new CobblestoneDecryptor({
+          crypto: this.options.crypto,
+          contentKey,
+          context,
+          ciphertextLength,
+          ...(chunks > 0 && header && { header, resumeAtChunk: chunks }),
+          onPlaintext: (bytes, offset) => this.store(bytes, offset),
+        });
+    return { request, slot, writer, decryptor, recorded: chunks };
+  }
+
+  private store(bytes: Uint8Array, offset: number): void {
+    const installation = this.installation!;
+    installation.writer.write(bytes, offset);
+    const decryptor = installation.decryptor!;
+    const chunks = decryptor.chunks();
+    const due = chunks - installation.recorded >= chunksPerJournalRecord;
+    if (!due || chunks === chunkCount(installation.request)) return;
+    if (this.isBlockStart(installation, chunks)) {
+      this.recordProgress(installation, decryptor, chunks);
+    }
+  }
+
+  private recordProgress(
+    installation: Installation,
+    decryptor: CobblestoneDecryptor,
+    chunks: number,
+  ): void {
+    const { request, slot, writer } = installation;
+    writer.sync();
+    this.journal.write(journalEntry(request, slot, chunks, decryptor.header()));
+    installation.recorded = chunks;
+  }
+
+  /** Resuming erases from the block of the next byte on, so that byte has to begin a block. */
+  private isBlockStart(installation: Installation, chunks: number): boolean {
+    const { blockLength } = this.options.slots[installation.slot]!.status();
+    return (chunks * cobblestoneChunkBytes) % blockLength === 0;
+  }
+}
+
+function chunkCount(request: InstallRequest): number {
+  return Math.floor(request.plaintextLength / cobblestoneChunkBytes) + 1;
+}
+
+function journalEntry(
+  request: InstallRequest,
+  slot: number,
+  chunks: number,
+  header?: Uint8Array,
+): JournalEntry {
+  const { ciphertextLength, ciphertextSha256, plaintextLength: length, plaintextSha256 } = request;
+  return {
+    slot,
+    ciphertextLength,
+    ciphertextSha256,
+    plaintextLength: length,
+    plaintextSha256,
+    chunks,
+    ...(header && { header }),
+  };
+}
+
+/** True when the journal's progress was made with the very bytes of this request, in this slot. */
+function isFor(entry: JournalEntry, request: InstallRequest, slot: number): boolean {
+  return (
+    entry.slot === slot &&
+    entry.ciphertextLength === request.ciphertextLength &&
+    sameBytes(entry.ciphertextSha256, request.ciphertextSha256) &&
+    entry.plaintextLength === request.plaintextLength &&
+    sameBytes(entry.plaintextSha256, request.plaintextSha256) &&
+    entry.chunks <= chunkCount(request) &&
+    (entry.chunks === 0 || entry.header !== undefined)
+  );
+}
