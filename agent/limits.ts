@@ -41,6 +41,8 @@ export const maxMerkleProofNodes = 40;
 // Time
 export const maxNoncesPerTimeRequest = 1_024;
 export const nonceBytes = 16;
+/** Attested time is written to flash again when it moved by at least this (TIM-10). */
+export const minimumPersistedTimeStepSeconds = 60;
 
 // Vehicle and reports
 export const maxEcusPerVehicle = 1_024;

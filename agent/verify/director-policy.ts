@@ -1,0 +1,72 @@
+/**
+ * How Director Targets are judged for the ECUs of a verifier, before they are stored: a Targets
+ * file that is refused must not become the baseline that its own second try is compared with.
+ */
+import { type Refusal, refuse } from '../codes.ts';
+import type { Target, Targets } from '../metadata/targets.ts';
+import { checkAssignment, isInstalled } from './agreement.ts';
+import { checkDirectorTargets, entryFor } from './targets.ts';
+import type { VerificationOptions, VerifierEcu } from './verification.ts';
+
+type Ecus = Pick<VerificationOptions, 'ecus' | 'everyEcu'>;
+
+function ecuOf(ecus: readonly VerifierEcu[], ecuId: string): VerifierEcu | undefined {
+  for (const ecu of ecus) if (ecu.ecuId === ecuId) return ecu;
+  return undefined;
+}
+
+/**
+ * Judges Director Targets for the verifier's ECUs.
+ * @returns codes `targets-delegation`, `targets-ecu-repeated`, `targets-ecu-unknown`, and those of
+ *   `checkAssignment`
+ */
+export function judgeDirectorTargets(
+  { ecus, everyEcu }: Ecus,
+  targets: Targets,
+  previous: Targets | undefined,
+): Refusal | undefined {
+  const refused = checkDirectorTargets(targets);
+  if (refused !== undefined) return refused;
+  for (const target of targets.targets) {
+    const ecuId = target.assignment!.ecuId;
+    const ecu = ecuOf(ecus, ecuId);
+    if (ecu === undefined) {
+      // CTG-08: the Primary knows every ECU of the vehicle
+      if (everyEcu) return refuse('targets-ecu-unknown', ecuId);
+      continue;
+    }
+    const wrong = checkAssignment(target, ecu, previous);
+    if (wrong !== undefined) return wrong;
+  }
+  return undefined;
+}
+
+/**
+ * INS-08, as it is understood here: Director Targets without an entry for any ECU of a Secondary
+ * ask nothing of it. They are no failure, but the previous file, which says what this ECU was last
+ * told to run, stays the stored one. A Primary keeps all: it serves them to others.
+ */
+export function keepsDirectorTargets({ ecus, everyEcu }: Ecus, targets: Targets): boolean {
+  return everyEcu || ecus.some((ecu) => entryFor(targets, ecu.ecuId) !== undefined);
+}
+
+/** An entry with the ECU that it is for. */
+export interface Entry {
+  readonly target: Target;
+  readonly ecu: VerifierEcu;
+}
+
+/** The entries for the verifier's own ECUs. */
+export function entriesFor(ecus: readonly VerifierEcu[], targets: Targets): readonly Entry[] {
+  const entries: Entry[] = [];
+  for (const target of targets.targets) {
+    const ecu = ecuOf(ecus, target.assignment!.ecuId);
+    if (ecu !== undefined) entries.push({ target, ecu });
+  }
+  return entries;
+}
+
+/** Those of them that are not installed yet (FV-06), newly assigned or left from before. */
+export function pendingTargets(entries: readonly Entry[]): readonly Target[] {
+  return entries.filter(({ target, ecu }) => !isInstalled(target, ecu)).map(({ target }) => target);
+}

@@ -1,0 +1,126 @@
+/**
+ * Full verification (Uptane §5.4.4.2): the Director's metadata, then the Image repository's, then
+ * that both agree on every image, each image found through the delegations.
+ *
+ * Where the Standard stops at an unchanged Director Snapshot (step 4), this goes on with the stored
+ * Targets: an assignment that was verified but not installed is still found, and metadata that has
+ * expired meanwhile is still refused. FV-00: the mapping is fixed, every image needs both
+ * repositories (MAP-04).
+ */
+import { isRefusal, type Refusal, refuse } from '../codes.ts';
+import { maxDirectorTargetsBytes, maxTargetsBytes } from '../limits.ts';
+import type { Target } from '../metadata/targets.ts';
+import { checkAgreement } from './agreement.ts';
+import { checkDelegations, DelegationSearch } from './delegations.ts';
+import {
+  type Entry,
+  entriesFor,
+  judgeDirectorTargets,
+  keepsDirectorTargets,
+  pendingTargets,
+} from './director-policy.ts';
+import { RepositoryVerification } from './repository-verification.ts';
+import type { Decision, FileRequest, Verification, VerificationOptions } from './verification.ts';
+
+export class FullVerification implements Verification {
+  private readonly options: VerificationOptions;
+  private readonly director: RepositoryVerification;
+  private readonly images: RepositoryVerification;
+  private entries: readonly Entry[] = [];
+  private pending: readonly Target[] = [];
+  private imagesStarted = false;
+  private search: DelegationSearch | undefined;
+  private agreed = 0;
+  private roleRequest: FileRequest | undefined;
+  private outcome: Decision | Refusal | undefined;
+
+  constructor(options: VerificationOptions) {
+    this.options = options;
+    this.director = new RepositoryVerification(options, 'director', {
+      maxBytes: options.maxDirectorTargets ?? maxDirectorTargetsBytes,
+      judge: (targets, previous) => judgeDirectorTargets(options, targets, previous),
+      keep: (targets) => keepsDirectorTargets(options, targets),
+    });
+    this.images = new RepositoryVerification(options, 'images', {
+      maxBytes: maxTargetsBytes,
+      judge: (targets) => checkDelegations(options, targets),
+    });
+    // FV-01, FV-02: time was taken by the caller; the stored Root of the Director comes first
+    this.note(this.director.start());
+  }
+
+  ask(): FileRequest | undefined {
+    if (this.outcome !== undefined) return undefined;
+    return this.director.ask() ?? this.images.ask() ?? this.roleRequest;
+  }
+
+  /** Codes: every one of §5.4.4 in `agent/codes.ts`. */
+  supply(file: Uint8Array | undefined): Refusal | undefined {
+    const request = this.ask();
+    if (request === undefined) throw new Error('supply: nothing was asked for');
+    return this.note(this.take(request, file) ?? this.proceed());
+  }
+
+  decision(): Decision | Refusal {
+    if (this.outcome === undefined) throw new Error('decision: the verification has not ended');
+    return this.outcome;
+  }
+
+  private note(refused: Refusal | undefined): Refusal | undefined {
+    if (refused !== undefined) this.outcome = refused;
+    return refused;
+  }
+
+  private take(request: FileRequest, file: Uint8Array | undefined): Refusal | undefined {
+    if (this.director.ask() !== undefined) return this.director.supply(file);
+    if (this.images.ask() !== undefined) return this.images.supply(file);
+    // CTG-01, HRD-08: delegated files are bounded as the top level is
+    if (file !== undefined && file.length > request.maxBytes) {
+      return refuse('net-endless', `${request.name}: ${file.length} bytes`, 'CTG-01');
+    }
+    return this.search?.supply(file);
+  }
+
+  private proceed(): Refusal | undefined {
+    if (!this.director.done()) return undefined;
+    if (!this.imagesStarted) {
+      this.entries = entriesFor(this.options.ecus, this.director.targets());
+      this.pending = pendingTargets(this.entries);
+      // FV-06: nothing that is not installed already
+      if (this.pending.length === 0) {
+        this.outcome = { assignments: [] };
+        return undefined;
+      }
+      // FV-07: the Image repository's Root, and on through its roles
+      this.imagesStarted = true;
+      return this.images.start();
+    }
+    return this.images.done() ? this.agree() : undefined;
+  }
+
+  /**
+   * FV-11: for every image listed for `ecus` — a Primary's are all of the vehicle — also for those
+   * already installed, so that no bundle is taken of which one image is disputed.
+   */
+  private agree(): Refusal | undefined {
+    if (this.search === undefined) {
+      const { images } = this;
+      this.search = new DelegationSearch(this.options, images.snapshot(), images.targets());
+    }
+    this.roleRequest = undefined;
+    for (; this.agreed < this.entries.length; this.agreed++) {
+      const { target, ecu } = this.entries[this.agreed]!;
+      // FV-12: exactly the same filename, through the delegations
+      const found = this.search.find(target.filename, ecu.hardwareId);
+      if (isRefusal(found)) return found;
+      if ('request' in found) {
+        this.roleRequest = found.request;
+        return undefined;
+      }
+      const refused = checkAgreement(target, found.target);
+      if (refused !== undefined) return refused;
+    }
+    this.outcome = { assignments: this.pending };
+    return undefined;
+  }
+}

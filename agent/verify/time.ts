@@ -1,0 +1,127 @@
+/**
+ * Attested time (Uptane Deployment Best Practices, "Secure source of time"): verification of an
+ * attestation, and the keeper of what it says.
+ */
+import type { Clock, Crypto, KeyValue } from '../../hal/types.ts';
+import { decodeEnvelope } from '../codec/cose-sign.ts';
+import { sameBytes } from '../codec/reader.ts';
+import { bytes, decode, encode, tuple } from '../codec/schema.ts';
+import { isRefusal, type Refusal, refuse } from '../codes.ts';
+import { type Authority, verifyEnvelope } from '../crypto/verify-envelope.ts';
+import { maxTimeBytes, minimumPersistedTimeStepSeconds } from '../limits.ts';
+import { unixSeconds } from '../metadata/common.ts';
+import { timeAttestation } from '../metadata/time.ts';
+import { authorityDigest, type RoleAuthority } from './authority.ts';
+
+/**
+ * Verifies a time attestation (TIM-07).
+ * @param nonce what this ECU asked with: 16 bytes, new for each request
+ * @param lastSeconds the latest time attested by the same authority; 0 when there is none
+ * @returns unix seconds; codes `cbor-…`, `signature-…`, `time-nonce`, `time-backwards`
+ */
+export function verifyTime(
+  crypto: Crypto,
+  attestation: Uint8Array,
+  nonce: Uint8Array,
+  authority: Authority,
+  lastSeconds: number,
+): number | Refusal {
+  const envelope = decodeEnvelope(attestation, maxTimeBytes);
+  if (isRefusal(envelope)) return envelope;
+  const refused = verifyEnvelope(crypto, envelope, authority, {
+    domain: 'time',
+    payloadHash: 'forbidden',
+  });
+  if (refused !== undefined) return refused;
+  const payload = decode(timeAttestation, envelope.payload, maxTimeBytes);
+  if (isRefusal(payload)) return payload;
+  const [nonces, seconds] = payload;
+  // HRD-03: bound to this ECU's question, so none can be kept back and replayed
+  if (!nonces.some((one) => sameBytes(one, nonce))) return refuse('time-nonce');
+  // TIM-04: never earlier than what was seen under the same key
+  if (seconds < lastSeconds) return refuse('time-backwards', `${seconds} after ${lastSeconds}`);
+  return seconds;
+}
+
+const storedTime = tuple(bytes(32), unixSeconds);
+const timeKey = 'time';
+
+/**
+ * The time of one ECU: attested seconds, carried on by the monotonic clock. After a start it is
+ * unknown until attested again (HRD-03); the stored value is only a lower bound.
+ */
+export class TimeKeeper {
+  private readonly keyValue: KeyValue;
+  private readonly clock: Clock;
+  private readonly crypto: Crypto;
+  private authority: RoleAuthority | undefined;
+  private digest: Uint8Array | undefined;
+  private storedSeconds = 0;
+  private stored: Uint8Array | undefined;
+  private lastSeconds = 0;
+  private attestedAt: number | undefined;
+
+  constructor(options: {
+    readonly keyValue: KeyValue;
+    readonly clock: Clock;
+    readonly crypto: Crypto;
+  }) {
+    this.keyValue = options.keyValue;
+    this.clock = options.clock;
+    this.crypto = options.crypto;
+    const value = this.keyValue.read(timeKey);
+    const time = value === undefined ? undefined : decode(storedTime, value, 64);
+    if (time !== undefined && !isRefusal(time)) {
+      this.stored = time[0];
+      this.storedSeconds = time[1];
+      this.lastSeconds = time[1];
+    }
+  }
+
+  /**
+   * Sets who attests time, from `readTimeAuthority`; call it after each verification. TIM-08: other
+   * keys than before forget the time, which is unknown until the new keys attest one.
+   */
+  setAuthority(authority: RoleAuthority): void {
+    this.authority = authority;
+    const digest = authorityDigest(this.crypto, [authority]);
+    const before = this.digest ?? this.stored;
+    this.digest = digest;
+    if (before !== undefined && !sameBytes(before, digest)) {
+      this.lastSeconds = 0;
+      this.attestedAt = undefined;
+    }
+  }
+
+  /** Takes an attestation. Codes of `verifyTime`, `time-unknown` when nobody may attest. */
+  accept(attestation: Uint8Array, nonce: Uint8Array): number | Refusal {
+    const { authority, digest } = this;
+    if (authority === undefined || digest === undefined) {
+      return refuse('time-unknown', 'no time key is known', 'TIM-05');
+    }
+    // TIM-07: a bad attestation changes nothing
+    const seconds = verifyTime(this.crypto, attestation, nonce, authority, this.lastSeconds);
+    if (isRefusal(seconds)) return seconds;
+    this.lastSeconds = seconds;
+    this.attestedAt = this.clock.monotonic();
+    const rotated = this.stored === undefined || !sameBytes(this.stored, digest);
+    // TIM-10: flash wears; under the same key a minute more or less is no matter
+    if (rotated || seconds - this.storedSeconds >= minimumPersistedTimeStepSeconds) {
+      this.keyValue.write(timeKey, encode(storedTime, [digest, seconds]));
+      this.stored = digest;
+      this.storedSeconds = seconds;
+    }
+    return seconds;
+  }
+
+  /** Unix seconds now; 0 when nothing was attested since the start or the last key rotation. */
+  now(): number {
+    if (this.attestedAt === undefined) return 0;
+    return this.lastSeconds + Math.floor((this.clock.monotonic() - this.attestedAt) / 1000);
+  }
+
+  /** The latest attested time, also of earlier starts: now is not before it. 0 when unknown. */
+  lowerBound(): number {
+    return this.attestedAt === undefined ? this.lastSeconds : this.now();
+  }
+}
