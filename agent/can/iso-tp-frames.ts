@@ -61,7 +61,7 @@ export function isSeparationTime(encoded: number): boolean {
 /** Milliseconds of an encoded STmin; reserved values count as the longest, 127 ms (§9.6.5.4). */
 export function separationMilliseconds(encoded: number): number {
   if (encoded >= 0xf1 && encoded <= 0xf9) return (encoded - 0xf0) / 10;
-  return encoded <= 0x7f ? encoded : 0x7f;
+  return Math.min(encoded, 0x7f);
 }
 
 /** The 32-bit big-endian number at `offset`; 0 … 2³²−1, so no shift, which would turn negative. */

@@ -109,7 +109,7 @@ export class IsoTpReceiver {
       return refuse('iso-tp-unexpected-frame', 'consecutive frame while none is awaited');
     }
     const left = buffer.length - this.received;
-    const count = left < this.frameBytes - 1 ? left : this.frameBytes - 1;
+    const count = Math.min(left, this.frameBytes - 1);
     if (data.length > this.frameBytes || data.length < count + 1) {
       return malformed(`consecutive frame of ${data.length} bytes in place of ${count + 1}`);
     }

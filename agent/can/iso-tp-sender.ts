@@ -159,7 +159,7 @@ export class IsoTpSender {
     const { message, frameBytes, link } = this;
     while (frames.length < writable) {
       const left = message.length - this.offset;
-      const count = left < frameBytes - 1 ? left : frameBytes - 1;
+      const count = Math.min(left, frameBytes - 1);
       const data = count === frameBytes - 1 ? new Uint8Array(frameBytes) : this.padded(1 + count);
       data[0] = 0x20 + this.sequence;
       data.set(message.subarray(this.offset, this.offset + count), 1);

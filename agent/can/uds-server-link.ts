@@ -1,0 +1,89 @@
+/**
+ * A UDS server on an ISO-TP link: requests that arrive are handled, answers are sent in order,
+ * and pending work runs once its 0x78 has gone to the bus.
+ */
+import type { CanFrame } from '../../hal/types.ts';
+import type { Refusal } from '../codes.ts';
+import { earlier, IsoTpLink, type IsoTpLinkOptions } from './iso-tp.ts';
+import type { UdsReply, UdsServer } from './uds-server.ts';
+
+export interface UdsServerLinkOptions
+  extends Omit<IsoTpLinkOptions, 'onMessage' | 'onSent' | 'onError'> {
+  readonly server: UdsServer;
+  /** The last frame of an answer was handed out; after 0x51 the program may restart. */
+  readonly onAnswered?: (response: Uint8Array) => void;
+  /** A request or an answer was lost; the client repeats what may be repeated. */
+  readonly onError?: (refusal: Refusal) => void;
+}
+
+/** Leaves the caller the time to hand the frames of 0x78 to the bus before the work blocks it. */
+const pendingWorkDelayMilliseconds = 1;
+
+export class UdsServerLink {
+  readonly receiveId: number;
+  readonly extended: boolean;
+  private readonly options: UdsServerLinkOptions;
+  private readonly link: IsoTpLink;
+  private response: Uint8Array | undefined;
+  /** Continuation of the request whose 0x78 is on its way, and when it may run. */
+  private pending: (() => UdsReply) | undefined;
+  private runAt: number | undefined;
+  private now = 0;
+
+  constructor(options: UdsServerLinkOptions) {
+    this.receiveId = options.receiveId;
+    this.extended = options.extended;
+    this.options = options;
+    this.link = new IsoTpLink({
+      ...options,
+      onMessage: (request) => this.reply(options.server.handle(request)),
+      onSent: () => this.sent(),
+      onError: (refusal, direction) => {
+        // Work that was begun is finished, even when nobody heard that it goes on.
+        if (direction === 'send') this.schedule();
+        if (options.onError !== undefined) options.onError(refusal);
+      },
+    });
+  }
+
+  set onWork(callback: (() => void) | undefined) {
+    this.link.onWork = callback;
+  }
+
+  receive(frame: CanFrame, nowMs: number): Refusal | undefined {
+    this.now = nowMs;
+    return this.link.receive(frame, nowMs);
+  }
+
+  poll(nowMs: number, writable: number): CanFrame[] {
+    this.now = nowMs;
+    const { pending, runAt } = this;
+    if (pending !== undefined && runAt !== undefined && nowMs >= runAt) {
+      this.pending = undefined;
+      this.runAt = undefined;
+      this.reply(pending());
+    }
+    return this.link.poll(nowMs, writable);
+  }
+
+  nextDeadline(): number | undefined {
+    return earlier(this.runAt, this.link.nextDeadline());
+  }
+
+  private reply(reply: UdsReply): void {
+    if (reply.pending !== undefined) this.pending = reply.pending;
+    if (reply.response === undefined) return;
+    // Who asks again before the last answer is out gets none: answers are never mixed.
+    if (this.link.send(reply.response)) this.response = reply.response;
+    else this.schedule();
+  }
+
+  private sent(): void {
+    this.schedule();
+    if (this.options.onAnswered !== undefined) this.options.onAnswered(this.response!);
+  }
+
+  private schedule(): void {
+    if (this.pending !== undefined) this.runAt = this.now + pendingWorkDelayMilliseconds;
+  }
+}

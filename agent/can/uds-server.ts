@@ -1,0 +1,295 @@
+/**
+ * A UDS server (ISO 14229-1:2020), sans-I/O: a request goes in, the answer comes out. The server
+ * checks lengths, sub-functions and the order of transfers; the program's handlers decide.
+ *
+ * Work that takes longer than P2 returns `{ pending }`: the reply then says 0x78 (response
+ * pending) and carries the continuation, which the caller runs once that answer is on its way.
+ */
+
+import { isRefusal, type Refusal } from '../codes.ts';
+import { maxUdsIdentifiersPerRead, maxUdsMessageBytes } from '../limits.ts';
+import {
+  encodeNegativeResponse,
+  hasSubFunction,
+  negative,
+  service,
+  session,
+  suppressPositiveResponse,
+} from './uds.ts';
+import {
+  type DownloadRequest,
+  decodeDownloadGrant,
+  decodeDownloadRequest,
+  decodeFileTransferGrant,
+  decodeFileTransferRequest,
+  type FileTransferRequest,
+  type TransferGrant,
+} from './uds-transfer-format.ts';
+import { repeat, TransferSequence } from './uds-transfer-sequence.ts';
+
+/** Bytes of a positive answer, a negative response code, or work that goes on after 0x78. */
+export type UdsOutcome = Uint8Array | number | { readonly pending: () => UdsOutcome };
+
+/**
+ * What the program does for each service. The returned bytes follow the service identifier and
+ * the parameters that an answer repeats; views into the request stay valid after the call.
+ */
+export interface UdsHandlers {
+  /** Asked first, for every supported service: a negative response code (0x22, 0x33, 0x7e, 0x7f …) or undefined. */
+  admit(serviceId: number, activeSession: number, subFunction?: number): number | undefined;
+  /** Answers with `sessionParameters()`. */
+  diagnosticSessionControl(newSession: number): UdsOutcome;
+  ecuReset(kind: number): UdsOutcome;
+  /** Answers with the data record of one identifier; 0x31 where it is not known. */
+  readDataByIdentifier(identifier: number): UdsOutcome;
+  /** Answers with no bytes. */
+  writeDataByIdentifier(identifier: number, record: Uint8Array): UdsOutcome;
+  /** `control`: 1 start, 2 stop, 3 request results. Answers with the status record. */
+  routineControl(control: number, identifier: number, option: Uint8Array): UdsOutcome;
+  /** Answers with `encodeDownloadGrant(maxBlockBytes)`. */
+  requestDownload(request: DownloadRequest): UdsOutcome;
+  /** Takes the next block, each once and in order. */
+  transferData(block: Uint8Array): UdsOutcome;
+  requestTransferExit(record: Uint8Array): UdsOutcome;
+  /** Answers with `encodeFileTransferGrant(request, maxBlockBytes, position)`. */
+  requestFileTransfer(request: FileTransferRequest): UdsOutcome;
+}
+
+export interface UdsReply {
+  /** Undefined: nothing is sent. */
+  readonly response: Uint8Array | undefined;
+  /** The work that `response` (0x78) announced; run it next, it gives the next reply. */
+  readonly pending?: () => UdsReply;
+}
+
+export class UdsServer {
+  /** The active diagnostic session. */
+  activeSession: number = session.default;
+  private readonly handlers: Partial<UdsHandlers>;
+  private readonly maxResponseBytes: number;
+  private transfer: TransferSequence | undefined;
+  private busy = false;
+
+  constructor(handlers: Partial<UdsHandlers>, maxResponseBytes = maxUdsMessageBytes) {
+    this.handlers = handlers;
+    this.maxResponseBytes = maxResponseBytes;
+  }
+
+  /** Handles one request; `functional`: it was addressed to every ECU of the bus. */
+  handle(request: Uint8Array, functional = false): UdsReply {
+    const serviceId = request.length === 0 ? 0 : request[0]!;
+    const suppress =
+      hasSubFunction(serviceId) && request.length >= 2 && request[1]! >= suppressPositiveResponse;
+    const outcome = this.dispatch(serviceId, request);
+    return this.conclude(serviceId, outcome, suppress, functional);
+  }
+
+  private conclude(
+    serviceId: number,
+    outcome: UdsOutcome,
+    suppress: boolean,
+    functional: boolean,
+  ): UdsReply {
+    if (typeof outcome === 'number') {
+      if (functional && isSilentWhenFunctional(outcome)) return { response: undefined };
+      return { response: encodeNegativeResponse(serviceId, outcome) };
+    }
+    if (outcome instanceof Uint8Array) {
+      if (outcome.length > this.maxResponseBytes) {
+        return { response: encodeNegativeResponse(serviceId, negative.responseTooLong) };
+      }
+      return { response: suppress ? undefined : outcome };
+    }
+    this.busy = true;
+    return {
+      response: encodeNegativeResponse(serviceId, negative.requestCorrectlyReceivedResponsePending),
+      pending: () => {
+        this.busy = false;
+        // Once 0x78 was sent, the final answer is sent whatever the request asked (§8.7).
+        return this.conclude(serviceId, outcome.pending(), false, false);
+      },
+    };
+  }
+
+  /** The whole positive answer, or why not. */
+  private dispatch(serviceId: number, request: Uint8Array): UdsOutcome {
+    const { handlers } = this;
+    const invalidLength = negative.incorrectMessageLengthOrInvalidFormat;
+    if (request.length === 0) return invalidLength;
+    if (!this.supports(serviceId)) return negative.serviceNotSupported;
+    let subFunction: number | undefined;
+    if (hasSubFunction(serviceId)) {
+      const exact = serviceId !== service.routineControl;
+      if (exact ? request.length !== 2 : request.length < 4) return invalidLength;
+      subFunction = request[1]! % suppressPositiveResponse;
+      if (!isSubFunction(serviceId, subFunction)) return negative.subFunctionNotSupported;
+    }
+    if (serviceId === service.testerPresent) return Uint8Array.of(0x7e, 0);
+    if (this.busy) return negative.busyRepeatRequest;
+    if (handlers.admit !== undefined) {
+      const refused = handlers.admit(serviceId, this.activeSession, subFunction);
+      if (refused !== undefined) return refused;
+    }
+    switch (serviceId) {
+      case service.diagnosticSessionControl:
+        return this.sessionControl(subFunction!);
+      case service.ecuReset:
+        return answer([0x51, subFunction!], handlers.ecuReset!(subFunction!));
+      case service.readDataByIdentifier:
+        return this.read(request);
+      case service.writeDataByIdentifier:
+        if (request.length < 4) return invalidLength;
+        return answer(
+          [0x6e, request[1]!, request[2]!],
+          handlers.writeDataByIdentifier!(identifierAt(request, 1), request.subarray(3)),
+        );
+      case service.routineControl:
+        return answer(
+          [0x71, subFunction!, request[2]!, request[3]!],
+          handlers.routineControl!(subFunction!, identifierAt(request, 2), request.subarray(4)),
+        );
+      case service.requestDownload:
+        return this.download(request);
+      case service.transferData:
+        return this.block(request);
+      case service.requestTransferExit:
+        return this.exit(request);
+      default:
+        return this.fileTransfer(request);
+    }
+  }
+
+  private supports(serviceId: number): boolean {
+    const { handlers } = this;
+    if (serviceId === service.testerPresent) return true;
+    for (const name of Object.keys(service) as (keyof typeof service)[]) {
+      if (service[name] === serviceId && name !== 'testerPresent') {
+        return handlers[name] !== undefined;
+      }
+    }
+    return false;
+  }
+
+  private sessionControl(newSession: number): UdsOutcome {
+    return then(this.handlers.diagnosticSessionControl!(newSession), (record) => {
+      this.activeSession = newSession;
+      // A transfer does not outlive the session that it was started in.
+      this.transfer = undefined;
+      return joined([0x50, newSession], record);
+    });
+  }
+
+  private read(request: Uint8Array): UdsOutcome {
+    const count = (request.length - 1) / 2;
+    if (count < 1 || count % 1 !== 0 || count > maxUdsIdentifiersPerRead) {
+      return negative.incorrectMessageLengthOrInvalidFormat;
+    }
+    return this.readFrom(request, 1, Uint8Array.of(0x62));
+  }
+
+  /** Appends the records of the identifiers from `at` on; unknown ones are left out (§11.2). */
+  private readFrom(request: Uint8Array, at: number, soFar: Uint8Array): UdsOutcome {
+    if (at === request.length) return soFar.length === 1 ? negative.requestOutOfRange : soFar;
+    const record = answer(
+      [request[at]!, request[at + 1]!],
+      this.handlers.readDataByIdentifier!(identifierAt(request, at)),
+    );
+    if (record === negative.requestOutOfRange) return this.readFrom(request, at + 2, soFar);
+    return then(record, (bytes) => {
+      const length = soFar.length + bytes.length;
+      if (length > this.maxResponseBytes) return negative.responseTooLong;
+      const longer = new Uint8Array(length);
+      longer.set(soFar);
+      longer.set(bytes, soFar.length);
+      return this.readFrom(request, at + 2, longer);
+    });
+  }
+
+  private download(bytes: Uint8Array): UdsOutcome {
+    const request = decodeDownloadRequest(bytes);
+    if (typeof request === 'number') return request;
+    return then(this.handlers.requestDownload!(request), (granted) => {
+      // Packed data have another length than the memory that they fill.
+      const size = request.dataFormat === 0 ? request.size : undefined;
+      this.begin(decodeDownloadGrant(granted), size);
+      return joined([0x74], granted);
+    });
+  }
+
+  private fileTransfer(bytes: Uint8Array): UdsOutcome {
+    const request = decodeFileTransferRequest(bytes);
+    if (typeof request === 'number') return request;
+    return then(this.handlers.requestFileTransfer!(request), (granted) => {
+      this.begin(decodeFileTransferGrant(request.mode, granted), request.compressedSize);
+      return joined([0x78, request.mode], granted);
+    });
+  }
+
+  private begin(granted: TransferGrant | Refusal, size: number | undefined): void {
+    if (isRefusal(granted)) throw new Error(`handler answered with a ${granted.detail}`);
+    const left = size === undefined ? undefined : size - granted.position;
+    this.transfer = new TransferSequence(granted.maxBlockBytes, left);
+  }
+
+  private block(request: Uint8Array): UdsOutcome {
+    if (request.length < 3) return negative.incorrectMessageLengthOrInvalidFormat;
+    const { transfer } = this;
+    if (transfer === undefined) return negative.requestSequenceError;
+    const judged = transfer.judge(request);
+    if (judged === repeat) return transfer.lastAnswer!;
+    if (judged !== 0) return judged;
+    return then(this.handlers.transferData!(request.subarray(2)), (record) => {
+      const response = joined([0x76, request[1]!], record);
+      transfer.accept(request.length - 2, response);
+      return response;
+    });
+  }
+
+  private exit(request: Uint8Array): UdsOutcome {
+    const { transfer } = this;
+    if (transfer === undefined || !transfer.complete) return negative.requestSequenceError;
+    return then(this.handlers.requestTransferExit!(request.subarray(1)), (record) => {
+      this.transfer = undefined;
+      return joined([0x77], record);
+    });
+  }
+}
+
+/** Goes on with the bytes of a positive outcome, now or after pending work. */
+function then(outcome: UdsOutcome, next: (bytes: Uint8Array) => UdsOutcome): UdsOutcome {
+  if (typeof outcome === 'number') return outcome;
+  if (outcome instanceof Uint8Array) return next(outcome);
+  return { pending: () => then(outcome.pending(), next) };
+}
+
+function answer(head: readonly number[], outcome: UdsOutcome): UdsOutcome {
+  return then(outcome, (bytes) => joined(head, bytes));
+}
+
+function joined(head: readonly number[], bytes: Uint8Array): Uint8Array {
+  const all = new Uint8Array(head.length + bytes.length);
+  all.set(head);
+  all.set(bytes, head.length);
+  return all;
+}
+
+function identifierAt(request: Uint8Array, offset: number): number {
+  return request[offset]! * 256 + request[offset + 1]!;
+}
+
+function isSubFunction(serviceId: number, subFunction: number): boolean {
+  if (serviceId === service.testerPresent) return subFunction === 0;
+  if (serviceId === service.routineControl) return subFunction >= 1 && subFunction <= 3;
+  return subFunction >= 1;
+}
+
+/** §8.7.2: to a functional request, an ECU that is not concerned keeps silent. */
+function isSilentWhenFunctional(code: number): boolean {
+  return (
+    code === negative.serviceNotSupported ||
+    code === negative.subFunctionNotSupported ||
+    code === negative.requestOutOfRange ||
+    code === negative.subFunctionNotSupportedInActiveSession ||
+    code === negative.serviceNotSupportedInActiveSession
+  );
+}
