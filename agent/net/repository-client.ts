@@ -1,0 +1,223 @@
+/**
+ * The vehicle's way to the two repositories (device plane, docs/POUF.md §2).
+ *
+ * Repository mapping (MAP-01 … MAP-04): fixed in the program. The configuration names one base
+ * address for each of the Director and the Image repository, and every image (`*`) needs Targets
+ * metadata of both. Nothing received can change this mapping.
+ *
+ * What comes back is bytes: verified by agent/verify, or decoded strictly where it is an answer.
+ * Images are fetched by ranges, so that a download goes on where it stopped.
+ */
+import { decode, encode, type Schema } from '../codec/schema.ts';
+import { isRefusal, type Refusal, refuse } from '../codes.ts';
+import {
+  maxHttpRangeBytes,
+  maxKeyObjectBytes,
+  maxTimeBytes,
+  minimumBytesPerSecond,
+} from '../limits.ts';
+import { hashAlgorithms } from '../metadata/common.ts';
+import {
+  emptyAnswer,
+  type ManifestAnswer,
+  manifestAnswer,
+  refusalAnswer,
+  type UpdateAnswer,
+  updateAnswer,
+  updateQuery,
+} from '../metadata/device-messages.ts';
+import type { Target } from '../metadata/targets.ts';
+import { timeRequest } from '../metadata/time.ts';
+import type { FileRequest } from '../verify/verification.ts';
+import { collectBody } from './collect-body.ts';
+import type { HttpClient, HttpHandle, HttpRefusal } from './http.ts';
+import { ImageDownload, type ImageDownloadEvents } from './image-download.ts';
+
+const mediaType = 'application/cbor';
+/** Answers of the Director that are no metadata. */
+const maxAnswerBytes = 256;
+
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface RepositoryClientOptions {
+  readonly http: HttpClient;
+  readonly vehicleId: string;
+  readonly director: Endpoint;
+  readonly images: Endpoint;
+  /** Bytes per second (ECU-03); `minimumBytesPerSecond` when absent. */
+  readonly minimumRate?: number;
+}
+
+export class RepositoryClient {
+  private readonly options: RepositoryClientOptions;
+
+  constructor(options: RepositoryClientOptions) {
+    this.options = options;
+  }
+
+  /**
+   * Fetches a metadata file (FNM-01); undefined when the repository has none of that name.
+   * Codes as in `HttpClient.request`; `net-endless` under the row of the file's bound.
+   */
+  fetchMetadata(
+    file: FileRequest,
+    onDone: (result: Uint8Array | undefined | Refusal) => void,
+  ): HttpHandle {
+    const { director, images, vehicleId } = this.options;
+    const ofDirector = file.repository === 'director';
+    return this.exchange(
+      {
+        endpoint: ofDirector ? director : images,
+        path: ofDirector ? `/metadata/${vehicleId}/${file.name}` : `/metadata/${file.name}`,
+        maxBodyBytes: file.maxBytes,
+        row: boundRow(file.name),
+      },
+      (result) => {
+        const absent =
+          isRefusal(result) && result.refused === 'http-status' && result.status === 404;
+        onDone(absent ? undefined : result);
+      },
+    );
+  }
+
+  /** Fetches the key object with this SHA-256; the caller checks it (CUS-05). */
+  fetchKeyObject(sha256: Uint8Array, onDone: (result: Uint8Array | Refusal) => void): HttpHandle {
+    const { director, vehicleId } = this.options;
+    const path = `/keys/${vehicleId}/${hexadecimal(sha256)}`;
+    return this.exchange({ endpoint: director, path, maxBodyBytes: maxKeyObjectBytes }, onDone);
+  }
+
+  /** Sends a signed vehicle version manifest (PRI-01 step 1). */
+  postManifest(
+    manifest: Uint8Array,
+    onDone: (result: ManifestAnswer | Refusal) => void,
+  ): HttpHandle {
+    return this.post(`/manifest/${this.options.vehicleId}`, manifest, manifestAnswer, onDone);
+  }
+
+  /** Asks whether something newer than Timestamp `timestampVersion` is there (0: has none). */
+  checkUpdates(
+    timestampVersion: number,
+    onDone: (result: UpdateAnswer | Refusal) => void,
+  ): HttpHandle {
+    const query = encode(updateQuery, { vehicleId: this.options.vehicleId, timestampVersion });
+    return this.post('/check_updates', query, updateAnswer, onDone);
+  }
+
+  /** Fetches a time attestation over `nonces`, 16 bytes each; the caller verifies it (HRD-03). */
+  postTime(
+    nonces: readonly Uint8Array[],
+    onDone: (result: Uint8Array | Refusal) => void,
+  ): HttpHandle {
+    const { director } = this.options;
+    const body = encode(timeRequest, nonces);
+    return this.exchange(
+      { endpoint: director, path: '/time', body, maxBodyBytes: maxTimeBytes },
+      onDone,
+    );
+  }
+
+  /** Sends an encoded `registration`; undefined when the Director took it. */
+  register(registration: Uint8Array, onDone: (result: Refusal | undefined) => void): HttpHandle {
+    return this.post('/register', registration, emptyAnswer, (result) => {
+      onDone(isRefusal(result) ? result : undefined);
+    });
+  }
+
+  /**
+   * Downloads an image's ciphertext from byte `from` on, range by range (FNM-02, INS-09).
+   * Codes as in `HttpClient.request`, and `image-length` when the object is not as long as listed.
+   * @param etag of the object from which the bytes before `from` came, where it is known
+   */
+  downloadImage(
+    target: Target,
+    from: number,
+    events: ImageDownloadEvents,
+    etag?: string,
+  ): HttpHandle {
+    const digest =
+      target.hashes.filter(({ key }) => key === hashAlgorithms['SHA-256'])[0] ?? target.hashes[0]!;
+    return new ImageDownload({
+      http: this.options.http,
+      ...this.options.images,
+      path: `/targets/${hexadecimal(digest.value)}.${target.filename}`,
+      length: target.length,
+      from,
+      rangeBytes: maxHttpRangeBytes,
+      minimumRate: this.options.minimumRate ?? minimumBytesPerSecond,
+      etag,
+      events,
+    });
+  }
+
+  private post<T>(
+    path: string,
+    body: Uint8Array,
+    answer: Schema<T>,
+    onDone: (result: T | Refusal) => void,
+  ): HttpHandle {
+    const { director } = this.options;
+    return this.exchange(
+      { endpoint: director, path, body, maxBodyBytes: maxAnswerBytes },
+      (bytes) => {
+        onDone(isRefusal(bytes) ? bytes : decode(answer, bytes, maxAnswerBytes));
+      },
+    );
+  }
+
+  private exchange(
+    request: {
+      readonly endpoint: Endpoint;
+      readonly path: string;
+      readonly body?: Uint8Array;
+      readonly maxBodyBytes: number;
+      readonly row?: string;
+    },
+    onDone: (result: Uint8Array | HttpRefusal) => void,
+  ): HttpHandle {
+    const { endpoint, path, body, maxBodyBytes, row } = request;
+    const accept = { Accept: mediaType };
+    return collectBody(
+      this.options.http,
+      {
+        ...endpoint,
+        method: body === undefined ? 'GET' : 'POST',
+        path,
+        headers: body === undefined ? accept : { ...accept, 'Content-Type': mediaType },
+        ...(body === undefined ? {} : { body }),
+        ...(row === undefined ? {} : { row }),
+        maxBodyBytes,
+        minimumRate: this.options.minimumRate ?? minimumBytesPerSecond,
+      },
+      (result) => onDone(isRefusal(result) ? explain(result) : result),
+    );
+  }
+}
+
+/** Puts what the peer answered into the detail; its code is text here, not believed. */
+function explain(refusal: HttpRefusal): HttpRefusal {
+  if (refusal.answer === undefined) return refusal;
+  const answer = decode(refusalAnswer, refusal.answer, refusal.answer.length);
+  if (isRefusal(answer)) return refusal;
+  const detail = `${refusal.detail} ${answer.code}: ${answer.detail ?? ''}`;
+  return { ...refusal, ...refuse(refusal.refused, detail, refusal.row) };
+}
+
+/** The row that bounds a metadata file, by its role (`7.root.cbor`, `timestamp.cbor`). */
+function boundRow(name: string): string {
+  const parts = name.split('.');
+  const role = parts.length > 2 ? parts[1] : parts[0];
+  if (role === 'root') return 'CRT-02';
+  if (role === 'timestamp') return 'CTS-01';
+  if (role === 'snapshot') return 'CSN-01';
+  return 'CTG-01';
+}
+
+function hexadecimal(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += (byte < 16 ? '0' : '') + byte.toString(16);
+  return text;
+}
