@@ -1,0 +1,116 @@
+/** A small flash part with one slot pair, and encrypted images to install on it. */
+import { CobblestoneEncryptor } from '../../../agent/image/cobblestone.ts';
+import { imageContext } from '../../../agent/image/image-context.ts';
+import { BootBlock } from '../../../agent/install/boot-block.ts';
+import { type InstallRequest, SlotInstaller } from '../../../agent/install/slot-installer.ts';
+import { createFlash, type FlashGeometry, norGeometry } from '../../../hal/emulated/flash.ts';
+import { createNodeCrypto } from '../../../hal/node/crypto.ts';
+import type { Flash, SlotImage } from '../../../hal/types.ts';
+import { CutStorage, seededRandom } from './cut-storage.ts';
+
+export const crypto = createNodeCrypto();
+
+export interface Rig {
+  readonly storage: CutStorage;
+  readonly flash: Flash;
+  readonly geometry: FlashGeometry;
+  readonly slotBytes: number;
+}
+
+export interface RigOptions {
+  readonly geometry?: Partial<FlashGeometry>;
+  /** Blocks of each of the two slots. */
+  readonly slotBlocks: number;
+  readonly seed?: number;
+  readonly loseUnsynced?: boolean;
+}
+
+/** Partitions slot-a, slot-b, state and journal in memory, all erased. */
+export function createRig(options: RigOptions): Rig {
+  const geometry = { ...norGeometry, ...options.geometry };
+  const { blockLength } = geometry;
+  const slotBytes = options.slotBlocks * blockLength;
+  const map = {
+    'slot-a': { offset: 0, size: slotBytes },
+    'slot-b': { offset: slotBytes, size: slotBytes },
+    state: { offset: 2 * slotBytes, size: 2 * blockLength },
+    journal: { offset: 2 * slotBytes + 2 * blockLength, size: 2 * blockLength },
+  };
+  const bytes = new Uint8Array(2 * slotBytes + 4 * blockLength).fill(geometry.eraseValue);
+  const storage = new CutStorage(bytes, {
+    writeAlign: geometry.writeAlign,
+    blockLength,
+    random: seededRandom(options.seed ?? 1),
+    loseUnsynced: options.loseUnsynced ?? false,
+  });
+  return { storage, flash: createFlash(map, geometry, () => storage), geometry, slotBytes };
+}
+
+export interface TestImage {
+  readonly plaintext: Uint8Array;
+  readonly ciphertext: Uint8Array;
+  readonly request: InstallRequest;
+  readonly image: SlotImage;
+}
+
+/** An encrypted image of random bytes. */
+export function makeImage(name: string, length: number, releaseCounter: number): TestImage {
+  const random = seededRandom(length * 31 + releaseCounter);
+  const bytes = (count: number) => Uint8Array.from({ length: count }, () => random(256));
+  const plaintext = bytes(length);
+  const plaintextSha256 = crypto.digest('SHA-256', plaintext);
+  const contentKey = bytes(32);
+  const context = imageContext(name, releaseCounter, plaintextSha256);
+  const encryptor = new CobblestoneEncryptor({ crypto, contentKey, context, salt: bytes(24) });
+  const ciphertext = new Uint8Array(
+    Buffer.concat([encryptor.header(), ...encryptor.update(plaintext), encryptor.finish()]),
+  );
+  return {
+    plaintext,
+    ciphertext,
+    request: {
+      filename: name,
+      ciphertextLength: ciphertext.length,
+      ciphertextSha256: crypto.digest('SHA-256', ciphertext),
+      plaintextLength: length,
+      plaintextSha256,
+      releaseCounter,
+      contentKey,
+      context,
+    },
+    image: { filename: name, releaseCounter, length, sha256: plaintextSha256 },
+  };
+}
+
+/** Puts `image` into slot 0 and confirms it, as the factory does. */
+export function manufacture(rig: Rig, image: TestImage): void {
+  const { writeAlign, eraseValue } = rig.geometry;
+  const padded = new Uint8Array(Math.ceil(image.plaintext.length / writeAlign) * writeAlign);
+  padded.fill(eraseValue);
+  padded.set(image.plaintext, 0);
+  const slot = rig.flash.open({ path: 'slot-a' });
+  slot.write(padded, 0);
+  slot.sync();
+  BootBlock.initialise(rig.flash.open({ path: 'state' }), crypto, image.image);
+}
+
+/** Boot control of the rig, as opened by the program that runs in `active`. */
+export function openBoot(rig: Rig, active?: number): BootBlock {
+  const boot = BootBlock.open(rig.flash.open({ path: 'state' }), crypto, active);
+  if (!(boot instanceof BootBlock)) throw new Error(`${boot.refused}: ${boot.detail}`);
+  return boot;
+}
+
+export function openInstaller(rig: Rig, boot = openBoot(rig)): SlotInstaller {
+  return new SlotInstaller({
+    slots: [rig.flash.open({ path: 'slot-a' }), rig.flash.open({ path: 'slot-b' })],
+    boot,
+    journal: rig.flash.open({ path: 'journal' }),
+    crypto,
+  });
+}
+
+/** What lies in a slot of the rig. */
+export function slotBytes(rig: Rig, slot: number): Uint8Array {
+  return rig.storage.bytes.slice(slot * rig.slotBytes, (slot + 1) * rig.slotBytes);
+}
