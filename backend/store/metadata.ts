@@ -7,8 +7,8 @@ export interface MetadataRow {
   readonly version: number;
   /** Unix seconds. */
   readonly expires: number;
-  /** Online key that signed it; null for what was signed offline. */
-  readonly key_id: Uint8Array | null;
+  /** Version of the repository's Root when it was stored. */
+  readonly root_version: number;
   /** The signed file. */
   readonly bytes: Uint8Array;
 }
@@ -31,7 +31,7 @@ export const insertRoot = query<[repository: string, version: number, bytes: Uin
 );
 
 export const latestDirectorMetadata = query<[vehicleId: string, role: DirectorRole], MetadataRow>(
-  `SELECT version, expires, key_id, bytes FROM director_metadata
+  `SELECT version, expires, root_version, bytes FROM director_metadata
    WHERE vehicle_id = ? AND role = ? ORDER BY version DESC LIMIT 1`,
 );
 
@@ -39,7 +39,7 @@ export const directorMetadataByVersion = query<
   [vehicleId: string, role: DirectorRole, version: number],
   MetadataRow
 >(
-  `SELECT version, expires, key_id, bytes FROM director_metadata
+  `SELECT version, expires, root_version, bytes FROM director_metadata
    WHERE vehicle_id = ? AND role = ? AND version = ?`,
 );
 
@@ -49,11 +49,11 @@ export const insertDirectorMetadata = query<
     role: DirectorRole,
     version: number,
     expires: number,
-    keyId: Uint8Array,
+    rootVersion: number,
     bytes: Uint8Array,
   ]
 >(
-  `INSERT INTO director_metadata (vehicle_id, role, version, expires, key_id, bytes)
+  `INSERT INTO director_metadata (vehicle_id, role, version, expires, root_version, bytes)
    VALUES (?, ?, ?, ?, ?, ?)`,
 );
 
@@ -63,17 +63,19 @@ export const trimDirectorMetadata = query<[vehicleId: string, role: DirectorRole
 );
 
 export const latestImageMetadata = query<[role: string], MetadataRow>(
-  `SELECT version, expires, key_id, bytes FROM image_metadata
+  `SELECT version, expires, root_version, bytes FROM image_metadata
    WHERE role = ? ORDER BY version DESC LIMIT 1`,
 );
 
 export const imageMetadataByVersion = query<[role: string, version: number], MetadataRow>(
-  'SELECT version, expires, key_id, bytes FROM image_metadata WHERE role = ? AND version = ?',
+  'SELECT version, expires, root_version, bytes FROM image_metadata WHERE role = ? AND version = ?',
 );
 
 export const insertImageMetadata = query<
-  [role: string, version: number, expires: number, keyId: Uint8Array | null, bytes: Uint8Array]
->('INSERT INTO image_metadata (role, version, expires, key_id, bytes) VALUES (?, ?, ?, ?, ?)');
+  [role: string, version: number, expires: number, rootVersion: number, bytes: Uint8Array]
+>(
+  'INSERT INTO image_metadata (role, version, expires, root_version, bytes) VALUES (?, ?, ?, ?, ?)',
+);
 
 export const imageMetadataVersions = query<[], { readonly role: string; readonly version: number }>(
   'SELECT role, max(version) AS version FROM image_metadata GROUP BY role ORDER BY role',

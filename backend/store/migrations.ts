@@ -74,13 +74,13 @@ export const migrations: readonly string[] = [
     PRIMARY KEY (repository, version)
   ) STRICT, WITHOUT ROWID;
 
-  -- Metadata of one vehicle; key_id names the online key that signed it.
+  -- Metadata of one vehicle; root_version is the Director Root it was made under.
   CREATE TABLE director_metadata (
     vehicle_id TEXT NOT NULL REFERENCES vehicles,
     role TEXT NOT NULL CHECK (role IN ('targets', 'snapshot', 'timestamp')),
     version INTEGER NOT NULL CHECK (version >= 1),
     expires INTEGER NOT NULL,
-    key_id BLOB NOT NULL,
+    root_version INTEGER NOT NULL,
     bytes BLOB NOT NULL,
     PRIMARY KEY (vehicle_id, role, version)
   ) STRICT, WITHOUT ROWID;
@@ -90,7 +90,7 @@ export const migrations: readonly string[] = [
     role TEXT NOT NULL,
     version INTEGER NOT NULL CHECK (version >= 1),
     expires INTEGER NOT NULL,
-    key_id BLOB,
+    root_version INTEGER NOT NULL,
     bytes BLOB NOT NULL,
     PRIMARY KEY (role, version)
   ) STRICT, WITHOUT ROWID;

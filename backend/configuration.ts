@@ -1,0 +1,172 @@
+/** The backend's configuration, from environment variables and flags; flags win. */
+import { parseArgs } from 'node:util';
+import { isRefusal, type Refusal, refuse } from '../agent/codes.ts';
+import { readSmallFile } from './signer/durable-file.ts';
+
+/** How long each kind of online metadata is valid, in seconds (DBP-03). */
+export interface Lifetimes {
+  readonly timestamp: number;
+  readonly snapshot: number;
+  readonly targets: number;
+  readonly imagesTimestamp: number;
+  readonly imagesSnapshot: number;
+}
+
+export interface Ports {
+  readonly director: number;
+  readonly images: number;
+  readonly operator: number;
+}
+
+export interface Configuration {
+  /** Database and images. */
+  readonly stateFolder: string;
+  /** `online/*.key`, `director/1.root.cbor`, `images/1.root.cbor` as the ceremony left them. */
+  readonly keysFolder: string;
+  /** Opens the online key files. */
+  readonly passphrase: string;
+  /** Bearer token of the operator plane. */
+  readonly operatorToken: string;
+  /** 0 takes any free port. */
+  readonly ports: Ports;
+  readonly host: string;
+  readonly lifetimes: Lifetimes;
+  /** pino level of the log on standard error; `silent` for none. */
+  readonly logLevel: string;
+}
+
+const day = 86_400;
+
+export const defaultLifetimes: Lifetimes = {
+  timestamp: day,
+  snapshot: day,
+  targets: day,
+  imagesTimestamp: day,
+  imagesSnapshot: 7 * day,
+};
+
+/** Every setting: its flag, its environment variable and what it is when neither says. */
+const settings = {
+  state: { variable: 'OTA_STATE', fallback: 'out/backend' },
+  keys: { variable: 'OTA_KEYS', fallback: 'keys' },
+  host: { variable: 'OTA_HOST', fallback: '127.0.0.1' },
+  'passphrase-file': { variable: 'OTA_PASSPHRASE_FILE', fallback: '' },
+  'operator-token-file': { variable: 'OTA_OPERATOR_TOKEN_FILE', fallback: '' },
+  'director-port': { variable: 'DIRECTOR_PORT', fallback: '8000' },
+  'images-port': { variable: 'IMAGES_PORT', fallback: '8001' },
+  'operator-port': { variable: 'OPERATOR_PORT', fallback: '8002' },
+  'timestamp-seconds': { variable: 'TIMESTAMP_SECONDS', fallback: String(day) },
+  'snapshot-seconds': { variable: 'SNAPSHOT_SECONDS', fallback: String(day) },
+  'targets-seconds': { variable: 'TARGETS_SECONDS', fallback: String(day) },
+  'images-timestamp-seconds': { variable: 'IMAGES_TIMESTAMP_SECONDS', fallback: String(day) },
+  'images-snapshot-seconds': { variable: 'IMAGES_SNAPSHOT_SECONDS', fallback: String(7 * day) },
+  'log-level': { variable: 'OTA_LOG_LEVEL', fallback: 'info' },
+} as const;
+
+type Setting = keyof typeof settings;
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
+const maxSecretFileBytes = 4_096;
+const minLifetimeSeconds = 10;
+const maxLifetimeSeconds = 10 * 365 * day;
+/** Shorter tokens can be guessed. */
+const minTokenCharacters = 16;
+
+/** The environment variable that sets a plane's port, for messages to a person. */
+export const portVariables = {
+  director: settings['director-port'].variable,
+  images: settings['images-port'].variable,
+  operator: settings['operator-port'].variable,
+} as const;
+
+/**
+ * Reads the configuration. Secrets come from `OTA_PASSPHRASE`, `OTA_OPERATOR_TOKEN` or from files,
+ * never from flags, which every user of the machine could read.
+ * @returns code `configuration-invalid` or `argument-invalid`, naming the setting
+ */
+export function readConfiguration(
+  argumentsGiven: readonly string[],
+  environment: Environment,
+): Configuration | Refusal {
+  const flags = readFlags(argumentsGiven);
+  if (isRefusal(flags)) return flags;
+  const settingOf = (name: Setting): string =>
+    flags[name] ?? environment[settings[name].variable] ?? settings[name].fallback;
+  let refused: Refusal | undefined;
+  const number = (name: Setting, min: number, max: number): number => {
+    const text = settingOf(name);
+    const value = /^\d{1,10}$/.test(text) ? Number(text) : -1;
+    if (value < min || value > max) {
+      refused ??= invalid(name, `expected a number from ${min} to ${max}, got '${text}'`);
+    }
+    return value;
+  };
+  const seconds = (name: Setting) => number(name, minLifetimeSeconds, maxLifetimeSeconds);
+  const ports = {
+    director: number('director-port', 0, 65_535),
+    images: number('images-port', 0, 65_535),
+    operator: number('operator-port', 0, 65_535),
+  };
+  const lifetimes = {
+    timestamp: seconds('timestamp-seconds'),
+    snapshot: seconds('snapshot-seconds'),
+    targets: seconds('targets-seconds'),
+    imagesTimestamp: seconds('images-timestamp-seconds'),
+    imagesSnapshot: seconds('images-snapshot-seconds'),
+  };
+  if (!logLevels.includes(settingOf('log-level'))) {
+    refused ??= invalid('log-level', `expected one of ${logLevels.join(', ')}`);
+  }
+  if (refused !== undefined) return refused;
+  const passphrase = secretOf('OTA_PASSPHRASE', settingOf('passphrase-file'), environment);
+  if (isRefusal(passphrase)) return passphrase;
+  const token = secretOf('OTA_OPERATOR_TOKEN', settingOf('operator-token-file'), environment);
+  if (isRefusal(token)) return token;
+  if (!/^[\x21-\x7e]+$/.test(token) || token.length < minTokenCharacters) {
+    const wanted = `at least ${minTokenCharacters} printable characters without spaces`;
+    return refuse('configuration-invalid', `OTA_OPERATOR_TOKEN: expected ${wanted}`);
+  }
+  return {
+    stateFolder: settingOf('state'),
+    keysFolder: settingOf('keys'),
+    passphrase,
+    operatorToken: token,
+    ports,
+    host: settingOf('host'),
+    lifetimes,
+    logLevel: settingOf('log-level'),
+  };
+}
+
+function invalid(name: Setting, problem: string): Refusal {
+  return refuse('configuration-invalid', `${settings[name].variable} (--${name}): ${problem}`);
+}
+
+function readFlags(argumentsGiven: readonly string[]): Partial<Record<Setting, string>> | Refusal {
+  const options = Object.fromEntries(
+    Object.keys(settings).map((name) => [name, { type: 'string' as const }]),
+  );
+  try {
+    return parseArgs({ args: [...argumentsGiven], options, strict: true }).values as Partial<
+      Record<Setting, string>
+    >;
+  } catch (error) {
+    // parseArgs throws TypeErrors for what a person typed.
+    return refuse('argument-invalid', error instanceof Error ? error.message : String(error));
+  }
+}
+
+function secretOf(variable: string, file: string, environment: Environment): string | Refusal {
+  const given = environment[variable];
+  if (given !== undefined && given !== '') return given;
+  if (file === '') {
+    return refuse('configuration-invalid', `${variable} or ${variable}_FILE: one has to be set`);
+  }
+  const bytes = readSmallFile(file, maxSecretFileBytes);
+  if (isRefusal(bytes)) return refuse('configuration-invalid', `${variable}_FILE: ${bytes.detail}`);
+  const secret = Buffer.from(bytes)
+    .toString('utf8')
+    .replace(/\r?\n$/, '');
+  return secret === '' ? refuse('configuration-invalid', `${file}: is empty`) : secret;
+}

@@ -1,0 +1,178 @@
+/** Registration of vehicles, and what the Director knows of them (Uptane §5.3.2.2). */
+import { createHash, randomBytes } from 'node:crypto';
+import { decode, encode } from '../../agent/codec/schema.ts';
+import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import { keyId } from '../../agent/crypto/key-id.ts';
+import { maxHostedEcusPerAgent } from '../../agent/limits.ts';
+import {
+  type EcuDescription,
+  ecuDescription,
+  ecuRoles,
+  type Registration,
+  verifications,
+} from '../../agent/metadata/device-messages.ts';
+import { importPublicKey } from '../../hal/node/key-format.ts';
+import { toBase64Url } from '../http/json-view.ts';
+import type { Services } from '../services.ts';
+import {
+  consumeToken,
+  ecuById,
+  ecuByKeyId,
+  ecusOfVehicle,
+  insertEcu,
+  insertEcuKey,
+  insertToken,
+  insertVehicle,
+  tokenByHash,
+  type VehicleRow,
+  vehicleById,
+} from '../store/inventory.ts';
+import { issueMetadata } from './metadata.ts';
+
+const tokenBytes = 32;
+
+/** Tokens are looked up by their hash, so neither the store nor the time taken tells of them. */
+function hashOf(token: string): Uint8Array {
+  return createHash('sha256').update(token).digest();
+}
+
+/** Makes a one-time enrolment token, for one vehicle or for any. Only its hash is kept. */
+export function createEnrolmentToken(services: Services, vehicleId: string | undefined): string {
+  const token = toBase64Url(randomBytes(tokenBytes));
+  services.database.run(insertToken, hashOf(token), vehicleId ?? null, services.now());
+  return token;
+}
+
+/** The vehicle's row. Code `vehicle-unknown`. */
+export function findVehicle(services: Services, vehicleId: string): VehicleRow | Refusal {
+  return (
+    services.database.one(vehicleById, vehicleId) ??
+    refuse('vehicle-unknown', `no vehicle ${vehicleId}`)
+  );
+}
+
+/** The vehicle's ECUs in the order of their registration. */
+export function ecusOf(services: Services, vehicleId: string): readonly EcuDescription[] {
+  return services.database.all(ecusOfVehicle, vehicleId).map((row) => {
+    const ecu = decode(ecuDescription, row.description, row.description.length);
+    if (isRefusal(ecu)) throw new Error(`stored ECU ${row.ecu_id}: ${ecu.detail}`);
+    return ecu;
+  });
+}
+
+/**
+ * Registers a vehicle with all its ECUs, consumes the token and makes the vehicle's first metadata,
+ * in one transaction.
+ * @returns codes `enrolment-token-invalid`, `vehicle-registered`, `ecu-registered`,
+ *   `key-duplicate`, `key-malformed`, `request-malformed`
+ */
+export function registerVehicle(services: Services, request: Registration): Refusal | undefined {
+  const { database } = services;
+  return database.transaction(() => {
+    const token = consume(services, request.token, request.vehicleId);
+    if (token !== undefined) return token;
+    // INV-02: the vehicle's identifier is unique
+    if (database.one(vehicleById, request.vehicleId) !== undefined) {
+      return refuse('vehicle-registered', `${request.vehicleId} is registered already`);
+    }
+    const layout = checkLayout(request);
+    if (layout !== undefined) return layout;
+    database.run(insertVehicle, request.vehicleId, request.primaryEcuId, services.now());
+    for (let position = 0; position < request.ecus.length; position++) {
+      const refused = insert(services, request.vehicleId, position, request.ecus[position]!);
+      if (refused !== undefined) return refused;
+    }
+    // A vehicle without assignments is told so, by name and signed (TGT-03).
+    issueMetadata(services, request.vehicleId, 'targets');
+    return undefined;
+  });
+}
+
+function consume(services: Services, token: string, vehicleId: string): Refusal | undefined {
+  const hash = hashOf(token);
+  const row = services.database.one(tokenByHash, hash);
+  const usable = row?.consumed === null && (row.vehicle_id ?? vehicleId) === vehicleId;
+  // One answer for unknown, used and foreign tokens: it must not help to find out which.
+  if (!usable) return refuse('enrolment-token-invalid', 'the token cannot enrol this vehicle');
+  services.database.run(consumeToken, services.now(), hash);
+  return undefined;
+}
+
+function malformed(detail: string, row: string): Refusal {
+  return refuse('request-malformed', detail, row);
+}
+
+/** How the ECUs stand to each other. */
+function checkLayout({ primaryEcuId, ecus }: Registration): Refusal | undefined {
+  const byId = new Map(ecus.map((ecu) => [ecu.ecuId, ecu]));
+  // INV-03: ECU identifiers are unique
+  if (byId.size !== ecus.length) return refuse('ecu-registered', 'an ECU id is named twice');
+  // INV-08: one Primary, which verifies fully (GEN-03)
+  const primaries = ecus.filter((ecu) => ecu.role === ecuRoles.primary);
+  const [primary] = primaries;
+  if (primaries.length !== 1 || primary!.ecuId !== primaryEcuId) {
+    return malformed(`${primaryEcuId} has to be the one primary`, 'INV-08');
+  }
+  if (primary!.verification !== verifications.full || primary!.hostedBy !== undefined) {
+    return malformed('the primary verifies fully and is not hosted', 'ECU-06');
+  }
+  for (const ecu of ecus) {
+    if (ecu.hostedBy === undefined) continue;
+    const host = byId.get(ecu.hostedBy);
+    if (host === undefined || host.hostedBy !== undefined) {
+      return malformed(`${ecu.ecuId} is not hosted by an agent of this vehicle`, 'INV-08');
+    }
+    if (ecu.verification !== host.verification) {
+      return malformed(`${ecu.ecuId} verifies otherwise than its host`, 'INV-08');
+    }
+    const siblings = ecus.filter((other) => other.hostedBy === ecu.hostedBy);
+    if (siblings.length > maxHostedEcusPerAgent) {
+      return malformed(`${ecu.hostedBy} hosts more than ${maxHostedEcusPerAgent}`, 'HRD-13');
+    }
+  }
+  return undefined;
+}
+
+function insert(
+  services: Services,
+  vehicleId: string,
+  position: number,
+  ecu: EcuDescription,
+): Refusal | undefined {
+  const { database, crypto } = services;
+  if (database.one(ecuById, ecu.ecuId) !== undefined) {
+    return refuse('ecu-registered', `${ecu.ecuId} is registered already`);
+  }
+  const { signingKey, wrappingKey } = ecu;
+  if (signingKey.algorithm !== 'ESP256' || !isPoint(signingKey.bytes)) {
+    return refuse('key-malformed', `${ecu.ecuId}: the signing key is no P-256 key`, 'INV-05');
+  }
+  // Only a real encapsulation shows that content keys can be wrapped for this ECU.
+  const wraps =
+    wrappingKey.algorithm === 'MLKEM768-P256' &&
+    crypto.encapsulate(wrappingKey.bytes) !== undefined;
+  if (!wraps) {
+    return refuse('key-malformed', `${ecu.ecuId}: the wrapping key is unusable`, 'KEY-06');
+  }
+  database.run(insertEcu, ecu.ecuId, vehicleId, position, encode(ecuDescription, ecu));
+  // KEY-05: a key is one ECU's; a shared one would let an ECU report for another
+  for (const key of [signingKey, wrappingKey]) {
+    const id = keyId(crypto, key);
+    if (database.one(ecuByKeyId, id) !== undefined) {
+      return refuse('key-duplicate', `${ecu.ecuId}: another ECU has this key`, 'KEY-05');
+    }
+    database.run(insertEcuKey, id, ecu.ecuId);
+  }
+  return undefined;
+}
+
+/** True for a point on P-256 in uncompressed form. */
+function isPoint(bytes: Uint8Array): boolean {
+  try {
+    importPublicKey('ESP256', bytes);
+    return true;
+  } catch {
+    // The import throws for what is no point.
+    return false;
+  }
+}

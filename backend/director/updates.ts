@@ -1,0 +1,42 @@
+/** Whether a vehicle runs what the Director wants, by its last accepted manifest. */
+import { sameBytes } from '../../agent/codec/reader.ts';
+import { decode } from '../../agent/codec/schema.ts';
+import { isRefusal, type Refusal } from '../../agent/codes.ts';
+import type { UpdateAnswer, UpdateQuery } from '../../agent/metadata/device-messages.ts';
+import { type Report, report as reportSchema } from '../../agent/metadata/report.ts';
+import { sha256Of } from '../images/hashes.ts';
+import type { Services } from '../services.ts';
+import { reportOfEcu } from '../store/manifests.ts';
+import { findVehicle } from './inventory.ts';
+import { assignedTargets, freshenMetadata, latestMetadata } from './metadata.ts';
+
+/** What an ECU reported last; undefined before the vehicle's first manifest. */
+export function lastReport(services: Services, ecuId: string): Report | undefined {
+  const row = services.database.one(reportOfEcu, ecuId);
+  if (row === undefined) return undefined;
+  const report = decode(reportSchema, row.report, row.report.length);
+  if (isRefusal(report)) throw new Error(`stored report of ${ecuId}: ${report.detail}`);
+  return report;
+}
+
+/** True when an ECU shall run another image than it last said it runs. */
+export function isUpdateAvailable(services: Services, vehicleId: string): boolean {
+  return assignedTargets(services, vehicleId).some((target) => {
+    const installed = lastReport(services, target.assignment!.ecuId)?.installed;
+    if (installed === undefined || installed.filename !== target.filename) return true;
+    // Reports speak of the plaintext (EVR-03).
+    const sha256 = sha256Of(installed.hashes);
+    return sha256 === undefined || !sameBytes(sha256, target.mustMatch.plaintextSha256);
+  });
+}
+
+/** Answers `POST /check_updates`. Code `vehicle-unknown`. */
+export function checkUpdates(services: Services, query: UpdateQuery): UpdateAnswer | Refusal {
+  const vehicle = findVehicle(services, query.vehicleId);
+  if (isRefusal(vehicle)) return vehicle;
+  freshenMetadata(services, query.vehicleId);
+  return {
+    updateAvailable: isUpdateAvailable(services, query.vehicleId),
+    timestampVersion: latestMetadata(services, query.vehicleId, 'timestamp').version,
+  };
+}
