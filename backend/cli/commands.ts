@@ -1,0 +1,19 @@
+/** Every command of `ota`, in the order in which help lists them. */
+import type { Command } from './command.ts';
+import { assignCommands } from './commands/assign.ts';
+import { ceremonyCommands } from './commands/ceremony.ts';
+import { imageCommands } from './commands/image.ts';
+import { inspectCommands } from './commands/inspect.ts';
+import { rootCommands } from './commands/root.ts';
+import { statusCommands } from './commands/status.ts';
+import { vehicleCommands } from './commands/vehicle.ts';
+
+export const commands: readonly Command[] = [
+  ...ceremonyCommands,
+  ...rootCommands,
+  ...imageCommands,
+  ...vehicleCommands,
+  ...assignCommands,
+  ...statusCommands,
+  ...inspectCommands,
+];

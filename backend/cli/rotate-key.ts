@@ -1,0 +1,210 @@
+/**
+ * Replaces one key of a role: makes it, composes the next Root, has it signed by a threshold of the
+ * old root keys and of the new ones (CRT-03), and publishes it.
+ *
+ * The new key file takes its place before the Root is sent, because the server signs with it from
+ * then on; the old file waits as NAME.key.previous until the server has answered. After a crash in
+ * between, `settle` decides by the newest Root which of the two stays.
+ */
+import { existsSync, renameSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { encode } from '../../agent/codec/schema.ts';
+import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import { keyId } from '../../agent/crypto/key-id.ts';
+import { type Signer, signEnvelope } from '../../agent/crypto/sign-envelope.ts';
+import { profiles, type RepositoryName, type RoleName } from '../../agent/metadata/common.ts';
+import { type Root, root as rootSchema } from '../../agent/metadata/root.ts';
+import { generateKeyPair, type KeyPair, signerOf } from '../../hal/node/signing.ts';
+import type { Crypto } from '../../hal/types.ts';
+import { publishAnswer } from '../http/messages.ts';
+import { syncFolder, writeDurableFile } from '../signer/durable-file.ts';
+import { readKeyFile, readKeyFilePublicKey, writeKeyFile } from '../signer/key-file.ts';
+import { roleAuthority, verifyNextRoot } from '../signer/root-trust.ts';
+import {
+  offlineKeyPath,
+  offlineKeys,
+  onlineKeyNames,
+  onlineKeyPath,
+  openSigners,
+  rootPath,
+  sameKey,
+} from './key-folder.ts';
+import type { OperatorClient } from './operator-client.ts';
+import { composeRoot, type RoleEntry } from './root-document.ts';
+import { followServer, loadRoot, metadataPath, type TrustedRoot } from './trusted-root.ts';
+
+/** The roles of each repository whose keys a Root lists. */
+export const rolesOf: Readonly<Record<RepositoryName, readonly RoleName[]>> = {
+  director: ['root', 'targets', 'snapshot', 'timestamp', 'time'],
+  images: ['root', 'targets', 'snapshot', 'timestamp'],
+};
+
+export interface RotateOptions {
+  readonly crypto: Crypto;
+  readonly client: OperatorClient;
+  readonly keysFolder: string;
+  readonly passphrase: string;
+  /** Seals a new online key; the same passphrase when absent. */
+  readonly onlinePassphrase?: string;
+  readonly repository: RepositoryName;
+  readonly role: RoleName;
+  /** Which key of an offline role, as its file is numbered. */
+  readonly number: number;
+  /** When the new Root expires, unix seconds. */
+  readonly expires: number;
+  /** Unix seconds. */
+  readonly now: number;
+}
+
+export interface RotatedKey {
+  readonly version: number;
+  readonly path: string;
+  readonly oldKeyId: Uint8Array;
+  readonly newKeyId: Uint8Array;
+}
+
+/** True for roles whose keys the server never has. */
+export function isOffline(repository: RepositoryName, role: RoleName): boolean {
+  return role === 'root' || (repository === 'images' && role === 'targets');
+}
+
+/**
+ * Rotates one key. Codes: `argument-invalid` (no such role or key), `root-version` (the server's
+ * Root is newer than this folder's), `signature-threshold` (too few root keys are here),
+ * `passphrase-wrong`, `key-file-invalid`, and the server's.
+ */
+export async function rotateKey(options: RotateOptions): Promise<RotatedKey | Refusal> {
+  const { crypto, client, keysFolder, repository, role } = options;
+  if (!rolesOf[repository].includes(role)) {
+    return refuse('argument-invalid', `--role ${role}: not a role of the ${repository} repository`);
+  }
+  const local = await loadRoot(crypto, keysFolder, repository);
+  if (isRefusal(local)) return local;
+  const trusted = await followServer(crypto, local, client);
+  if (isRefusal(trusted)) return trusted;
+  keepRoot(keysFolder, local, trusted);
+  const path = pathOf(options);
+  const settled = settle(path, trusted.root);
+  if (isRefusal(settled)) return settled;
+
+  const old = readKeyFilePublicKey(path);
+  if (isRefusal(old)) return refuse('argument-invalid', `no key to replace: ${old.detail}`);
+  const pair = generateKeyPair(old.algorithm);
+  const root = composeNext(options, trusted.root, old, pair);
+  if (isRefusal(root)) return root;
+  const signers = rootSigners(options, trusted.root, root, pair);
+  if (isRefusal(signers)) return signers;
+  const bytes = signEnvelope(crypto, signers, 'metadata', encode(rootSchema, root));
+  const { now } = options;
+  const checked = verifyNextRoot(crypto, repository, trusted.root, root.version, bytes, now);
+  if (isRefusal(checked)) return checked;
+
+  const offline = isOffline(repository, role);
+  const passphrase = offline
+    ? options.passphrase
+    : (options.onlinePassphrase ?? options.passphrase);
+  writeKeyFile(`${path}.next`, pair, passphrase);
+  renameSync(path, previous(path));
+  renameSync(`${path}.next`, path);
+  syncFolder(dirname(path));
+  const name = metadataPath(repository, `${root.version}.root.cbor`);
+  const answer = await client.putFile(name, bytes, publishAnswer);
+  if (isRefusal(answer)) {
+    // No answer at all may mean that the Root was published: the next rotation settles it.
+    if (answer.refused !== 'net-unreachable' && answer.refused !== 'net-closed') {
+      renameSync(previous(path), path);
+    }
+    return answer;
+  }
+  writeDurableFile(rootPath(keysFolder, repository, root.version), bytes);
+  rmSync(previous(path));
+  const newKeyId = keyId(crypto, pair.key);
+  return { version: root.version, path, oldKeyId: keyId(crypto, old), newKeyId };
+}
+
+function previous(path: string): string {
+  return `${path}.previous`;
+}
+
+function pathOf({ keysFolder, repository, role, number }: RotateOptions): string {
+  if (role === 'root' || (repository === 'images' && role === 'targets')) {
+    return offlineKeyPath(keysFolder, repository, role, number);
+  }
+  const name = onlineKeyNames.find((one) => one === `${repository}-${role}`);
+  if (name === undefined) throw new Error(`${repository} ${role}: no online key of that name`);
+  return onlineKeyPath(keysFolder, name);
+}
+
+/** Keeps Roots that another operator published, so that the server imports them at a new start. */
+function keepRoot(folder: string, local: TrustedRoot, trusted: TrustedRoot): void {
+  if (trusted.root.version !== local.root.version + 1) return;
+  writeDurableFile(rootPath(folder, trusted.repository, trusted.root.version), trusted.bytes);
+}
+
+/** Ends a rotation that was cut short: the key that the newest Root names stays. */
+function settle(path: string, root: Root): Refusal | undefined {
+  rmSync(`${path}.next`, { force: true });
+  if (!existsSync(previous(path))) return undefined;
+  const current = existsSync(path) ? readKeyFilePublicKey(path) : undefined;
+  if (isRefusal(current)) return current;
+  const listed = current !== undefined && root.keys.some((key) => sameKey(key, current));
+  if (listed) rmSync(previous(path));
+  else renameSync(previous(path), path);
+  return undefined;
+}
+
+function composeNext(
+  { crypto, repository, role, expires }: RotateOptions,
+  root: Root,
+  old: KeyPair['key'],
+  pair: KeyPair,
+): Root | Refusal {
+  if (root.roles.some(({ profile }) => profile !== profiles.composite)) {
+    return refuse(
+      'argument-invalid',
+      `Root ${root.version} has profiles that this tool cannot keep`,
+    );
+  }
+  const entries: RoleEntry[] = [];
+  for (const name of rolesOf[repository]) {
+    const authority = roleAuthority(crypto, root, name);
+    if (isRefusal(authority)) return authority;
+    const keys = authority.keys.map((key) => (name === role && sameKey(key, old) ? pair.key : key));
+    if (name === role && !keys.includes(pair.key)) {
+      return refuse('argument-invalid', `Root ${root.version} does not list that key as ${role}`);
+    }
+    entries.push({ role: name, keys, threshold: authority.threshold });
+  }
+  return composeRoot(crypto, entries, root.version + 1, expires);
+}
+
+/** Old and new threshold of root keys; the key that is replaced may be the one that was lost. */
+function rootSigners(
+  { crypto, keysFolder, repository, passphrase }: RotateOptions,
+  old: Root,
+  next: Root,
+  pair: KeyPair,
+): readonly Signer[] | Refusal {
+  const before = roleAuthority(crypto, old, 'root');
+  if (isRefusal(before)) return before;
+  const after = roleAuthority(crypto, next, 'root');
+  if (isRefusal(after)) return after;
+  const opened = openSigners(keysFolder, repository, 'root', before, passphrase);
+  if (isRefusal(opened)) return opened;
+  const signers = [...opened];
+  const counts = (): number =>
+    signers.filter(({ key }) => after.keys.some((one) => sameKey(one, key))).length;
+  const fresh = after.keys.some((key) => sameKey(key, pair.key));
+  if (fresh) signers.push(signerOf(pair));
+  const present = offlineKeys(keysFolder, repository, 'root');
+  if (isRefusal(present)) return present;
+  for (const { path, key } of present) {
+    if (counts() >= after.threshold) break;
+    const wanted = after.keys.some((one) => sameKey(one, key));
+    if (!wanted || signers.some((signer) => sameKey(signer.key, key))) continue;
+    const more = readKeyFile(path, passphrase);
+    if (isRefusal(more)) return more;
+    signers.push(signerOf(more));
+  }
+  return signers;
+}
