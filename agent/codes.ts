@@ -25,6 +25,8 @@ export type Attack =
 interface Entry {
   readonly row: string;
   readonly attack?: Attack;
+  /** A failure of the moment (link, peer, load): tried again, and not told to the Director. */
+  readonly transient?: true;
 }
 
 const catalogue = {
@@ -111,12 +113,12 @@ const catalogue = {
   'install-out-of-order': { row: 'INS-01' },
 
   // Network (agent/net)
-  'net-unreachable': { row: 'VER-01' },
-  'net-closed': { row: 'VER-01' },
+  'net-unreachable': { row: 'VER-01', transient: true },
+  'net-closed': { row: 'VER-01', transient: true },
   'net-endless': { row: 'CTS-01', attack: 'endless-data' },
   'net-too-slow': { row: 'ECU-03', attack: 'slow-retrieval' },
-  'http-malformed': { row: 'VER-01' },
-  'http-status': { row: 'VER-01' },
+  'http-malformed': { row: 'VER-01', transient: true },
+  'http-status': { row: 'VER-01', transient: true },
   'http-object-changed': { row: 'PRI-09', attack: 'mix-and-match' },
 
   // In-vehicle bus (agent/can)
@@ -124,10 +126,10 @@ const catalogue = {
   'iso-tp-unexpected-frame': { row: 'DBP-20' },
   'iso-tp-sequence': { row: 'DBP-20' },
   'iso-tp-overflow': { row: 'HRD-13' },
-  'iso-tp-timeout': { row: 'VER-01' },
-  'uds-negative-response': { row: 'VER-01' },
+  'iso-tp-timeout': { row: 'VER-01', transient: true },
+  'uds-negative-response': { row: 'VER-01', transient: true },
   'uds-malformed': { row: 'DBP-20' },
-  'secondary-silent': { row: 'PRI-15' },
+  'secondary-silent': { row: 'PRI-15', transient: true },
 
   // Configuration and provisioning
   'configuration-invalid': { row: 'KEY-01' },

@@ -19,6 +19,9 @@ export interface FlashStatus {
   readonly busy: boolean;
 }
 
+/** Version of the interfaces in this file; raised when an agent built for an older one would fail. */
+export const halInterfaceVersion = 1;
+
 /** One partition of a flash part. Violations of the part's rules throw: they are bugs. */
 export interface FlashPartition {
   status(): FlashStatus;
@@ -227,6 +230,10 @@ export interface HostedFirmware {
 }
 
 export interface Board {
+  /** Program format that this platform's bootloader runs; 0: ECMAScript source text. */
+  readonly bytecodeVersion: number;
+  /** Version of the interfaces in this file that the platform implements. */
+  readonly halVersion: number;
   /** Restarts this ECU; does not return control to the program. */
   reboot(): void;
   /** Free text for a person: one line of what happens, with a stable first word. */
@@ -236,6 +243,8 @@ export interface Board {
 /** Everything a program of the agent gets. */
 export interface Hal {
   readonly flash: Flash;
+  /** Boot control of the agent's own slot pair; the bootloader has chosen the running slot. */
+  readonly boot: Boot;
   readonly keyValue: KeyValue;
   readonly can: Can;
   readonly net: Net;

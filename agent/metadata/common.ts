@@ -65,3 +65,15 @@ export const formatVersion = named({ 1: 1 });
 export const versionNumber = unsigned;
 /** Seconds since 1970-01-01T00:00:00Z, without leap seconds. */
 export const unixSeconds = unsigned;
+
+function nameOf<N extends string>(names: Readonly<Record<N, number>>, value: number): N {
+  const found = (Object.keys(names) as N[]).filter((name) => names[name] === value)[0];
+  if (found === undefined) throw new RangeError(`no name for ${value}`);
+  return found;
+}
+
+/** Name of a profile number; a number that no schema lets through throws. */
+export const profileName = (value: number): ProfileName => nameOf(profiles, value);
+
+/** Name of a repository number. */
+export const repositoryName = (value: number): RepositoryName => nameOf(repositories, value);

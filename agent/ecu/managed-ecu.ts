@@ -1,0 +1,181 @@
+/**
+ * One Uptane ECU that this agent looks after: its own, or one hosted beside it. Holds the ECU's
+ * keys, slot pair and boot control, and takes it through one installation (Uptane §5.4.3).
+ */
+import type { Boot, FlashPartition, Hal, SlotImage } from '../../hal/types.ts';
+import { sameBytes } from '../codec/reader.ts';
+import { decode } from '../codec/schema.ts';
+import { isRefusal, type Refusal, refuse } from '../codes.ts';
+import { unwrapContentKey } from '../crypto/key-wrap.ts';
+import type { Signer } from '../crypto/sign-envelope.ts';
+import { imageContext } from '../image/image-context.ts';
+import { BootBlock } from '../install/boot-block.ts';
+import { SlotInstaller } from '../install/slot-installer.ts';
+import { hashAlgorithms } from '../metadata/common.ts';
+import { type EcuConfiguration, storedKeyPair } from '../metadata/configuration.ts';
+import { type ImageKindName, imageKinds, type Target } from '../metadata/targets.ts';
+import type { VerifierEcu } from '../verify/verification.ts';
+
+export class ManagedEcu {
+  readonly configuration: EcuConfiguration;
+  readonly boot: Boot;
+  readonly slots: readonly [FlashPartition, FlashPartition];
+  readonly signer: Signer;
+  private readonly hal: Hal;
+  private readonly vehicleId: string;
+  private readonly wrappingSecret: Uint8Array;
+  private readonly installer: SlotInstaller;
+  private checked: SlotImage | undefined;
+
+  private constructor(
+    hal: Hal,
+    vehicleId: string,
+    configuration: EcuConfiguration,
+    boot: Boot,
+    signer: Signer,
+    wrappingSecret: Uint8Array,
+  ) {
+    this.hal = hal;
+    this.vehicleId = vehicleId;
+    this.configuration = configuration;
+    this.signer = signer;
+    this.wrappingSecret = wrappingSecret;
+    this.slots = [
+      hal.flash.open({ path: configuration.slots[0]! }),
+      hal.flash.open({ path: configuration.slots[1]! }),
+    ];
+    this.boot = boot;
+    this.installer = new SlotInstaller({
+      crypto: hal.crypto,
+      slots: this.slots,
+      boot: this.boot,
+      journal: hal.flash.open({ path: configuration.journal }),
+    });
+  }
+
+  /** Opens an ECU with the keys of its provisioning. `configuration-invalid`, `boot-block-corrupt`. */
+  static open(hal: Hal, vehicleId: string, configuration: EcuConfiguration): ManagedEcu | Refusal {
+    const signing = readKeyPair(hal, `signing-key/${configuration.ecuId}`);
+    if (isRefusal(signing)) return signing;
+    const wrapping = readKeyPair(hal, `wrapping-key/${configuration.ecuId}`);
+    if (isRefusal(wrapping)) return wrapping;
+    const signer: Signer = {
+      key: signing.key,
+      sign: (message) => hal.crypto.sign('ESP256', signing.secret, message),
+    };
+    const { state } = configuration;
+    const boot = state === undefined ? hal.boot : hostedBoot(hal, state);
+    if (isRefusal(boot)) return boot;
+    return new ManagedEcu(hal, vehicleId, configuration, boot, signer, wrapping.secret);
+  }
+
+  get ecuId(): string {
+    return this.configuration.ecuId;
+  }
+
+  /** The image that runs now; undefined only before the factory has installed one. */
+  get running(): SlotImage | undefined {
+    const status = this.boot.status();
+    return status.slots[status.active];
+  }
+
+  /** What the verification needs to know of this ECU. */
+  verifierEcu(): VerifierEcu {
+    const names = Object.keys(imageKinds) as ImageKindName[];
+    const kinds = this.configuration.kinds;
+    return {
+      ecuId: this.ecuId,
+      hardwareId: this.configuration.hardwareId,
+      kinds: names.filter((name) => kinds.indexOf(imageKinds[name]) >= 0),
+      installed: this.running,
+      counter: this.boot.status().counter,
+      bytecodeVersion: this.hal.board.bytecodeVersion,
+      halVersion: this.hal.board.halVersion,
+      maxPlaintextBytes: this.slots[0].status().size,
+    };
+  }
+
+  /**
+   * Begins to install `target`, whose metadata was verified, with the key object that came for it.
+   * @returns the ciphertext offset from which the image is wanted (0 unless an interrupted
+   *   installation goes on), or a refusal: `key-object-…`, `slot-too-small`, `counter-rollback`
+   */
+  prepare(target: Target, keyObject: Uint8Array): number | Refusal {
+    this.checked = undefined;
+    const { assignment, mustMatch } = target;
+    if (assignment === undefined || assignment.ecuId !== this.ecuId) {
+      return refuse('install-out-of-order', `no assignment for ${this.ecuId}`);
+    }
+    // CUS-05: the key object travels beside the metadata, which names its length and hash.
+    const digest = this.hal.crypto.digest('SHA-256', keyObject);
+    if (
+      keyObject.length !== assignment.keyObjectLength ||
+      !sameBytes(digest, assignment.keyObjectSha256)
+    ) {
+      return refuse('key-object-hash', `key object of ${target.filename}`);
+    }
+    const ciphertextSha256 = sha256Of(target);
+    if (ciphertextSha256 === undefined) return refuse('hash-missing', target.filename);
+    // VIM-06: the wrapped content key is bound to this vehicle, ECU and ciphertext.
+    const contentKey = unwrapContentKey(this.hal.crypto, this.wrappingSecret, keyObject, [
+      this.vehicleId,
+      this.ecuId,
+      target.filename,
+      ciphertextSha256,
+    ]);
+    if (isRefusal(contentKey)) return contentKey;
+    const begun = this.installer.begin({
+      filename: target.filename,
+      ciphertextLength: target.length,
+      ciphertextSha256,
+      plaintextLength: mustMatch.plaintextLength,
+      plaintextSha256: mustMatch.plaintextSha256,
+      releaseCounter: mustMatch.releaseCounter,
+      contentKey,
+      context: imageContext(target.filename, mustMatch.releaseCounter, mustMatch.plaintextSha256),
+    });
+    return isRefusal(begun) ? begun : begun.resumeOffset;
+  }
+
+  /** Takes the next ciphertext bytes. Codes `image-…`. */
+  write(piece: Uint8Array): Refusal | undefined {
+    return this.installer.write(piece);
+  }
+
+  /** Checks the plaintext read back from flash (VIM-08, VIM-09). Codes `image-…`. */
+  finish(): Refusal | undefined {
+    const image = this.installer.finish();
+    if (isRefusal(image)) return image;
+    this.checked = image;
+    return undefined;
+  }
+
+  /** Sets the checked image to be tried at the next start. Code `install-out-of-order`. */
+  activate(trialBoots: number): Refusal | undefined {
+    if (this.checked === undefined) {
+      return refuse('install-out-of-order', `${this.ecuId} holds no checked image`);
+    }
+    this.installer.activate(this.checked, trialBoots);
+    this.checked = undefined;
+    return undefined;
+  }
+}
+
+/** The agent is the bootloader of what it hosts. */
+function hostedBoot(hal: Hal, state: string): Boot | Refusal {
+  const block = BootBlock.open(hal.flash.open({ path: state }), hal.crypto);
+  if (!isRefusal(block)) block.selectSlot();
+  return block;
+}
+
+function readKeyPair(hal: Hal, key: string) {
+  const bytes = hal.keyValue.read(key);
+  if (bytes === undefined) return refuse('configuration-invalid', `key ${key} is missing`);
+  const pair = decode(storedKeyPair, bytes, bytes.length);
+  return isRefusal(pair) ? refuse('configuration-invalid', `${key}: ${pair.detail}`) : pair;
+}
+
+/** The SHA-256 of an image's ciphertext, as both repositories list it. */
+export function sha256Of(target: Target): Uint8Array | undefined {
+  return target.hashes.filter((entry) => entry.key === hashAlgorithms['SHA-256'])[0]?.value;
+}

@@ -1,0 +1,134 @@
+/**
+ * What every program of the agent does first: open the ECU's state, test what a trial boot has
+ * started, confirm it or give it up (Uptane §5.4.3.5).
+ */
+import type { Hal } from '../../hal/types.ts';
+import { decode } from '../codec/schema.ts';
+import { isRefusal, type Refusal, refuse } from '../codes.ts';
+import { profileName } from '../metadata/common.ts';
+import {
+  type Configuration,
+  configuration as configurationSchema,
+} from '../metadata/configuration.ts';
+import { verifications } from '../metadata/device-messages.ts';
+import { MetadataStore } from '../verify/metadata-store.ts';
+import { TimeKeeper } from '../verify/time.ts';
+import { readTimeAuthority } from '../verify/time-authority.ts';
+import { DetectionLog } from './detections.ts';
+import { ManagedEcu } from './managed-ecu.ts';
+import { VersionReports } from './version-reports.ts';
+
+/** Release number of this program, set when it is built. */
+declare const AGENT_RELEASE: number;
+export const agentRelease: number = AGENT_RELEASE;
+
+const maxConfigurationBytes = 65_536;
+
+/** Everything a program works on after its start. */
+export interface EcuState {
+  readonly hal: Hal;
+  readonly configuration: Configuration;
+  /** The agent's own ECU first, then the hosted ones. */
+  readonly ecus: readonly ManagedEcu[];
+  readonly store: MetadataStore;
+  readonly time: TimeKeeper;
+  readonly detections: DetectionLog;
+  readonly reports: VersionReports;
+}
+
+/** Opens the ECU's durable state. Code `configuration-invalid`. */
+export function openState(hal: Hal): EcuState | Refusal {
+  const bytes = hal.keyValue.read('configuration');
+  if (bytes === undefined) return refuse('configuration-invalid', 'this ECU was never provisioned');
+  const configuration = decode(configurationSchema, bytes, maxConfigurationBytes);
+  if (isRefusal(configuration)) return refuse('configuration-invalid', configuration.detail);
+  const ecus: ManagedEcu[] = [];
+  for (const one of configuration.ecus) {
+    const ecu = ManagedEcu.open(hal, configuration.vehicleId, one);
+    if (isRefusal(ecu)) return ecu;
+    if (ecu.running === undefined) {
+      return refuse('boot-nothing-to-run', `${ecu.ecuId} has no image in its running slot`);
+    }
+    ecus.push(ecu);
+  }
+  const detections = new DetectionLog(hal.keyValue);
+  const { keyValue, clock, crypto } = hal;
+  return {
+    hal,
+    configuration,
+    ecus,
+    store: new MetadataStore(keyValue),
+    time: new TimeKeeper({ keyValue, clock, crypto }),
+    detections,
+    reports: new VersionReports(hal, configuration.vehicleId, detections),
+  };
+}
+
+/**
+ * Takes a time attestation that answers `nonce`, by the time keys of the trusted metadata (PV-01,
+ * FV-01). Codes `time-…`, `signature-…`, `metadata-not-stored`.
+ */
+export function acceptTime(
+  state: EcuState,
+  attestation: Uint8Array,
+  nonce: Uint8Array,
+): Refusal | undefined {
+  const { configuration, hal, store, time } = state;
+  const authority = readTimeAuthority({
+    crypto: hal.crypto,
+    profile: profileName(configuration.profile),
+    store,
+    partial: configuration.verification === verifications.partial,
+  });
+  if (isRefusal(authority)) return authority;
+  time.setAuthority(authority);
+  const seconds = time.accept(attestation, nonce);
+  return isRefusal(seconds) ? seconds : undefined;
+}
+
+/**
+ * Ends the trial of every image that is on one: confirmed when its self-test passes, else given up
+ * and restarted into the old image. A trial that ended before, without confirmation, is recorded
+ * as a failure, so that the next report tells the truth.
+ */
+export function settleTrials(state: EcuState): void {
+  for (const ecu of state.ecus) {
+    const failed = ecu.boot.status().rolledBack;
+    if (failed !== undefined) {
+      // The record is durable before the boot control forgets: a cut between repeats, never loses.
+      state.detections.add(ecu.ecuId, refuse('trial-rolled-back', failed.filename));
+      state.hal.board.log(`rolled-back ecu=${ecu.ecuId} image=${failed.filename}`);
+      ecu.boot.acknowledge();
+    }
+    settleTrial(state, ecu);
+  }
+}
+
+function settleTrial(state: EcuState, ecu: ManagedEcu): void {
+  const status = ecu.boot.status();
+  if (status.pending === undefined || status.pending !== status.active) return;
+  const passed =
+    ecu === state.ecus[0] ? selfTest(state) : state.hal.hosted.selfTest(ecu.ecuId, status.active);
+  if (passed) {
+    ecu.boot.confirm();
+    state.hal.board.log(`confirmed ecu=${ecu.ecuId} release=${ecu.running?.releaseCounter}`);
+    return;
+  }
+  state.detections.add(ecu.ecuId, refuse('self-test-failed', ecu.running?.filename));
+  ecu.boot.rollback();
+  state.hal.board.reboot();
+}
+
+/**
+ * The agent's own self-test: the running program is the release that the boot block names, and
+ * crypto, key-value store and metadata answer. Failing here rolls the update back.
+ */
+function selfTest(state: EcuState): boolean {
+  const { hal } = state;
+  const abc = hal.crypto.digest('SHA-256', new Uint8Array([0x61, 0x62, 0x63]));
+  // FIPS 180-4 example: SHA-256("abc") begins with ba7816bf.
+  const digestWorks = abc[0] === 0xba && abc[1] === 0x78 && abc[2] === 0x16 && abc[3] === 0xbf;
+  const own = state.ecus[0]!;
+  const signs = own.signer.sign(abc).length === 64;
+  return digestWorks && signs && own.running?.releaseCounter === agentRelease;
+}

@@ -1,0 +1,119 @@
+/**
+ * The UDS services of a Secondary: which identifier, routine and transfer means which step of an
+ * update session (docs/POUF.md §4, in-vehicle messages).
+ */
+
+import { negative, reset, routine } from '../can/uds.ts';
+import type { UdsHandlers, UdsOutcome } from '../can/uds-server.ts';
+import { type DownloadRequest, encodeDownloadGrant } from '../can/uds-transfer-format.ts';
+import { decode, encode, type Schema } from '../codec/schema.ts';
+import { isRefusal, type Refusal } from '../codes.ts';
+import { maxUdsBlockBytes, maxUdsMessageBytes } from '../limits.ts';
+import {
+  acknowledgement,
+  activationRequest,
+  addressesPerEcu,
+  cobblestoneDataFormat,
+  dataIdentifiers,
+  installationRequest,
+  nonceMessage,
+  reportsMessage,
+  routineResult,
+  routines,
+  statusMessage,
+  suppliedFile,
+  verificationStep,
+} from '../metadata/vehicle-messages.ts';
+import type { EcuState } from './start-up.ts';
+import { refusalMessage, UpdateSession } from './update-session.ts';
+
+export class UpdateServer implements Partial<UdsHandlers> {
+  private readonly session: UpdateSession;
+
+  constructor(state: EcuState) {
+    this.session = new UpdateSession(state);
+  }
+
+  readDataByIdentifier(identifier: number): UdsOutcome {
+    const { session } = this;
+    switch (identifier) {
+      case dataIdentifiers.nonce:
+        return encode(nonceMessage, session.newNonce());
+      case dataIdentifiers.reports:
+        return encode(reportsMessage, session.reports());
+      case dataIdentifiers.status:
+        return encode(statusMessage, session.status());
+      default:
+        return negative.requestOutOfRange;
+    }
+  }
+
+  routineControl(control: number, identifier: number, option: Uint8Array): UdsOutcome {
+    if (control !== routine.start) return negative.subFunctionNotSupported;
+    const { session } = this;
+    switch (identifier) {
+      case routines.checkTime:
+        return result(session.checkTime(option));
+      case routines.startVerification:
+        return encode(verificationStep, session.startVerification());
+      case routines.supplyFile:
+        return this.with(suppliedFile, option, ({ content }) =>
+          encode(verificationStep, session.supplyFile(content)),
+        );
+      case routines.prepareInstallation:
+        return this.with(installationRequest, option, ({ ecuId, keyObject }) => {
+          const offset = session.prepare(ecuId, keyObject);
+          if (isRefusal(offset)) return result(offset);
+          return encode(routineResult, { resumeOffset: offset });
+        });
+      case routines.activate:
+        return this.with(activationRequest, option, ({ ecuId }) => result(session.activate(ecuId)));
+      case routines.acknowledgeReports:
+        return this.with(acknowledgement, option, (accepted) => {
+          session.acknowledge(accepted);
+          return result(undefined);
+        });
+      default:
+        return negative.requestOutOfRange;
+    }
+  }
+
+  /** Accepts only the download that `prepareInstallation` announced, from where it said. */
+  requestDownload(request: DownloadRequest): UdsOutcome {
+    const expected = this.session.expected();
+    if (expected === undefined) return negative.conditionsNotCorrect;
+    const address = expected.index * addressesPerEcu + expected.offset;
+    if (
+      request.dataFormat !== cobblestoneDataFormat ||
+      request.address !== address ||
+      request.size !== expected.left
+    ) {
+      return negative.requestOutOfRange;
+    }
+    return encodeDownloadGrant(maxUdsBlockBytes);
+  }
+
+  transferData(block: Uint8Array): UdsOutcome {
+    const refusal = this.session.write(block);
+    return refusal === undefined ? new Uint8Array(0) : negative.generalProgrammingFailure;
+  }
+
+  /** The digest over a large slot takes its time: 0x78 first. */
+  requestTransferExit(): UdsOutcome {
+    return { pending: () => result(this.session.finish()) };
+  }
+
+  /** The program restarts when the answer has left. */
+  ecuReset(kind: number): UdsOutcome {
+    return kind === reset.hard ? new Uint8Array(0) : negative.subFunctionNotSupported;
+  }
+
+  private with<T>(schema: Schema<T>, option: Uint8Array, act: (value: T) => Uint8Array) {
+    const value = decode(schema, option, maxUdsMessageBytes);
+    return isRefusal(value) ? result(value) : act(value);
+  }
+}
+
+function result(refusal: Refusal | undefined): Uint8Array {
+  return encode(routineResult, refusal === undefined ? {} : { refusal: refusalMessage(refusal) });
+}

@@ -1,0 +1,238 @@
+/**
+ * One Secondary's part in an update cycle: time, metadata, installation, in that order (INS-01).
+ * Independent of the link that carries it; everything that arrives is untrusted.
+ */
+import { attackOf, isRefusal, type Refusal, refuse } from '../codes.ts';
+import { maxRefusalDetailCharacters, nonceBytes } from '../limits.ts';
+import { profileName, repositories } from '../metadata/common.ts';
+import { type RefusalAnswer, verifications } from '../metadata/device-messages.ts';
+import type { Target } from '../metadata/targets.ts';
+import {
+  type StageName,
+  type StatusMessage,
+  stages,
+  type VerificationStep,
+} from '../metadata/vehicle-messages.ts';
+import { FullVerification } from '../verify/full-verification.ts';
+import { PartialVerification } from '../verify/partial-verification.ts';
+import type { Verification } from '../verify/verification.ts';
+import type { ManagedEcu } from './managed-ecu.ts';
+import { acceptTime, agentRelease, type EcuState } from './start-up.ts';
+
+const progressStepBytes = 262_144;
+
+/** A refusal as it crosses a link, with its detail cut to what the message allows. */
+export function refusalMessage(refusal: Refusal): RefusalAnswer {
+  const detail = refusal.detail.slice(0, maxRefusalDetailCharacters);
+  return { code: refusal.refused, row: refusal.row, ...(detail === '' ? {} : { detail }) };
+}
+
+export class UpdateSession {
+  private readonly state: EcuState;
+  private nonce: Uint8Array | undefined;
+  private verification: Verification | undefined;
+  private assignments: readonly Target[] = [];
+  private installing:
+    | { ecu: ManagedEcu; target: Target; written: number; logged: number }
+    | undefined;
+  private stage: StageName = 'idle';
+
+  constructor(state: EcuState) {
+    this.state = state;
+  }
+
+  /** A fresh nonce; only an attestation that carries it counts (HRD-03). */
+  newNonce(): Uint8Array {
+    this.nonce = this.state.hal.random.bytes(nonceBytes);
+    return this.nonce;
+  }
+
+  /** Signed version reports of all ECUs of this agent, own first (INS-14). */
+  reports(): readonly Uint8Array[] {
+    const { ecus, reports, time } = this.state;
+    const own = ecus[0]!.ecuId;
+    return ecus.map((ecu) =>
+      reports.make(ecu, time.lowerBound(), ecu.ecuId === own ? undefined : own),
+    );
+  }
+
+  status(): StatusMessage {
+    const pending = (ecu: ManagedEcu) => ecu.boot.status().pending !== undefined;
+    return {
+      stage: stages[this.stage],
+      release: agentRelease,
+      ecus: this.state.ecus.map((ecu) => ({
+        ecuId: ecu.ecuId,
+        releaseCounter: ecu.running?.releaseCounter ?? 0,
+        slot: ecu.boot.status().active,
+        pending: pending(ecu),
+      })),
+    };
+  }
+
+  /** FV-01, PV-01: loads the attested time. Codes `time-…`, `signature-…`. */
+  checkTime(attestation: Uint8Array): Refusal | undefined {
+    const nonce = this.nonce;
+    this.nonce = undefined;
+    if (nonce === undefined) return this.refused(refuse('time-nonce', 'no nonce is outstanding'));
+    const refusal = acceptTime(this.state, attestation, nonce);
+    return refusal && this.refused(refusal);
+  }
+
+  /** Begins a verification of the latest metadata; an installation in progress is left as it is. */
+  startVerification(): VerificationStep {
+    const { configuration, ecus, hal, store, time } = this.state;
+    const options = {
+      crypto: hal.crypto,
+      profile: profileName(configuration.profile),
+      vehicleId: configuration.vehicleId,
+      ecus: ecus.map((ecu) => ecu.verifierEcu()),
+      everyEcu: false,
+      store,
+      now: time.now(),
+    };
+    this.assignments = [];
+    this.stage = 'verifying';
+    const verification: Verification =
+      configuration.verification === verifications.full
+        ? new FullVerification(options)
+        : new PartialVerification(options);
+    this.verification = verification;
+    return this.step(verification);
+  }
+
+  /** Takes the file that was asked for; undefined when the Primary does not have it. */
+  supplyFile(content: Uint8Array | undefined): VerificationStep {
+    const { verification } = this;
+    if (verification === undefined || verification.ask() === undefined) {
+      return { refusal: refusalMessage(refuse('install-out-of-order', 'no file was asked for')) };
+    }
+    const refusal = verification.supply(content);
+    if (refusal !== undefined) {
+      this.verification = undefined;
+      this.stage = 'idle';
+      return { refusal: refusalMessage(this.refused(refusal)) };
+    }
+    return this.step(verification);
+  }
+
+  private step(verification: Verification): VerificationStep {
+    const ask = verification.ask();
+    if (ask !== undefined) {
+      return {
+        ask: {
+          repository: repositories[ask.repository],
+          name: ask.name,
+          maxBytes: ask.maxBytes,
+        },
+      };
+    }
+    this.verification = undefined;
+    this.stage = 'idle';
+    const decision = verification.decision();
+    if (isRefusal(decision)) return { refusal: refusalMessage(this.refused(decision)) };
+    this.assignments = decision.assignments;
+    const { hal, ecus } = this.state;
+    hal.board.log(`verified ecu=${ecus[0]!.ecuId} images=${decision.assignments.length}`);
+    return {
+      assignments: decision.assignments.map(
+        (target) => [target.assignment!.ecuId, target.filename] as const,
+      ),
+    };
+  }
+
+  /** Begins an installation; answers the offset from which ciphertext is wanted, its length if none. */
+  prepare(ecuId: string, keyObject: Uint8Array): number | Refusal {
+    this.installing = undefined;
+    const ecu = this.ecu(ecuId);
+    const target = this.assignments.filter((one) => one.assignment!.ecuId === ecuId)[0];
+    // INS-07: only what the verified Director Targets assign to this ECU is installed.
+    if (ecu === undefined || target === undefined) {
+      return this.refused(refuse('install-out-of-order', `nothing is assigned to ${ecuId}`));
+    }
+    const offset = ecu.prepare(target, keyObject);
+    if (isRefusal(offset)) return this.refused(offset, ecuId);
+    this.installing = { ecu, target, written: offset, logged: offset };
+    this.stage = 'installing';
+    if (offset < target.length) return offset;
+    // An interruption came between the last byte and the check: only the check is left.
+    return this.finish() ?? offset;
+  }
+
+  /** The installation that `prepare` began: whose it is and how much is still to come. */
+  expected():
+    | { readonly index: number; readonly offset: number; readonly left: number }
+    | undefined {
+    if (this.installing === undefined) return undefined;
+    const { ecu, target, written } = this.installing;
+    return {
+      index: this.state.ecus.indexOf(ecu),
+      offset: written,
+      left: target.length - written,
+    };
+  }
+
+  write(piece: Uint8Array): Refusal | undefined {
+    const current = this.installing;
+    if (current === undefined) return refuse('install-out-of-order', 'nothing was prepared');
+    const refusal = current.ecu.write(piece);
+    if (refusal !== undefined) return this.abandon(refusal);
+    current.written += piece.length;
+    if (current.written - current.logged >= progressStepBytes) {
+      current.logged = current.written;
+      this.logProgress('install', current.ecu.ecuId, current.written, current.target.length);
+    }
+    return undefined;
+  }
+
+  /** The whole ciphertext was sent: checks what the flash really holds (VIM-08). */
+  finish(): Refusal | undefined {
+    const current = this.installing;
+    if (current === undefined) return refuse('install-out-of-order', 'nothing was prepared');
+    const refusal = current.ecu.finish();
+    if (refusal !== undefined) return this.abandon(refusal);
+    this.installing = undefined;
+    this.stage = 'checked';
+    this.logProgress('install', current.ecu.ecuId, current.target.length, current.target.length);
+    return undefined;
+  }
+
+  activate(ecuId: string): Refusal | undefined {
+    const ecu = this.ecu(ecuId);
+    if (ecu === undefined) return refuse('ecu-unknown', ecuId);
+    const refusal = ecu.activate(this.state.configuration.trialBoots);
+    if (refusal !== undefined) return this.refused(refusal, ecuId);
+    this.stage = 'pending';
+    this.state.hal.board.log(`activated ecu=${ecuId}`);
+    return undefined;
+  }
+
+  acknowledge(acknowledgements: readonly (readonly [string, number])[]): void {
+    for (const [ecuId, counter] of acknowledgements) this.state.reports.acknowledge(ecuId, counter);
+  }
+
+  private abandon(refusal: Refusal): Refusal {
+    const ecuId = this.installing!.ecu.ecuId;
+    this.installing = undefined;
+    this.stage = 'idle';
+    return this.refused(refusal, ecuId);
+  }
+
+  /** Every refusal is kept for the next version report (INS-04, INS-11, VIM-11). */
+  private refused(refusal: Refusal, ecuId: string = this.state.ecus[0]!.ecuId): Refusal {
+    this.state.detections.add(ecuId, refusal);
+    const attack = attackOf(refusal) ?? 'none';
+    this.state.hal.board.log(
+      `refused ecu=${ecuId} code=${refusal.refused} row=${refusal.row} attack=${attack} detail=${refusal.detail}`,
+    );
+    return refusal;
+  }
+
+  private logProgress(stage: string, ecuId: string, bytes: number, of: number): void {
+    this.state.hal.board.log(`progress ecu=${ecuId} stage=${stage} bytes=${bytes} of=${of}`);
+  }
+
+  private ecu(ecuId: string): ManagedEcu | undefined {
+    return this.state.ecus.filter((one) => one.ecuId === ecuId)[0];
+  }
+}

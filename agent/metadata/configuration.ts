@@ -1,0 +1,99 @@
+/**
+ * What an ECU is told at its provisioning (Uptane §5.4.1), stored under the key `configuration`.
+ * Private keys lie beside it, never in it.
+ */
+import { coseKey } from '../codec/cose-key.ts';
+import {
+  array,
+  boolean,
+  bytes,
+  field,
+  type Infer,
+  integer,
+  named,
+  optional,
+  record,
+  text,
+  unsigned,
+} from '../codec/schema.ts';
+import { maxEcusPerVehicle, maxHostedEcusPerAgent } from '../limits.ts';
+import { identifier, profiles } from './common.ts';
+import { verifications } from './device-messages.ts';
+import { imageKinds } from './targets.ts';
+
+const partitionName = text(32);
+const hostName = text(128);
+const canIdentifier = integer(0, 536_870_911);
+
+/** One Uptane ECU: the agent's own (first) or one hosted beside it. */
+export const ecuConfiguration = record({
+  ecuId: field(1, identifier),
+  hardwareId: field(2, identifier),
+  kinds: field(3, array(named(imageKinds), 1, 3)),
+  /** Names of the two slots and the journal in the board's flash map. */
+  slots: field(4, array(partitionName, 2, 2)),
+  journal: field(5, partitionName),
+  /** Boot block of a hosted ECU; the agent's own belongs to the platform's boot control. */
+  state: optional(6, partitionName),
+});
+
+/** A UDS server on the bus, as its client reaches it. */
+export const canAddress = record({
+  requestId: field(1, canIdentifier),
+  responseId: field(2, canIdentifier),
+  extended: field(3, boolean),
+});
+
+export const endpoint = record({ host: field(1, hostName), port: field(2, integer(1, 65_535)) });
+
+/** What only a Primary has: the repository mapping (MAP-01 … MAP-04) and its Secondaries. */
+export const primaryConfiguration = record({
+  director: field(1, endpoint),
+  images: field(2, endpoint),
+  secondaries: field(
+    3,
+    array(
+      record({
+        address: field(1, canAddress),
+        /** The Secondary's own ECU id first, then those it hosts. */
+        ecuIds: field(2, array(identifier, 1, 1 + maxHostedEcusPerAgent)),
+        hardwareIds: field(3, array(identifier, 1, 1 + maxHostedEcusPerAgent)),
+      }),
+      0,
+      maxEcusPerVehicle,
+    ),
+  ),
+  /** Partition that holds verified ciphertexts until they are handed on. */
+  download: field(4, partitionName),
+  pollMilliseconds: field(5, unsigned),
+});
+
+export const configuration = record({
+  vehicleId: field(1, identifier),
+  profile: field(2, named(profiles)),
+  /** Full verification (1) or partial (2). */
+  verification: field(3, named(verifications)),
+  ecus: field(4, array(ecuConfiguration, 1, 1 + maxHostedEcusPerAgent)),
+  can: field(
+    5,
+    record({
+      port: field(1, text(32)),
+      flexibleData: field(2, boolean),
+      /** Where this ECU's UDS server listens; absent on a Primary. */
+      address: optional(3, canAddress),
+    }),
+  ),
+  trialBoots: field(6, integer(1, 8)),
+  primary: optional(7, primaryConfiguration),
+});
+
+/** An ECU's own key pair, stored under `signing-key/ECU` or `wrapping-key/ECU` (KEY-05, KEY-06). */
+export const storedKeyPair = record({
+  key: field(1, coseKey),
+  secret: field(2, bytes(32, 64)),
+});
+
+export type Configuration = Infer<typeof configuration>;
+export type EcuConfiguration = Infer<typeof ecuConfiguration>;
+export type PrimaryConfiguration = Infer<typeof primaryConfiguration>;
+export type CanAddress = Infer<typeof canAddress>;

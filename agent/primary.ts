@@ -1,0 +1,75 @@
+/**
+ * The Primary's program: cycle after cycle it reports, asks for time and metadata, and brings what
+ * was verified to every ECU of the vehicle (Uptane §5.4.2). Old software keeps running whatever
+ * goes wrong here.
+ */
+import type { Hal } from '../hal/types.ts';
+import { LinkDriver } from './can/link-driver.ts';
+import { UdsClient } from './can/uds-client.ts';
+import { isRefusal, refuse } from './codes.ts';
+import { agentRelease, openState, settleTrials } from './ecu/start-up.ts';
+import { maxUdsMessageBytes } from './limits.ts';
+import { HttpClient } from './net/http.ts';
+import { RepositoryClient } from './net/repository-client.ts';
+import { ImageStaging } from './primary/image-staging.ts';
+import { Repositories } from './primary/repositories.ts';
+import { SecondaryClient } from './primary/secondary-client.ts';
+import { type PrimaryContext, UpdateCycle } from './primary/update-cycle.ts';
+
+/** Starts the program; it runs until the platform restarts it. */
+export function start(hal: Hal): void {
+  const state = openState(hal);
+  if (isRefusal(state)) {
+    hal.board.log(`refused code=${state.refused} detail=${state.detail}`);
+    return;
+  }
+  settleTrials(state);
+  const { can, primary, vehicleId } = state.configuration;
+  if (primary === undefined) {
+    const refusal = refuse('configuration-invalid', 'a Primary needs its vehicle');
+    hal.board.log(`refused code=${refusal.refused} detail=${refusal.detail}`);
+    return;
+  }
+  const filters = primary.secondaries.map(({ address }) => address.responseId);
+  const driver = new LinkDriver({ can: hal.can, clock: hal.clock, port: can.port, filters });
+  const secondaries = primary.secondaries.map(({ address, ecuIds }) => {
+    const client = new UdsClient({
+      transmitId: address.requestId,
+      receiveId: address.responseId,
+      extended: address.extended,
+      flexibleData: can.flexibleData,
+      maxMessageBytes: maxUdsMessageBytes,
+    });
+    driver.add(client);
+    return new SecondaryClient(client, ecuIds);
+  });
+  const { director, images, download } = primary;
+  const http = new HttpClient(hal);
+  const context: PrimaryContext = {
+    state,
+    configuration: primary,
+    repositories: new Repositories(new RepositoryClient({ http, vehicleId, director, images })),
+    secondaries,
+    staging: new ImageStaging(hal.flash.open({ path: download }), hal.keyValue, hal.crypto),
+    wait: (milliseconds) => new Promise((resolve) => hal.clock.after(milliseconds, resolve)),
+  };
+  hal.board.log(`ready ecu=${state.ecus[0]!.ecuId} release=${agentRelease}`);
+  run(context);
+}
+
+/** Cycles for ever. A cycle that fails with an exception is a bug: the ECU restarts. */
+async function run(context: PrimaryContext): Promise<void> {
+  const { board } = context.state.hal;
+  try {
+    for (;;) {
+      const refusal = await new UpdateCycle(context).run();
+      if (refusal !== undefined) {
+        board.log(`cycle-ended code=${refusal.refused} detail=${refusal.detail}`);
+      }
+      await context.wait(context.configuration.pollMilliseconds);
+    }
+  } catch (error) {
+    board.log(`failed detail=${error instanceof Error ? error.stack : String(error)}`);
+    board.reboot();
+  }
+}

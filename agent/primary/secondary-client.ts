@@ -1,0 +1,168 @@
+/**
+ * One Secondary, as the Primary sees it over UDS (docs/POUF.md §4, in-vehicle messages).
+ * Promises live here and in the Primary's program only; the link below is driven by callbacks.
+ */
+
+import { reset, routine, service } from '../can/uds.ts';
+import type { UdsClient } from '../can/uds-client.ts';
+import { decode, encode, type Schema } from '../codec/schema.ts';
+import { Writer } from '../codec/writer.ts';
+import { type Code, codes, isRefusal, type Refusal, refuse } from '../codes.ts';
+import { cobblestoneHeaderBytes, maxUdsMessageBytes } from '../limits.ts';
+import type { RefusalAnswer } from '../metadata/device-messages.ts';
+import {
+  acknowledgement,
+  activationRequest,
+  addressesPerEcu,
+  cobblestoneDataFormat,
+  dataIdentifiers,
+  installationRequest,
+  nonceMessage,
+  reportsMessage,
+  routineResult,
+  routines,
+  type StatusMessage,
+  statusMessage,
+  suppliedFile,
+  type VerificationStep,
+  verificationStep,
+} from '../metadata/vehicle-messages.ts';
+
+/** Turns a refusal that crossed the link into one of ours; unknown codes are not believed. */
+export function refusalFrom(message: RefusalAnswer, ecuId: string): Refusal {
+  const detail = `${ecuId}: ${message.detail ?? message.code}`;
+  const known = Object.keys(codes).indexOf(message.code) >= 0;
+  return known
+    ? refuse(message.code as Code, detail, message.row)
+    : refuse('uds-malformed', `${ecuId} answered an unknown code`);
+}
+
+export class SecondaryClient {
+  readonly ecuIds: readonly string[];
+  private readonly client: UdsClient;
+
+  /** @param ecuIds the Secondary's own ECU id first, then those it hosts */
+  constructor(client: UdsClient, ecuIds: readonly string[]) {
+    this.client = client;
+    this.ecuIds = ecuIds;
+  }
+
+  nonce(): Promise<Uint8Array | Refusal> {
+    return this.readData(dataIdentifiers.nonce, nonceMessage);
+  }
+
+  reports(): Promise<readonly Uint8Array[] | Refusal> {
+    return this.readData(dataIdentifiers.reports, reportsMessage);
+  }
+
+  status(): Promise<StatusMessage | Refusal> {
+    return this.readData(dataIdentifiers.status, statusMessage);
+  }
+
+  /** Hands over the time attestation (PRI-11). */
+  async checkTime(attestation: Uint8Array): Promise<Refusal | undefined> {
+    return this.result(await this.routine(routines.checkTime, attestation, routineResult));
+  }
+
+  startVerification(): Promise<VerificationStep | Refusal> {
+    return this.routine(routines.startVerification, new Uint8Array(0), verificationStep);
+  }
+
+  supplyFile(content: Uint8Array | undefined): Promise<VerificationStep | Refusal> {
+    const option = encode(suppliedFile, content === undefined ? {} : { content });
+    return this.routine(routines.supplyFile, option, verificationStep);
+  }
+
+  /** Hands over the key object; answers the ciphertext offset that the Secondary wants next. */
+  async prepare(ecuId: string, keyObject: Uint8Array): Promise<number | Refusal> {
+    const option = encode(installationRequest, { ecuId, keyObject });
+    const answer = await this.routine(routines.prepareInstallation, option, routineResult);
+    const refusal = this.result(answer);
+    if (refusal !== undefined) return refusal;
+    return isRefusal(answer) ? answer : (answer.resumeOffset ?? 0);
+  }
+
+  /**
+   * Sends the ciphertext from `offset` to `length` in blocks of one Cobblestone chunk (PRI-15).
+   * @param read fills a buffer from an offset of the ciphertext
+   */
+  async download(
+    ecuId: string,
+    offset: number,
+    length: number,
+    read: (buffer: Uint8Array, offset: number) => void,
+    onProgress: (sent: number) => void,
+  ): Promise<Refusal | undefined> {
+    const address = this.ecuIds.indexOf(ecuId) * addressesPerEcu + offset;
+    const request = { dataFormat: cobblestoneDataFormat, address, size: length - offset };
+    const exit = await new Promise<Uint8Array | Refusal>((onDone) => {
+      this.client.download(request, {
+        read: (into, sent) => {
+          const at = offset + sent;
+          // The stream's header travels alone, so that every later block is one whole chunk.
+          const room = at < cobblestoneHeaderBytes ? cobblestoneHeaderBytes - at : into.length;
+          const piece = into.subarray(0, Math.min(room, into.length, length - at));
+          read(piece, at);
+          return piece.length;
+        },
+        onProgress: (sent) => onProgress(offset + sent),
+        onDone,
+      });
+    });
+    if (isRefusal(exit)) return exit;
+    return this.result(decode(routineResult, exit, maxUdsMessageBytes));
+  }
+
+  async activate(ecuId: string): Promise<Refusal | undefined> {
+    const option = encode(activationRequest, { ecuId });
+    return this.result(await this.routine(routines.activate, option, routineResult));
+  }
+
+  async reset(): Promise<Refusal | undefined> {
+    const answer = await this.request(new Uint8Array([service.ecuReset, reset.hard]));
+    return isRefusal(answer) ? answer : undefined;
+  }
+
+  async acknowledge(reports: readonly (readonly [string, number])[]): Promise<Refusal | undefined> {
+    const option = encode(acknowledgement, reports);
+    return this.result(await this.routine(routines.acknowledgeReports, option, routineResult));
+  }
+
+  private async readData<T>(identifier: number, schema: Schema<T>): Promise<T | Refusal> {
+    const answer = await this.request(
+      new Uint8Array([
+        service.readDataByIdentifier,
+        Math.floor(identifier / 256),
+        identifier % 256,
+      ]),
+    );
+    return isRefusal(answer) ? answer : decode(schema, answer.subarray(3), maxUdsMessageBytes);
+  }
+
+  private async routine<T>(
+    identifier: number,
+    option: Uint8Array,
+    schema: Schema<T>,
+  ): Promise<T | Refusal> {
+    const request = new Writer();
+    const head = [
+      service.routineControl,
+      routine.start,
+      Math.floor(identifier / 256),
+      identifier % 256,
+    ];
+    request.raw(new Uint8Array(head));
+    request.raw(option);
+    const answer = await this.request(request.finish());
+    return isRefusal(answer) ? answer : decode(schema, answer.subarray(4), maxUdsMessageBytes);
+  }
+
+  private result(answer: { readonly refusal?: RefusalAnswer } | Refusal): Refusal | undefined {
+    if (isRefusal(answer)) return answer;
+    return answer.refusal && refusalFrom(answer.refusal, this.ecuIds[0]!);
+  }
+
+  private request(payload: Uint8Array): Promise<Uint8Array | Refusal> {
+    return new Promise((resolve) => this.client.request(payload, resolve));
+  }
+}

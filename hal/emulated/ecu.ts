@@ -1,0 +1,97 @@
+/**
+ * One emulated ECU as a process of its own: `node hal/emulated/ecu.ts CONFIGURATION.json`.
+ *
+ * Builds the HAL over a NOR flash file, a key-value folder and the emulated bus, lets the
+ * bootloader choose a slot and runs the program that lies in it: the agent is never loaded from
+ * anywhere but the flash. A reboot ends the process with status 75; whoever started it starts it
+ * again, as a power supply does.
+ */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { Script } from 'node:vm';
+import { isRefusal } from '../../agent/codes.ts';
+import { createNodeClock } from '../node/clock.ts';
+import { createNodeCrypto } from '../node/crypto.ts';
+import { createNodeNet } from '../node/net.ts';
+import { createNodeRandom } from '../node/random.ts';
+import { type Hal, halInterfaceVersion } from '../types.ts';
+import { loadProgram } from './bootloader.ts';
+import { createEmulatedCan } from './can.ts';
+import { createEmulatedFlash, type FlashMap } from './flash.ts';
+import { createFileKeyValue } from './key-value.ts';
+
+/** Exit status of an ECU that restarts itself. */
+export const rebootStatus = 75;
+/** Exit status of an ECU whose slots hold nothing that may run. */
+export const nothingToRunStatus = 70;
+
+/** What an emulated ECU is made of; paths are absolute. */
+export interface EmulatedEcu {
+  readonly flashFile: string;
+  readonly flashMap: FlashMap;
+  readonly keyValueFolder: string;
+  /** CAN port name → address of the bus's hub. */
+  readonly buses: Readonly<Record<string, string>>;
+  /** Partitions of the agent's own slot pair. */
+  readonly slots: readonly [string, string];
+  readonly state: string;
+  /** Program that tests a hosted ECU's firmware: called with ECU id and slot, status 0 passes. */
+  readonly hostedSelfTest?: string;
+}
+
+/** Builds the HAL and runs the program in the chosen slot; returns after its `start`. */
+export function runEcu(ecu: EmulatedEcu, log: (line: string) => void): void {
+  const crypto = createNodeCrypto();
+  const flash = createEmulatedFlash(ecu.flashFile, ecu.flashMap);
+  const loaded = loadProgram(flash, crypto, { slots: ecu.slots, state: ecu.state });
+  if (isRefusal(loaded)) {
+    log(`refused code=${loaded.refused} detail=${loaded.detail}`);
+    process.exit(nothingToRunStatus);
+  }
+  log(`boot slot=${loaded.slot === 0 ? 'A' : 'B'} image=${loaded.image.filename}`);
+  const hal: Hal = {
+    flash,
+    boot: loaded.boot,
+    keyValue: createFileKeyValue(ecu.keyValueFolder),
+    can: createEmulatedCan(ecu.buses),
+    net: createNodeNet(),
+    crypto,
+    random: createNodeRandom(),
+    clock: createNodeClock(),
+    hosted: { selfTest: (ecuId, slot) => runSelfTest(ecu.hostedSelfTest, ecuId, slot) },
+    board: {
+      bytecodeVersion: 0,
+      halVersion: halInterfaceVersion,
+      reboot: () => process.exit(rebootStatus),
+      log,
+    },
+  };
+  programIn(loaded.program).start(hal);
+}
+
+/** Without a program of the user's, opaque bytes pass: what is in the slot was checked before. */
+function runSelfTest(program: string | undefined, ecuId: string, slot: number): boolean {
+  if (program === undefined) return true;
+  return spawnSync(program, [ecuId, String(slot)], { stdio: 'ignore' }).status === 0;
+}
+
+/** Evaluates the bundle read from the slot; it defines the global `agent`. */
+function programIn(program: Uint8Array): { start(hal: Hal): void } {
+  const source = new TextDecoder('utf-8', { fatal: true }).decode(program);
+  return new Script(`${source}\n;agent`, { filename: 'slot' }).runInThisContext();
+}
+
+function main(): void {
+  const path = process.argv[2];
+  if (path === undefined) {
+    process.stderr.write('usage: ecu.ts CONFIGURATION.json\n');
+    process.exit(2);
+  }
+  const ecu = JSON.parse(readFileSync(path, 'utf8')) as EmulatedEcu;
+  const log = (line: string) => process.stdout.write(`${line}\n`);
+  process.on('SIGTERM', () => process.exit(0));
+  process.on('exit', () => log(`peak-rss bytes=${process.resourceUsage().maxRSS * 1024}`));
+  runEcu(ecu, log);
+}
+
+if (process.argv[1] === import.meta.filename) main();
