@@ -1,6 +1,6 @@
 /**
  * The arguments of one command line, checked. As in the codec's reader, the first refusal sticks
- * and later reads return harmless defaults, so that a command checks `refused` once.
+ * and later reads return harmless defaults, so that a command checks `refusal` once.
  */
 import { parseArgs } from 'node:util';
 import { encode, type Schema } from '../../agent/codec/schema.ts';
@@ -15,7 +15,8 @@ export const commonOptions: Options = {
 
 export class Arguments {
   readonly positionals: readonly string[];
-  refused: Refusal | undefined;
+  /** Not `refused`: that name would make this object a refusal itself. */
+  refusal: Refusal | undefined;
   private readonly values: Readonly<Record<string, unknown>>;
 
   constructor(positionals: readonly string[], values: Readonly<Record<string, unknown>>) {
@@ -25,13 +26,13 @@ export class Arguments {
 
   /** Records a refusal of one argument: what is wrong with it, and what would be right. */
   refuse(what: string): void {
-    if (this.refused === undefined) this.refused = refuse('argument-invalid', what);
+    if (this.refusal === undefined) this.refusal = refuse('argument-invalid', what);
   }
 
   /** Keeps the first refusal among values that were read elsewhere. */
   accept<T>(value: T | Refusal, fallback: T): T {
     if (!isRefusal(value)) return value;
-    if (this.refused === undefined) this.refused = value;
+    if (this.refusal === undefined) this.refusal = value;
     return fallback;
   }
 

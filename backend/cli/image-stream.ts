@@ -41,8 +41,9 @@ export async function openImage(path: string): Promise<ImageFile | Refusal> {
     const status = await handle.stat();
     if (!status.isFile()) return refuse('file-unreadable', `${path}: not a regular file`);
     if (status.size === 0) return refuse('file-unreadable', `${path}: is empty`);
-    if (status.size > maxImageBytes) {
-      return refuse('body-too-large', `${path}: ${status.size} bytes, at most ${maxImageBytes}`);
+    if (ciphertextLength(status.size) > maxImageBytes) {
+      const what = `${path}: ${status.size} bytes, more than ${maxImageBytes} once encrypted`;
+      return refuse('body-too-large', what);
     }
     const hash = createHash('sha256');
     let length = 0;

@@ -1,11 +1,11 @@
 /** The program `ota`: arguments in, lines and an exit status out. Started by ota.js. */
 import { run } from './run.ts';
 
-if (process.channel) {
-  // Started by the launcher: when that is killed outright, no command may go on without it.
-  process.once('disconnect', () => process.exit(1));
-  process.channel.unref();
-}
+// Started by the launcher: when that is killed outright, no command may go on without it.
+const orphaned = (): void => process.exit(1);
+process.once('disconnect', orphaned);
+process.channel?.unref();
+
 // A reader that closed early (`ota image list | head`) is no failure of the command.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
@@ -17,4 +17,5 @@ process.exitCode = await run(process.argv.slice(2), {
   error: (text) => process.stderr.write(text),
   interactive: process.stderr.isTTY === true,
 });
+process.off('disconnect', orphaned);
 if (process.channel) process.disconnect();

@@ -37,7 +37,7 @@ async function run(given: Arguments, context: Context): Promise<Outcome | Refusa
   if (ecus.length > maxEcusPerVehicle) given.refuse(`--ecu: at most ${maxEcusPerVehicle}`);
   const repeated = ecus.find((ecu, index) => ecus.indexOf(ecu) !== index);
   if (repeated !== undefined) given.refuse(`--ecu ${repeated} is given more than once`);
-  if (given.refused) return given.refused;
+  if (given.refusal) return given.refusal;
   const client = clientOf(given, context);
   if (isRefusal(client)) return client;
   const assignments = ecus.map((ecuId, index) => ({ ecuId, filename: images[index]! }));

@@ -68,7 +68,7 @@ async function run(given: Arguments, context: Context) {
   const imagesTargets = sizeOf(given, 'images-targets', ceremonyDefaults.imagesTargets);
   const rootDays = given.integer('root-days', 1, maxDays, ceremonyDefaults.rootDays);
   const targetsDays = given.integer('targets-days', 1, maxDays, ceremonyDefaults.targetsDays);
-  if (given.refused) return given.refused;
+  if (given.refusal) return given.refusal;
   const passphrase = passphraseOf(given, context);
   if (isRefusal(passphrase)) return passphrase;
   const onlinePassphrase = onlinePassphraseOf(given, context);

@@ -106,7 +106,7 @@ async function publish(given: Arguments, context: Context): Promise<Outcome | Re
   if (hardwareIds.length > maxHardwareIdsPerTarget) {
     given.refuse(`--hardware: at most ${maxHardwareIdsPerTarget} identifiers`);
   }
-  if (given.refused) return given.refused;
+  if (given.refusal) return given.refusal;
   const repository = repositoryOf(given, context);
   if (isRefusal(repository)) return repository;
   const passphrase = passphraseOf(given, context);
@@ -188,7 +188,7 @@ async function edit(
   change: (targets: readonly Target[]) => readonly Target[] | Refusal,
 ): Promise<Outcome | Refusal> {
   const expires = expiresOf(given);
-  if (given.refused) return given.refused;
+  if (given.refusal) return given.refusal;
   const repository = repositoryOf(given, context);
   if (isRefusal(repository)) return repository;
   const passphrase = passphraseOf(given, context);

@@ -70,7 +70,7 @@ export const rootCommands: readonly Command[] = [
 
 async function show(given: Arguments, context: Context): Promise<Outcome | Refusal> {
   const repository: RepositoryName = given.choice('repository', repositoryNames);
-  if (given.refused) return given.refused;
+  if (given.refusal) return given.refusal;
   const crypto = createNodeCrypto();
   const trusted = await loadRoot(crypto, keysFolderOf(given, context), repository);
   if (isRefusal(trusted)) return trusted;
@@ -100,7 +100,7 @@ async function rotate(given: Arguments, context: Context): Promise<Outcome | Ref
   if (given.optional('number') !== undefined && !isOffline(repository, role)) {
     given.refuse(`--number: the ${repository} ${role} key is an online one, of which there is one`);
   }
-  if (given.refused) return given.refused;
+  if (given.refusal) return given.refusal;
   const passphrase = passphraseOf(given, context);
   if (isRefusal(passphrase)) return passphrase;
   const onlinePassphrase = onlinePassphraseOf(given, context);

@@ -57,7 +57,7 @@ export const vehicleCommands: readonly Command[] = [
 async function token(given: Arguments, context: Context): Promise<Outcome | Refusal> {
   const named = given.optional('vehicle') !== undefined;
   const vehicleId = named ? given.text('vehicle', identifier) : undefined;
-  if (given.refused) return given.refused;
+  if (given.refusal) return given.refusal;
   const client = clientOf(given, context);
   if (isRefusal(client)) return client;
   const request = vehicleId === undefined ? {} : { vehicleId };
@@ -102,7 +102,7 @@ async function allVehicles(client: OperatorClient): Promise<readonly VehicleSumm
 
 async function show(given: Arguments, context: Context): Promise<Outcome | Refusal> {
   const vehicleId = given.checked('ID', given.positionals[0]!, identifier);
-  if (given.refused) return given.refused;
+  if (given.refusal) return given.refusal;
   const client = clientOf(given, context);
   if (isRefusal(client)) return client;
   const view = await client.get(`/vehicles/${encodeURIComponent(vehicleId)}`, vehicleView);
@@ -145,7 +145,7 @@ function describe({ code, row, attack }: Detection): string {
 
 async function refresh(given: Arguments, context: Context): Promise<Outcome | Refusal> {
   const vehicleId = given.text('vehicle', identifier);
-  if (given.refused) return given.refused;
+  if (given.refusal) return given.refusal;
   const client = clientOf(given, context);
   if (isRefusal(client)) return client;
   const path = `/vehicles/${encodeURIComponent(vehicleId)}/refresh`;
