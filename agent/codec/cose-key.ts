@@ -59,7 +59,7 @@ function expectValue(reader: Reader, expected: number, what: string): void {
   }
 }
 
-/** Strict COSE_Key: exactly the labels of RFC 9679's thumbprint, in deterministic order. */
+/** Strict COSE_Key: type, algorithm and public key, nothing else, in deterministic order. */
 export const coseKey: Schema<PublicKey> = {
   shape: { kind: 'key' },
   read(reader) {
@@ -111,6 +111,7 @@ function writeCoseKey(writer: Writer, key: PublicKey): void {
     throw new RangeError(`key: ${key.bytes.length} bytes do not fit ${key.algorithm}`);
   }
   const elliptic = key.algorithm === 'ESP256';
+  if (elliptic && key.bytes[0] !== 4) throw new RangeError('key: not an uncompressed point');
   writer.map(elliptic ? 5 : 3);
   writer.integer(1);
   writer.integer(elliptic ? keyTypeEc2 : keyTypeAkp);

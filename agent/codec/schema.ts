@@ -13,17 +13,26 @@ import {
 } from './reader.ts';
 import { Writer } from './writer.ts';
 
-/** How a value looks to a tool that walks schemas (the JSON view). */
+/** Least and greatest value, length in bytes or characters, or number of items. */
+interface Bounds {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** How a value looks to a tool that walks schemas (the JSON view, generated tests). */
 export type Shape =
-  | { readonly kind: 'integer' | 'bytes' | 'text' | 'boolean' | 'key' }
+  | { readonly kind: 'boolean' | 'key' }
+  | ({ readonly kind: 'integer' | 'bytes' } & Bounds)
+  | ({ readonly kind: 'text'; readonly allowed?: (characterCode: number) => boolean } & Bounds)
   | { readonly kind: 'named'; readonly names: Readonly<Record<string, number>> }
-  | { readonly kind: 'array'; readonly item: Schema<unknown> }
+  | ({ readonly kind: 'array'; readonly item: Schema<unknown> } & Bounds)
   | { readonly kind: 'tuple'; readonly items: readonly Schema<unknown>[] }
-  | {
+  | ({
       readonly kind: 'dictionary';
       readonly keys: 'integer' | 'text';
+      readonly key: Schema<unknown>;
       readonly value: Schema<unknown>;
-    }
+    } & Bounds)
   | { readonly kind: 'record'; readonly fields: Readonly<Record<string, AnyField>> };
 
 export interface Schema<T> {
@@ -61,7 +70,7 @@ type RecordOf<F extends Record<string, AnyField>> = {
 /** An integer from `min` to `max`. */
 export function integer(min: number, max: number): Schema<number> {
   return {
-    shape: { kind: 'integer' },
+    shape: { kind: 'integer', min, max },
     read(reader) {
       const negative = min < 0 && reader.peekMajor() === majorNegative;
       const argument = reader.head(negative ? majorNegative : majorUnsigned);
@@ -91,13 +100,16 @@ export function named<const N extends Readonly<Record<string, number>>>(
   return {
     shape: { kind: 'named', names },
     read(reader) {
-      const value = reader.peekMajor() === majorNegative ? -1 - reader.head(1) : reader.head(0);
+      const negative = reader.peekMajor() === majorNegative;
+      const argument = reader.head(negative ? majorNegative : majorUnsigned);
+      const value = negative ? -1 - argument : argument;
       if (reader.refused === undefined && values.indexOf(value) < 0) {
         reader.refuse('cbor-unknown-value', `value ${value}`);
       }
       return value as N[keyof N];
     },
     write(writer, value) {
+      if (values.indexOf(value) < 0) throw new RangeError(`value: ${value} has no name`);
       writer.integer(value);
     },
   };
@@ -106,7 +118,7 @@ export function named<const N extends Readonly<Record<string, number>>>(
 /** A byte string of `min` to `max` bytes; a decoded one is a view into the input. */
 export function bytes(min: number, max: number = min): Schema<Uint8Array> {
   return {
-    shape: { kind: 'bytes' },
+    shape: { kind: 'bytes', min, max },
     read(reader) {
       const value = reader.byteString(max);
       if (reader.refused === undefined && value.length < min) {
@@ -126,7 +138,7 @@ export function bytes(min: number, max: number = min): Schema<Uint8Array> {
 /** Printable ASCII text of 1 to `max` characters. `allowed` refuses further characters by code. */
 export function text(max: number, allowed?: (characterCode: number) => boolean): Schema<string> {
   return {
-    shape: { kind: 'text' },
+    shape: { kind: 'text', min: 1, max, ...(allowed && { allowed }) },
     read(reader) {
       const value = reader.text(max);
       if (reader.refused === undefined && value.length === 0) {
@@ -163,7 +175,7 @@ export const boolean: Schema<boolean> = {
 /** An array of `min` to `max` items. */
 export function array<T>(item: Schema<T>, min: number, max: number): Schema<readonly T[]> {
   return {
-    shape: { kind: 'array', item: item as Schema<unknown> },
+    shape: { kind: 'array', item: item as Schema<unknown>, min, max },
     read(reader) {
       const count = reader.enter(majorArray, max);
       const items: T[] = [];
@@ -204,6 +216,9 @@ export function tuple<const S extends readonly Schema<any>[]>(...items: S): Sche
       return values as unknown as TupleOf<S>;
     },
     write(writer, value) {
+      if (value.length !== items.length) {
+        throw new RangeError(`value: expected ${items.length} items, got ${value.length}`);
+      }
       writer.array(items.length);
       for (let i = 0; i < items.length; i++) items[i]!.write(writer, value[i]);
     },
@@ -227,7 +242,10 @@ export function dictionary<K extends number | string, V>(
     shape: {
       kind: 'dictionary',
       keys: key.shape.kind === 'text' ? 'text' : 'integer',
+      key: key as Schema<unknown>,
       value: value as Schema<unknown>,
+      min,
+      max,
     },
     read(reader) {
       const count = reader.enter(majorMap, max);
@@ -272,18 +290,17 @@ function refuseOutOfOrder(reader: Reader, previous: Uint8Array | undefined, key:
   else if (order > 0) reader.refuse('cbor-not-deterministic', 'keys out of order');
 }
 
-/** The rank of an integer key in deterministic order: 0, 1, 2 … then −1, −2 … */
-function keyRank(key: number): number {
-  return key >= 0 ? key : Number.MAX_SAFE_INTEGER / 2 - key;
+/** Compares integer keys in deterministic order: 0, 1, 2 … then −1, −2 … */
+function compareKeys(a: number, b: number): number {
+  if (a >= 0 !== b >= 0) return a >= 0 ? -1 : 1;
+  return a >= 0 ? a - b : b - a;
 }
 
 /** A map with fixed integer keys. Unknown, repeated, misplaced and missing keys are refused. */
 export function record<const F extends Record<string, AnyField>>(
   fields: F,
 ): Schema<RecordOf<F>> & { readonly fields: F } {
-  const names = Object.keys(fields).sort(
-    (a, b) => keyRank(fields[a]!.key) - keyRank(fields[b]!.key),
-  );
+  const names = Object.keys(fields).sort((a, b) => compareKeys(fields[a]!.key, fields[b]!.key));
   const keySchema = integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
   return {
     fields,
@@ -292,14 +309,15 @@ export function record<const F extends Record<string, AnyField>>(
       const count = reader.enter(majorMap, names.length + 1);
       const value: Record<string, unknown> = {};
       let next = 0;
-      let rank = -1;
+      let previous: number | undefined;
       for (let i = 0; i < count && reader.refused === undefined; i++) {
         const key = keySchema.read(reader);
         if (reader.refused !== undefined) break;
-        if (keyRank(key) === rank) reader.refuse('cbor-duplicate-key', `key ${key} repeated`);
-        else if (keyRank(key) < rank) reader.refuse('cbor-not-deterministic', 'keys out of order');
-        rank = keyRank(key);
-        while (next < names.length && keyRank(fields[names[next]!]!.key) < rank) {
+        const order = previous === undefined ? 1 : compareKeys(key, previous);
+        if (order === 0) reader.refuse('cbor-duplicate-key', `key ${key} repeated`);
+        else if (order < 0) reader.refuse('cbor-not-deterministic', 'keys out of order');
+        previous = key;
+        while (next < names.length && compareKeys(fields[names[next]!]!.key, key) < 0) {
           refuseMissing(reader, fields[names[next]!]!, names[next]!);
           next += 1;
         }
