@@ -322,7 +322,7 @@ function refuseHead(head: ResponseHead, request: HttpRequest): HttpRefusal | und
     if (range.ifRange !== undefined) {
       return refuse('http-object-changed', 'the object is not the one of the earlier part');
     }
-    return range.from === 0 ? undefined : wrongStatus;
+    return range.from === 0 && status === 200 ? undefined : wrongStatus;
   }
   if (range.ifRange !== undefined && head.etag !== undefined && head.etag !== range.ifRange) {
     return refuse('http-object-changed', 'the entity tag is not that of the earlier part');
