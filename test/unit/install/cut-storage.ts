@@ -20,6 +20,8 @@ export function seededRandom(seed: number): (limit: number) => number {
 }
 
 interface Change {
+  /** The open partition that made the change: `sync` promises nothing for the others. */
+  readonly handle: object;
   readonly offset: number;
   readonly before: Uint8Array;
   readonly after: Uint8Array;
@@ -33,7 +35,7 @@ export interface CutOptions {
   readonly loseUnsynced: boolean;
 }
 
-export class CutStorage implements FlashStorage {
+export class CutStorage {
   readonly bytes: Uint8Array;
   /** Program and erase operations since the last `restore`. */
   operations = 0;
@@ -58,35 +60,42 @@ export class CutStorage implements FlashStorage {
     this.unsynced = [];
   }
 
-  read(buffer: Uint8Array, offset: number): void {
-    this.checkPower();
-    this.memory.read(buffer, offset);
+  /** The storage of one open partition. */
+  open(): FlashStorage {
+    const handle = {};
+    return {
+      read: (buffer, offset) => {
+        this.checkPower();
+        this.memory.read(buffer, offset);
+      },
+      program: (bytes, offset) => {
+        this.apply(handle, offset, bytes, (before) => this.tornProgram(before, bytes));
+      },
+      erase: (offset, length, eraseValue) => {
+        const erased = new Uint8Array(length).fill(eraseValue);
+        this.apply(handle, offset, erased, (before) => this.tornErase(before, erased));
+      },
+      sync: () => {
+        this.checkPower();
+        this.unsynced = this.unsynced.filter((change) => change.handle !== handle);
+      },
+      close: () => undefined,
+    };
   }
 
-  program(bytes: Uint8Array, offset: number): void {
-    this.apply(offset, bytes, (before) => this.tornProgram(before, bytes));
-  }
-
-  erase(offset: number, length: number, eraseValue: number): void {
-    const erased = new Uint8Array(length).fill(eraseValue);
-    this.apply(offset, erased, (before) => this.tornErase(before, erased));
-  }
-
-  sync(): void {
-    this.checkPower();
-    this.unsynced = [];
-  }
-
-  close(): void {}
-
-  private apply(offset: number, bytes: Uint8Array, torn: (before: Uint8Array) => Uint8Array): void {
+  private apply(
+    handle: object,
+    offset: number,
+    bytes: Uint8Array,
+    torn: (before: Uint8Array) => Uint8Array,
+  ): void {
     this.checkPower();
     const before = this.bytes.slice(offset, offset + bytes.length);
     const cut = this.operations++ === this.cutAt;
     const after = cut ? torn(before) : bytes.slice();
     this.bytes.set(after, offset);
     if (!cut) {
-      this.unsynced.push({ offset, before, after });
+      this.unsynced.push({ handle, offset, before, after });
       return;
     }
     if (this.options.loseUnsynced) this.forgetSome();

@@ -79,7 +79,7 @@ test('erasing goes round all blocks', () => {
 /** Appends until the power fails and returns the last payload that `append` returned for. */
 function appendUntilCut(storage: CutStorage, geometry: FlashGeometry, from: number): number {
   const map = { log: { offset: 0, size: storage.bytes.length } };
-  const flash = createFlash(map, geometry, () => storage);
+  const flash = createFlash(map, geometry, () => storage.open());
   let done = from;
   try {
     const log = new RecordLog(flash.open({ path: 'log' }), crypto);
@@ -109,7 +109,7 @@ test('torn records, lost writes and half-erased blocks never cost the newest rec
       cuts += 1;
       storage.restore();
       const map = { log: { offset: 0, size: storage.bytes.length } };
-      const flash = createFlash(map, geometry, () => storage);
+      const flash = createFlash(map, geometry, () => storage.open());
       const found = new RecordLog(flash.open({ path: 'log' }), crypto).latest();
       if (confirmed === 0 && found === undefined) continue;
       const next = Buffer.compare(found!, payloadOf(confirmed + 1)) === 0;
@@ -157,6 +157,32 @@ test('a record without its seal is copied before it is used, so that it cannot v
   // A weakly programmed bit of the unsealed record now reads as erased.
   bytes[start + 20]! = 0xff;
   assert.equal(openLog(bytes, norGeometry).latest(), payloadOf(2));
+});
+
+test('copying a record without its seal never erases the block of the newest sealed one', () => {
+  const bytes = erasedBytes(norGeometry);
+  const log = openLog(bytes, norGeometry);
+  let last = 0;
+  // Block 0 fills up; the first record in block 1 loses its seal to a cut.
+  for (let n = 1; bytes[4096] === 0xff; n++) {
+    log.append(payloadOf(n));
+    last = n;
+  }
+  const seal = bytes.lastIndexOf(0) - 3;
+  bytes.fill(0xff, seal, seal + 4);
+  const random = seededRandom(5);
+  const options = { writeAlign: 4, blockLength: 4096, random, loseUnsynced: false };
+  for (let cutAt = 0; cutAt < 3; cutAt++) {
+    const storage = new CutStorage(bytes.slice(), options);
+    storage.restore(cutAt);
+    const map = { log: { offset: 0, size: 8192 } };
+    const flash = createFlash(map, norGeometry, () => storage.open());
+    assert.throws(() => new RecordLog(flash.open({ path: 'log' }), crypto), /power cut/);
+    // The unsealed record now reads differently.
+    storage.bytes[4096 + 20]! = 0xff;
+    const found = openLog(storage.bytes, norGeometry).latest();
+    assert.equal(found, payloadOf(last - 1));
+  }
 });
 
 test('any single changed bit makes a record invalid', () => {

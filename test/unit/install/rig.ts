@@ -1,11 +1,16 @@
-/** A small flash part with one slot pair, and encrypted images to install on it. */
+/** A small flash part with two slot pairs, and encrypted images to install on it. */
 import { CobblestoneEncryptor } from '../../../agent/image/cobblestone.ts';
 import { imageContext } from '../../../agent/image/image-context.ts';
 import { BootBlock } from '../../../agent/install/boot-block.ts';
 import { type InstallRequest, SlotInstaller } from '../../../agent/install/slot-installer.ts';
-import { createFlash, type FlashGeometry, norGeometry } from '../../../hal/emulated/flash.ts';
+import {
+  createFlash,
+  type FlashGeometry,
+  type FlashRegion,
+  norGeometry,
+} from '../../../hal/emulated/flash.ts';
 import { createNodeCrypto } from '../../../hal/node/crypto.ts';
-import type { Flash, SlotImage } from '../../../hal/types.ts';
+import type { Boot, Flash, FlashPartition, SlotImage } from '../../../hal/types.ts';
 import { CutStorage, seededRandom } from './cut-storage.ts';
 
 export const crypto = createNodeCrypto();
@@ -15,6 +20,10 @@ export interface Rig {
   readonly flash: Flash;
   readonly geometry: FlashGeometry;
   readonly slotBytes: number;
+  /** Which slot pair is meant: '' or 'hosted-'. */
+  readonly pair: string;
+  /** Offset of the pair's first slot in the part. */
+  readonly pairOffset: number;
 }
 
 export interface RigOptions {
@@ -25,25 +34,43 @@ export interface RigOptions {
   readonly loseUnsynced?: boolean;
 }
 
-/** Partitions slot-a, slot-b, state and journal in memory, all erased. */
+/** Partitions slot-a, slot-b, state and journal of both pairs in memory, all erased. */
 export function createRig(options: RigOptions): Rig {
   const geometry = { ...norGeometry, ...options.geometry };
   const { blockLength } = geometry;
   const slotBytes = options.slotBlocks * blockLength;
-  const map = {
-    'slot-a': { offset: 0, size: slotBytes },
-    'slot-b': { offset: slotBytes, size: slotBytes },
-    state: { offset: 2 * slotBytes, size: 2 * blockLength },
-    journal: { offset: 2 * slotBytes + 2 * blockLength, size: 2 * blockLength },
-  };
-  const bytes = new Uint8Array(2 * slotBytes + 4 * blockLength).fill(geometry.eraseValue);
+  const pairBytes = 2 * slotBytes + 4 * blockLength;
+  const map: Record<string, FlashRegion> = {};
+  for (const [pair, start] of [
+    ['', 0],
+    ['hosted-', pairBytes],
+  ] as const) {
+    const state = start + 2 * slotBytes;
+    map[`${pair}slot-a`] = { offset: start, size: slotBytes };
+    map[`${pair}slot-b`] = { offset: start + slotBytes, size: slotBytes };
+    map[`${pair}state`] = { offset: state, size: 2 * blockLength };
+    map[`${pair}journal`] = { offset: state + 2 * blockLength, size: 2 * blockLength };
+  }
+  const bytes = new Uint8Array(2 * pairBytes).fill(geometry.eraseValue);
   const storage = new CutStorage(bytes, {
     writeAlign: geometry.writeAlign,
     blockLength,
     random: seededRandom(options.seed ?? 1),
     loseUnsynced: options.loseUnsynced ?? false,
   });
-  return { storage, flash: createFlash(map, geometry, () => storage), geometry, slotBytes };
+  const flash = createFlash(map, geometry, () => storage.open());
+  return { storage, flash, geometry, slotBytes, pair: '', pairOffset: 0 };
+}
+
+/** The second slot pair on the same part. */
+export function hostedPair(rig: Rig): Rig {
+  const pairOffset = 2 * rig.slotBytes + 4 * rig.geometry.blockLength;
+  return { ...rig, pair: 'hosted-', pairOffset };
+}
+
+/** Opens a partition of the rig's pair. */
+export function openPartition(rig: Rig, name: string): FlashPartition {
+  return rig.flash.open({ path: rig.pair + name });
 }
 
 export interface TestImage {
@@ -88,29 +115,30 @@ export function manufacture(rig: Rig, image: TestImage): void {
   const padded = new Uint8Array(Math.ceil(image.plaintext.length / writeAlign) * writeAlign);
   padded.fill(eraseValue);
   padded.set(image.plaintext, 0);
-  const slot = rig.flash.open({ path: 'slot-a' });
+  const slot = openPartition(rig, 'slot-a');
   slot.write(padded, 0);
   slot.sync();
-  BootBlock.initialise(rig.flash.open({ path: 'state' }), crypto, image.image);
+  BootBlock.initialise(openPartition(rig, 'state'), crypto, image.image);
 }
 
 /** Boot control of the rig, as opened by the program that runs in `active`. */
 export function openBoot(rig: Rig, active?: number): BootBlock {
-  const boot = BootBlock.open(rig.flash.open({ path: 'state' }), crypto, active);
+  const boot = BootBlock.open(openPartition(rig, 'state'), crypto, active);
   if (!(boot instanceof BootBlock)) throw new Error(`${boot.refused}: ${boot.detail}`);
   return boot;
 }
 
-export function openInstaller(rig: Rig, boot = openBoot(rig)): SlotInstaller {
+export function openInstaller(rig: Rig, boot: Boot = openBoot(rig)): SlotInstaller {
   return new SlotInstaller({
-    slots: [rig.flash.open({ path: 'slot-a' }), rig.flash.open({ path: 'slot-b' })],
+    slots: [openPartition(rig, 'slot-a'), openPartition(rig, 'slot-b')],
     boot,
-    journal: rig.flash.open({ path: 'journal' }),
+    journal: openPartition(rig, 'journal'),
     crypto,
   });
 }
 
 /** What lies in a slot of the rig. */
 export function slotBytes(rig: Rig, slot: number): Uint8Array {
-  return rig.storage.bytes.slice(slot * rig.slotBytes, (slot + 1) * rig.slotBytes);
+  const start = rig.pairOffset + slot * rig.slotBytes;
+  return rig.storage.bytes.slice(start, start + rig.slotBytes);
 }

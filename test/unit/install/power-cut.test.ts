@@ -1,0 +1,153 @@
+/**
+ * Cuts the power at every program and erase operation of a whole update, tears that operation, and
+ * again at every operation of the recovery. After each cut exactly the confirmed old or the
+ * verified new image boots, and the update can be finished.
+ */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isRefusal } from '../../../agent/codes.ts';
+import { loadProgram } from '../../../hal/emulated/bootloader.ts';
+import { PowerCut } from './cut-storage.ts';
+import {
+  createRig,
+  crypto,
+  makeImage,
+  manufacture,
+  openInstaller,
+  type Rig,
+  slotBytes,
+  type TestImage,
+} from './rig.ts';
+
+const test = suite('power cuts during an update');
+const pair = { slots: ['slot-a', 'slot-b'], state: 'state' } as const;
+const oldImage = makeImage('agent-1', 5_000, 1);
+/** Two chunks. */
+const smallImage = makeImage('agent-2', 17_000, 2);
+/** Long enough for a progress record in the journal on the way. */
+const largeImage = makeImage('agent-2', 290_000, 2);
+
+interface Part {
+  readonly rig: Rig;
+  readonly newImage: TestImage;
+}
+
+/** Starts the ECU once: what boots must be the old or the new image, whole. */
+function start({ rig, newImage }: Part) {
+  const loaded = loadProgram(rig.flash, crypto, pair);
+  if (isRefusal(loaded)) throw new Error(`${loaded.refused}: ${loaded.detail}`);
+  const isNew = loaded.image.releaseCounter === 2;
+  assert.equal(loaded.program, isNew ? newImage.plaintext : oldImage.plaintext);
+  const { counter, confirmed, slots } = loaded.boot.status();
+  assert.ok(counter <= slots[confirmed]!.releaseCounter);
+  return { ...loaded, isNew };
+}
+
+/** One life of the ECU, from power-up until its program has nothing left to do or restarts. */
+function live(part: Part): 'updated' | 'restart' {
+  const { boot, isNew } = start(part);
+  const status = boot.status();
+  if (isNew) {
+    if (status.pending !== undefined) boot.confirm();
+    return 'updated';
+  }
+  if (status.rolledBack !== undefined) boot.acknowledge();
+  const installer = openInstaller(part.rig, boot);
+  const begun = installer.begin(part.newImage.request);
+  if (isRefusal(begun)) throw new Error(begun.refused);
+  const rest = part.newImage.ciphertext.subarray(begun.resumeOffset);
+  for (let i = 0; i < rest.length; i += 9_000) installer.write(rest.subarray(i, i + 9_000));
+  const image = installer.finish();
+  if (isRefusal(image)) throw new Error(`${image.refused}: ${image.detail}`);
+  installer.activate(image);
+  return 'restart';
+}
+
+/** Lives until the update is done or the power fails. */
+function liveOn(part: Part): void {
+  for (let lives = 0; lives < 6; lives++) if (live(part) === 'updated') return;
+  throw new Error('the update never ends');
+}
+
+/** Runs until the cut; true when it happened. */
+function liveUntilCut(part: Part, cutAt: number): boolean {
+  const { storage } = part.rig;
+  storage.restore(cutAt);
+  try {
+    liveOn(part);
+    return false;
+  } catch (error) {
+    if (!(error instanceof PowerCut)) throw error;
+    return true;
+  } finally {
+    storage.restore();
+  }
+}
+
+function assertUpdated(part: Part): void {
+  const status = start(part).boot.status();
+  assert.equal(
+    [status.confirmed, status.pending, status.counter, status.rolledBack],
+    [1, undefined, 2, undefined],
+  );
+}
+
+/** A part fresh from the factory, with its own tears. */
+function factory(newImage: TestImage, seed: number): Part {
+  const slotBlocks = Math.ceil(newImage.plaintext.length / 4096);
+  const rig = createRig({ slotBlocks, seed, loseUnsynced: seed % 2 === 0 });
+  manufacture(rig, oldImage);
+  rig.storage.restore();
+  return { rig, newImage };
+}
+
+/** Program and erase operations of an update without a cut. */
+function cleanOperations(newImage: TestImage): number {
+  const part = factory(newImage, 0);
+  liveOn(part);
+  return part.rig.storage.operations;
+}
+
+for (const [newImage, seeds] of [
+  [smallImage, 20],
+  [largeImage, 4],
+] as const) {
+  const length = newImage.plaintext.length;
+  test(`${length} bytes: a cut at any operation leaves the old or the new image`, () => {
+    const operations = cleanOperations(newImage);
+    let fired = 0;
+    for (let cutAt = 0; cutAt < operations; cutAt++) {
+      for (let seed = 1; seed <= seeds; seed++) {
+        const part = factory(newImage, seed * 1001 + cutAt);
+        const active = slotBytes(part.rig, 0);
+        assert.ok(liveUntilCut(part, cutAt));
+        fired += 1;
+        assert.ok(Buffer.compare(slotBytes(part.rig, 0), active) === 0);
+        start(part);
+        liveOn(part);
+        assertUpdated(part);
+      }
+    }
+    assert.is(fired, operations * seeds);
+    assert.ok(fired > 200);
+  });
+}
+
+test('a second cut at any operation of the recovery does no harm either', () => {
+  const operations = cleanOperations(smallImage);
+  let fired = 0;
+  for (let first = 0; first < operations; first++) {
+    for (let second = 0; ; second++) {
+      const part = factory(smallImage, first * 101 + second);
+      assert.ok(liveUntilCut(part, first));
+      if (!liveUntilCut(part, second)) break;
+      fired += 1;
+      start(part);
+      liveOn(part);
+      assertUpdated(part);
+    }
+  }
+  assert.ok(fired > operations * 8);
+});
+
+test.run();

@@ -1,0 +1,274 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isRefusal, type Refusal } from '../../../agent/codes.ts';
+import type { SlotInstaller } from '../../../agent/install/slot-installer.ts';
+import type { SlotImage } from '../../../hal/types.ts';
+import {
+  createRig,
+  hostedPair,
+  makeImage,
+  manufacture,
+  openBoot,
+  openInstaller,
+  type Rig,
+  slotBytes,
+  type TestImage,
+} from './rig.ts';
+
+const test = suite('slot installer');
+const chunk = 16400;
+const oldImage = makeImage('agent-1', 3_000, 1);
+const newImage = makeImage('agent-2', 300_001, 2);
+const slotBlocks = 80;
+
+function factory(options: Partial<Parameters<typeof createRig>[0]> = {}): Rig {
+  const rig = createRig({ slotBlocks, ...options });
+  manufacture(rig, oldImage);
+  return rig;
+}
+
+/** Sends the ciphertext from where `begin` wants it, up to `end`; returns that place. */
+function transfer(
+  installer: SlotInstaller,
+  { request, ciphertext }: TestImage,
+  { pieceBytes = 4093, end = ciphertext.length } = {},
+): number {
+  const begun = installer.begin(request);
+  if (isRefusal(begun)) throw new Error(begun.refused);
+  for (let i = begun.resumeOffset; i < end; i += pieceBytes) {
+    const refused = installer.write(ciphertext.subarray(i, Math.min(i + pieceBytes, end)));
+    if (refused !== undefined) throw new Error(refused.refused);
+  }
+  return begun.resumeOffset;
+}
+
+function codeOf(result: Refusal | object | undefined): string | undefined {
+  return isRefusal(result) ? result.refused : undefined;
+}
+
+function holds(rig: Rig, slot: number, image: TestImage): boolean {
+  const found = slotBytes(rig, slot).subarray(0, image.plaintext.length);
+  return Buffer.compare(found, image.plaintext) === 0;
+}
+
+test('an image is installed into the inactive slot; the active one stays as it was', () => {
+  const rig = factory();
+  const active = slotBytes(rig, 0);
+  const boot = openBoot(rig, 0);
+  const installer = openInstaller(rig, boot);
+  assert.is(transfer(installer, newImage), 0);
+  const image = installer.finish();
+  assert.equal(image, newImage.image);
+  assert.is(boot.status().pending, undefined);
+  assert.is(installer.activate(image as SlotImage), undefined);
+  assert.equal(boot.status().pending, 1);
+  assert.equal(boot.status().attemptsRemaining, 1);
+  assert.ok(holds(rig, 1, newImage));
+  assert.equal(slotBytes(rig, 0), active);
+});
+
+test('units of 1 to 256 bytes and blocks of 4 to 128 KiB hold images of any length', () => {
+  const geometries = [
+    { blockLength: 4096, writeAlign: 1 },
+    { blockLength: 4096, writeAlign: 4, eraseValue: 0 },
+    { blockLength: 8192, writeAlign: 16 },
+    { blockLength: 65_536, writeAlign: 256 },
+    { blockLength: 131_072, writeAlign: 32 },
+  ];
+  for (const geometry of geometries) {
+    for (const length of [0, 1, 16_383, 16_384, 16_385, 49_153, 131_072]) {
+      const rig = factory({ geometry, slotBlocks: 131_072 / geometry.blockLength });
+      rig.storage.bytes.fill(0x5a, rig.slotBytes, 2 * rig.slotBytes); // an older image
+      const image = makeImage('any-length', length, 2);
+      const installer = openInstaller(rig);
+      transfer(installer, image, { pieceBytes: 20_011 });
+      assert.equal(installer.finish(), image.image);
+      assert.ok(holds(rig, 1, image));
+    }
+  }
+});
+
+test('HRD-04: a release below the counter is refused, the same release is not', () => {
+  const rig = factory();
+  const installer = openInstaller(rig);
+  assert.is(codeOf(installer.begin(makeImage('old', 100, 0).request)), 'counter-rollback');
+  assert.is(codeOf(installer.begin(makeImage('same', 100, 1).request)), undefined);
+});
+
+test('images that do not fit the slot, or whose lengths disagree, are refused at once', () => {
+  const rig = factory({ slotBlocks: 4 });
+  const before = rig.storage.bytes.slice();
+  const installer = openInstaller(rig);
+  assert.is(codeOf(installer.begin(makeImage('big', 16_385, 2).request)), 'slot-too-small');
+  const { request } = makeImage('fits', 16_384, 2);
+  const begin = (changes: object) => codeOf(installer.begin({ ...request, ...changes }));
+  assert.is(begin({ plaintextLength: 16_383 }), 'image-plaintext-length');
+  assert.is(begin({ ciphertextLength: 60 }), 'image-length');
+  assert.is(begin({ ciphertextLength: 56 + 16_400 }), 'image-length');
+  assert.equal(rig.storage.bytes, before);
+  assert.is(begin({}), undefined);
+});
+
+test('calls out of order are refused', () => {
+  const rig = factory();
+  const boot = openBoot(rig, 0);
+  const installer = openInstaller(rig, boot);
+  assert.is(codeOf(installer.write(new Uint8Array(1))), 'install-out-of-order');
+  assert.is(codeOf(installer.finish()), 'install-out-of-order');
+  assert.is(codeOf(installer.activate(newImage.image)), 'install-out-of-order');
+  transfer(installer, newImage);
+  const image = installer.finish() as SlotImage;
+  assert.is(codeOf(installer.activate({ ...image })), 'install-out-of-order');
+  installer.activate(image);
+  assert.is(codeOf(installer.activate(image)), 'install-out-of-order');
+  assert.is(codeOf(installer.begin(newImage.request)), 'install-out-of-order');
+  boot.selectSlot();
+  assert.is(codeOf(installer.begin(newImage.request)), 'install-out-of-order');
+  boot.rollback();
+  // The given-up trial still runs in slot 1.
+  assert.is(codeOf(installer.begin(newImage.request)), 'install-out-of-order');
+  assert.is(codeOf(openInstaller(rig, openBoot(rig)).begin(newImage.request)), undefined);
+});
+
+test('VIM-08: an image whose digest is not the signed one is never offered', () => {
+  const rig = factory();
+  const boot = openBoot(rig, 0);
+  const installer = openInstaller(rig, boot);
+  const request = { ...newImage.request, plaintextSha256: new Uint8Array(32) };
+  transfer(installer, { ...newImage, request });
+  assert.is(codeOf(installer.finish()), 'image-plaintext-hash');
+  assert.is(codeOf(installer.activate(newImage.image)), 'install-out-of-order');
+  assert.is(transfer(installer, { ...newImage, request }), 0, 'starts anew');
+  assert.is(boot.status().pending, undefined);
+});
+
+test('VIM-08: what counts is what the flash holds, not what was sent to it', () => {
+  const rig = factory();
+  const installer = openInstaller(rig);
+  transfer(installer, newImage);
+  rig.storage.bytes[rig.slotBytes + 250_000]! ^= 4;
+  assert.is(codeOf(installer.finish()), 'image-plaintext-hash');
+  assert.is(transfer(installer, newImage), 0);
+  assert.equal(installer.finish(), newImage.image);
+});
+
+test('VIM-09: a truncated stream is refused and goes on where it stopped', () => {
+  const rig = factory();
+  const installer = openInstaller(rig);
+  transfer(installer, newImage, { end: newImage.ciphertext.length - 1 });
+  assert.is(codeOf(installer.finish()), 'image-truncated');
+  assert.is(transfer(installer, newImage), 56 + 18 * chunk);
+  assert.equal(installer.finish(), newImage.image);
+});
+
+test('INS-09: bytes after the signed length are refused', () => {
+  const installer = openInstaller(factory());
+  transfer(installer, newImage);
+  assert.is(codeOf(installer.write(new Uint8Array(1))), 'image-length');
+  assert.is(codeOf(installer.finish()), 'image-length');
+});
+
+test('a tampered chunk stops the installation and costs that chunk only', () => {
+  const rig = factory();
+  const installer = openInstaller(rig);
+  transfer(installer, newImage, { end: 56 + 5 * chunk });
+  const bad = newImage.ciphertext.slice(56 + 5 * chunk, 56 + 6 * chunk);
+  bad[77]! ^= 1;
+  assert.is(codeOf(installer.write(bad)), 'image-chunk');
+  assert.is(codeOf(installer.write(newImage.ciphertext.subarray(56 + 5 * chunk))), 'image-chunk');
+  assert.is(codeOf(installer.finish()), 'image-chunk');
+  assert.is(transfer(installer, newImage), 56 + 5 * chunk);
+  assert.equal(installer.finish(), newImage.image);
+});
+
+test('after an orderly stop at any chunk the installation goes on there, in a new process', () => {
+  const rig = factory();
+  const { ciphertext } = newImage;
+  let previous = 0;
+  for (let end = 56 + chunk; end < ciphertext.length; end += chunk) {
+    const installer = openInstaller(rig);
+    assert.is(transfer(installer, newImage, { end: end + 1000 }), previous);
+    installer.suspend();
+    previous = end;
+  }
+  assert.is(previous, 56 + 18 * chunk);
+  const installer = openInstaller(rig);
+  transfer(installer, newImage);
+  assert.equal(installer.finish(), newImage.image);
+});
+
+test('after a sudden stop at any chunk boundary at most 16 chunks are sent again', () => {
+  const { ciphertext } = newImage;
+  for (let end = 56; end < ciphertext.length; end += chunk) {
+    const rig = factory();
+    transfer(openInstaller(rig), newImage, { end });
+    const installer = openInstaller(rig);
+    const resumed = transfer(installer, newImage);
+    assert.is(resumed, end >= 56 + 16 * chunk ? 56 + 16 * chunk : 0);
+    assert.equal(installer.finish(), newImage.image);
+  }
+});
+
+test('large blocks: resuming goes back to a block that can be erased', () => {
+  const rig = factory({ geometry: { blockLength: 131_072, writeAlign: 256 }, slotBlocks: 3 });
+  const installer = openInstaller(rig);
+  transfer(installer, newImage, { end: 56 + 13 * chunk });
+  installer.suspend();
+  const again = openInstaller(rig);
+  assert.is(transfer(again, newImage), 56 + 8 * chunk);
+  assert.equal(again.finish(), newImage.image);
+});
+
+test('a complete image needs no byte more after a restart', () => {
+  const rig = factory();
+  const installer = openInstaller(rig);
+  transfer(installer, newImage);
+  installer.finish();
+  const again = openInstaller(rig);
+  assert.is(transfer(again, newImage), newImage.ciphertext.length);
+  assert.is(again.write(new Uint8Array(0)), undefined);
+  assert.is(codeOf(again.write(new Uint8Array(1))), 'image-length');
+  assert.equal(again.finish(), newImage.image);
+});
+
+test('progress with other bytes, another key or into another slot is forgotten', () => {
+  const end = 56 + 17 * chunk;
+  const other = makeImage('agent-3', 300_001, 3);
+  const rekeyed = { ...newImage, request: { ...newImage.request, context: other.request.context } };
+  for (const next of [other, rekeyed]) {
+    const rig = factory();
+    const stopped = openInstaller(rig);
+    transfer(stopped, newImage, { end });
+    const begun = openInstaller(rig).begin(next.request);
+    assert.equal(begun, { resumeOffset: 0 });
+    assert.equal(openInstaller(rig).begin(newImage.request), { resumeOffset: 0 });
+  }
+  const rig = factory();
+  const boot = openBoot(rig, 0);
+  transfer(openInstaller(rig, boot), newImage, { end });
+  boot.activate(1, newImage.image, 1);
+  boot.selectSlot();
+  boot.confirm();
+  assert.equal(openInstaller(rig, boot).begin(newImage.request), { resumeOffset: 0 });
+});
+
+test('two slot pairs on one part are installed at the same time, independently', () => {
+  const own = factory();
+  const hosted = hostedPair(own);
+  const firmware = makeImage('firmware', 50_000, 9);
+  manufacture(hosted, makeImage('firmware', 20_000, 8));
+  const first = openInstaller(own);
+  const second = openInstaller(hosted);
+  transfer(first, newImage, { end: 100_000 });
+  transfer(second, firmware);
+  assert.is(first.write(newImage.ciphertext.subarray(100_000)), undefined);
+  const image = second.finish();
+  assert.equal(image, firmware.image);
+  second.activate(image as SlotImage);
+  assert.equal(first.finish(), newImage.image);
+  assert.ok(holds(own, 0, oldImage) && holds(own, 1, newImage) && holds(hosted, 1, firmware));
+  assert.is(openBoot(own).status().pending, undefined);
+  assert.equal([openBoot(hosted).status().pending, openBoot(hosted).status().counter], [1, 8]);
+});
+
+test.run();
