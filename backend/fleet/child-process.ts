@@ -1,0 +1,54 @@
+/** Processes that the fleet tools start: their output by lines, ended by id, never left behind. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+
+const killAfterMilliseconds = 5_000;
+
+export interface ChildOptions {
+  /** Script and its arguments, run by this Node. */
+  readonly arguments: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  /** One line of standard output or standard error. */
+  readonly onLine: (line: string, stream: 'stdout' | 'stderr') => void;
+  readonly onExit?: (status: number | null) => void;
+}
+
+export class Child {
+  private readonly process: ChildProcess;
+  private readonly exited: Promise<void>;
+  private ended = false;
+
+  constructor(options: ChildOptions) {
+    this.process = spawn(
+      process.execPath,
+      ['--disable-warning=ExperimentalWarning', ...options.arguments],
+      {
+        // An open standard input tells the child that its parent lives.
+        stdio: ['pipe', 'pipe', 'pipe'],
+        env: { ...process.env, ...options.environment },
+      },
+    );
+    const { stdout, stderr } = this.process;
+    createInterface({ input: stdout! }).on('line', (line) => options.onLine(line, 'stdout'));
+    createInterface({ input: stderr! }).on('line', (line) => options.onLine(line, 'stderr'));
+    // 'close' comes after the last line of output was read.
+    this.exited = once(this.process, 'close').then(([status]) => {
+      this.ended = true;
+      options.onExit?.(status as number | null);
+    });
+  }
+
+  get id(): number | undefined {
+    return this.process.pid;
+  }
+
+  /** Asks the process to end, then ends it; returns when it is gone. */
+  async stop(): Promise<void> {
+    if (this.ended) return;
+    this.process.kill('SIGTERM');
+    const timer = setTimeout(() => this.process.kill('SIGKILL'), killAfterMilliseconds);
+    await this.exited;
+    clearTimeout(timer);
+  }
+}

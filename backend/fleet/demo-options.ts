@@ -1,0 +1,68 @@
+/** What `make demo` was asked for, from the environment; every mistake is named at once. */
+import { accessSync, constants, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { type Refusal, refuse } from '../../agent/codes.ts';
+import { attackNames } from './attacks/attacks.ts';
+import { type AgentName, agentNames } from './vehicle-layout.ts';
+
+const maxFirmwareBytes = 67_108_864;
+
+export interface DemoOptions {
+  /** Opaque firmware for a hosted ECU beside `on`. */
+  readonly firmware?: { readonly path: string; readonly bytes: number; readonly on: AgentName };
+  readonly attack?: string;
+  readonly ports: { readonly director: number; readonly images: number; readonly operator: number };
+  /** Folder of the run; everything in it is removed at the start. */
+  readonly folder: string;
+}
+
+/** Code `argument-invalid`, with every mistake in its detail. */
+export function readDemoOptions(
+  environment: Readonly<Record<string, string | undefined>>,
+): DemoOptions | Refusal {
+  const mistakes: string[] = [];
+  const { FIRMWARE: firmware, ATTACK: attack, ECU: ecu } = environment;
+  const on = (ecu || 'partial') as AgentName;
+  if (!agentNames.includes(on)) mistakes.push(`ECU=${ecu}: expected ${agentNames.join(', ')}`);
+  if (ecu && !firmware) mistakes.push('ECU= says where FIRMWARE= goes; give FIRMWARE=PATH too');
+  const bytes = firmware ? firmwareBytes(firmware, mistakes) : 0;
+  if (attack && !attackNames.includes(attack)) {
+    mistakes.push(`ATTACK=${attack}: expected one of ${attackNames.join(', ')}`);
+  }
+  const port = (name: string, standard: number): number => {
+    const text = environment[name];
+    if (!text) return standard;
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value > 65_535) {
+      mistakes.push(`${name}=${text}: expected a port, 0 to 65535 (0 takes a free one)`);
+    }
+    return value;
+  };
+  const ports = {
+    director: port('DIRECTOR_PORT', 8000),
+    images: port('IMAGES_PORT', 8001),
+    operator: port('OPERATOR_PORT', 8002),
+  };
+  if (mistakes.length > 0) return refuse('argument-invalid', mistakes.join('; '));
+  return {
+    ...(firmware ? { firmware: { path: resolve(firmware), bytes, on } } : {}),
+    ...(attack ? { attack } : {}),
+    ports,
+    folder: resolve(environment['DEMO_FOLDER'] || 'out/demo'),
+  };
+}
+
+function firmwareBytes(path: string, mistakes: string[]): number {
+  try {
+    accessSync(path, constants.R_OK);
+    const status = statSync(path);
+    if (!status.isFile()) mistakes.push(`FIRMWARE=${path}: not a file`);
+    else if (status.size < 1 || status.size > maxFirmwareBytes) {
+      mistakes.push(`FIRMWARE=${path}: ${status.size} bytes, expected 1 to ${maxFirmwareBytes}`);
+    }
+    return status.size;
+  } catch {
+    mistakes.push(`FIRMWARE=${path}: cannot be read`);
+    return 0;
+  }
+}

@@ -1,0 +1,336 @@
+/** One run of `make demo`: ceremony, backend, factory, publication, and what the vehicle does. */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildAgent } from '../../boards/build.ts';
+import { halInterfaceVersion } from '../../hal/types.ts';
+import type { VehicleView } from '../http/messages.ts';
+import type { Attack } from './attacks/attack.ts';
+import { AttackerProxy } from './attacks/attacker-proxy.ts';
+import { createAttack } from './attacks/attacks.ts';
+import { BackendProcess } from './backend-process.ts';
+import type { DemoOptions } from './demo-options.ts';
+import { type DemoReport, type ReportedRefusal, readInstalled } from './demo-report.ts';
+import { EmulatedVehicle } from './emulated-vehicle.ts';
+import { parseLogLine } from './log-line.ts';
+import { Operator } from './operator.ts';
+import { ProgressView } from './progress-view.ts';
+import { type ProvisionedAgent, provisionVehicle, readRoot } from './provision.ts';
+import {
+  agentLayouts,
+  agentNames,
+  hostedEcuId,
+  hostedHardwareId,
+  vehicleId,
+} from './vehicle-layout.ts';
+
+const newRelease = 2;
+const pollMilliseconds = 400;
+const lookMilliseconds = 150;
+/** The default update is done in seconds; 64 MiB over the bus may take this long. */
+const giveUpMilliseconds = 600_000;
+const attackGiveUpMilliseconds = 90_000;
+/** Encryption adds one tag in 16 KiB; a partition is whole erase blocks. */
+const stagingReserveBytes = 2_097_152;
+
+interface Publication {
+  readonly ecuId: string;
+  readonly filename: string;
+  readonly path: string;
+  readonly hardwareId: string;
+  readonly kind: 'agent' | 'opaque';
+}
+
+export class Demonstration {
+  private readonly options: DemoOptions;
+  private readonly attack: Attack | undefined;
+  private readonly started = performance.now();
+  private readonly stops: (() => Promise<void>)[] = [];
+  private view: ProgressView | undefined;
+  private agents: readonly ProvisionedAgent[] = [];
+  private cycles = 0;
+  private failure: string | undefined;
+
+  constructor(options: DemoOptions) {
+    this.options = options;
+    this.attack = options.attack === undefined ? undefined : createAttack(options.attack);
+  }
+
+  /** Ends every process of this run; harmless when called again. */
+  async stop(): Promise<void> {
+    for (const stop of this.stops.splice(0).reverse()) await stop();
+  }
+
+  /** Runs to the end; everything is stopped then. */
+  async run(): Promise<DemoReport> {
+    const { folder, ports } = this.options;
+    const keys = join(folder, 'keys');
+    const passphrase = randomBytes(18).toString('base64url');
+    const operatorToken = randomBytes(24).toString('base64url');
+    mkdirSync(folder, { recursive: true });
+
+    this.say(
+      'Key ceremony: offline Root and Targets keys, online keys, composite ML-DSA-65 + P-256',
+    );
+    const secrets = {
+      OTA_KEYS: keys,
+      OTA_PASSPHRASE: passphrase,
+      OTA_OPERATOR_TOKEN: operatorToken,
+    };
+    const ceremony = new Operator({ ...secrets, OTA_URL: 'http://127.0.0.1:1' });
+    await ceremony.ota('ceremony', '--out', keys);
+
+    const backend = await BackendProcess.start({
+      ...secrets,
+      ...this.attack?.backend,
+      OTA_STATE: join(folder, 'backend'),
+      OTA_LOG_LEVEL: 'error',
+      DIRECTOR_PORT: String(ports.director),
+      IMAGES_PORT: String(ports.images),
+      OPERATOR_PORT: String(ports.operator),
+    });
+    this.stops.push(() => backend.stop());
+    const { director, images, operator: operatorPort } = backend.ports;
+    this.say(
+      `Backend: Director :${director}, Image repository :${images}, operator :${operatorPort}`,
+    );
+    const operator = new Operator({ ...secrets, OTA_URL: `http://127.0.0.1:${operatorPort}` });
+
+    const publications = await this.build();
+    const vehicle = await this.factory(operator, backend, publications);
+    await this.waitForFirstManifest(operator);
+    await this.attack?.prepare?.({
+      vehicleId,
+      operator,
+      keysFolder: keys,
+      passphrase,
+      directorUrl: `http://127.0.0.1:${director}`,
+      healthyCycles: (count) => this.healthyCycles(count),
+    });
+    await this.publish(operator, publications);
+
+    const arrived =
+      this.attack === undefined
+        ? await this.waitForUpdate(operator)
+        : await this.waitForAttackReport(operator, this.attack.name);
+    return this.conclude(operator, vehicle, arrived);
+  }
+
+  /** Builds release 2 of every agent, and names the user's firmware. */
+  private async build(): Promise<Publication[]> {
+    const publications: Publication[] = [];
+    for (const name of agentNames) {
+      const { ecuId, hardwareId, program } = agentLayouts[name];
+      const filename = `${name}-agent-${newRelease}.bin`;
+      const outfile = join(this.buildFolder, `${name}-agent-${newRelease}.js`);
+      const { path } = await buildAgent({ program, release: newRelease, outfile });
+      publications.push({ ecuId, hardwareId, kind: 'agent', filename, path });
+    }
+    const { firmware } = this.options;
+    if (firmware !== undefined) {
+      publications.push({
+        ecuId: hostedEcuId(firmware.on),
+        hardwareId: hostedHardwareId,
+        kind: 'opaque',
+        filename: `${hostedEcuId(firmware.on)}-${newRelease}.bin`,
+        path: firmware.path,
+      });
+    }
+    return publications;
+  }
+
+  /** Provisions the vehicle with release 1 and switches it on. */
+  private async factory(
+    operator: Operator,
+    backend: BackendProcess,
+    publications: readonly Publication[],
+  ): Promise<EmulatedVehicle> {
+    const { folder, firmware } = this.options;
+    const keys = join(folder, 'keys');
+    const answer = await operator.ota('vehicle', 'token', '--vehicle', vehicleId, '--json');
+    const { token } = JSON.parse(answer) as { token: string };
+    const ports = await this.portsForVehicle(backend);
+    const imageBytes = publications.reduce((sum, { path }) => sum + statSync(path).size, 0);
+    const block = 4096;
+    const busAddress = `unix:${join(folder, 'can0.sock')}`;
+    this.agents = await provisionVehicle({
+      folder: join(folder, 'vehicle'),
+      vehicleId,
+      buildFolder: this.buildFolder,
+      director: { host: '127.0.0.1', port: ports.director },
+      images: { host: '127.0.0.1', port: ports.images },
+      directorRoot: readRoot(keys, 'director'),
+      imagesRoot: readRoot(keys, 'images'),
+      enrolmentToken: token,
+      busAddress,
+      ...(firmware ? { hosted: { on: firmware.on, imageBytes: firmware.bytes } } : {}),
+      downloadBytes: Math.ceil((imageBytes * 1.002 + stagingReserveBytes) / block) * block,
+      pollMilliseconds,
+    });
+    const ecuIds = this.agents.flatMap((agent) => agent.ecus.map((ecu) => ecu.ecuId));
+    this.say(`Factory: ${vehicleId} with ${ecuIds.join(', ')}; release 1 in slot A of each\n`);
+    const view = new ProgressView(ecuIds, process.stdout);
+    this.view = view;
+    const vehicle = await EmulatedVehicle.powerOn(this.agents, busAddress, {
+      onLine: (agent, line) => this.line(agent, line),
+      onFailure: (agent, status) => {
+        this.failure = `${agent.layout.name} stopped with status ${status}`;
+      },
+    });
+    this.stops.push(() => vehicle.powerOff());
+    return vehicle;
+  }
+
+  /** The vehicle talks to the backend, or to the attacker before it. */
+  private async portsForVehicle(backend: BackendProcess) {
+    const { attack } = this;
+    if (attack === undefined) return backend.ports;
+    const intercept = attack.intercept.bind(attack);
+    const director = await AttackerProxy.start('director', backend.ports.director, intercept);
+    const images = await AttackerProxy.start('images', backend.ports.images, intercept);
+    this.stops.push(
+      () => director.close(),
+      () => images.close(),
+    );
+    this.say(`Attacker: ${attack.name}, ${attack.position}`);
+    return { director: director.port, images: images.port };
+  }
+
+  private async publish(operator: Operator, publications: readonly Publication[]): Promise<void> {
+    const pairs: string[] = [];
+    for (const { path, filename, hardwareId, kind, ecuId } of publications) {
+      const agentOnly = ['--bytecode-version', '0', '--hal-version', String(halInterfaceVersion)];
+      await operator.ota(
+        ...['image', 'publish', path, '--filename', filename, '--hardware', hardwareId],
+        ...['--release', String(newRelease), '--kind', kind],
+        ...(kind === 'agent' ? agentOnly : []),
+      );
+      this.view?.message(`Published ${filename} (encrypted) for ${ecuId}`);
+      pairs.push('--ecu', ecuId, '--image', filename);
+    }
+    await operator.ota('assign', '--vehicle', vehicleId, ...pairs);
+    this.view?.message(`Assigned release ${newRelease} to ${publications.length} ECUs`);
+  }
+
+  private line(agent: ProvisionedAgent, text: string): void {
+    const line = parseLogLine(text);
+    if (line === undefined) {
+      this.view?.message(`[${agent.layout.name}] ${text}`);
+      return;
+    }
+    const { event, fields } = line;
+    if (event === 'verified' && agent.layout.name === 'primary') this.cycles += 1;
+    if (event === 'failed') this.view?.message(`[${agent.layout.name}] ${text}`);
+    this.view?.line(fields['ecu'] ?? agent.layout.ecuId, line);
+  }
+
+  private async healthyCycles(count: number): Promise<void> {
+    const goal = this.cycles + count;
+    await this.until(async () => this.cycles >= goal, attackGiveUpMilliseconds, 'healthy cycles');
+  }
+
+  private waitForFirstManifest(operator: Operator): Promise<boolean> {
+    const first = async () => (await operator.vehicle(vehicleId))?.lastManifest !== undefined;
+    return this.until(first, attackGiveUpMilliseconds, 'the first manifest');
+  }
+
+  private waitForUpdate(operator: Operator): Promise<boolean> {
+    const updated = async () => runsRelease(await operator.vehicle(vehicleId), newRelease);
+    return this.until(updated, giveUpMilliseconds);
+  }
+
+  private waitForAttackReport(operator: Operator, attack: string): Promise<boolean> {
+    const reported = async () => (await this.attacksReported(operator)).includes(attack);
+    return this.until(reported, attackGiveUpMilliseconds);
+  }
+
+  private async attacksReported(operator: Operator): Promise<string[]> {
+    const manifests = await operator.manifests(vehicleId);
+    const named = manifests.flatMap(({ detections }) =>
+      detections.flatMap((one) => one.attack ?? []),
+    );
+    return [...new Set(named)];
+  }
+
+  /** Looks until `done`, an ECU fails or time is up; with `what`, not being done is an error. */
+  private async until(
+    done: () => Promise<boolean>,
+    milliseconds: number,
+    what?: string,
+  ): Promise<boolean> {
+    const end = performance.now() + milliseconds;
+    while (performance.now() < end && this.failure === undefined) {
+      if (await done()) return true;
+      await new Promise((resolve) => setTimeout(resolve, lookMilliseconds));
+    }
+    if (what !== undefined) throw new Error(this.failure ?? `waited in vain for ${what}`);
+    return false;
+  }
+
+  /** Switches the vehicle off, reads what its flash really holds, and judges the run. */
+  private async conclude(
+    operator: Operator,
+    vehicle: EmulatedVehicle,
+    arrived: boolean,
+  ): Promise<DemoReport> {
+    const view = await operator.vehicle(vehicleId);
+    const manifests = await operator.manifests(vehicleId);
+    const refusals = new Map<string, ReportedRefusal>();
+    for (const { ecuId, code, row, attack } of manifests.flatMap((one) => one.detections)) {
+      refusals.set(`${ecuId} ${code} ${row}`, { ecuId, code, row, attack: attack ?? null });
+    }
+    const attacksReported = await this.attacksReported(operator);
+    await this.stop();
+    this.view?.end();
+    const ecus = this.agents.flatMap((agent) =>
+      agent.ecus.map((ecu) => readInstalled(agent, ecu, vehicle.peakRssBytes(agent))),
+    );
+    const release = this.attack === undefined ? newRelease : 1;
+    // The manifest that says so was accepted, and the flash says the same.
+    const manifestAccepted = runsRelease(view, release);
+    const asWanted =
+      arrived && manifestAccepted && ecus.every((ecu) => ecu.version === release) && !this.failure;
+    const result = !asWanted ? 'failed' : this.attack === undefined ? 'installed' : 'refused';
+    const seconds = Math.round((performance.now() - this.started) / 10) / 100;
+    const report: DemoReport = {
+      result,
+      seconds,
+      ecus,
+      refusals: [...refusals.values()],
+      attacksReported,
+      manifestAccepted,
+    };
+    this.summarise(report);
+    return report;
+  }
+
+  private summarise(report: DemoReport): void {
+    this.say(`\n${report.result} in ${report.seconds} s`);
+    if (this.failure !== undefined) this.say(`  ${this.failure}`);
+    for (const ecu of report.ecus) {
+      const host = ecu.hostedBy === undefined ? '' : ` (hosted by ${ecu.hostedBy})`;
+      const where = `slot ${ecu.slot}, ${ecu.length} bytes`;
+      this.say(`  ${ecu.ecuId}${host}: ${ecu.image}, release ${ecu.version}, ${where}`);
+    }
+    for (const { ecuId, code, row, attack } of report.refusals) {
+      this.say(`  ${ecuId} refused: ${code} (${row})${attack === null ? '' : `, ${attack}`}`);
+    }
+    if (this.attack !== undefined) {
+      this.say(`  attacks named in the manifest: ${report.attacksReported.join(', ') || 'none'}`);
+    }
+  }
+
+  /** Beside the run's folder: no build result may be mistaken for what the vehicle holds. */
+  private get buildFolder(): string {
+    return join(this.options.folder, '..', 'build', 'demo');
+  }
+
+  private say(text: string): void {
+    process.stdout.write(`${text}\n`);
+  }
+}
+
+/** True when the last accepted manifest says that every ECU runs `release`. */
+function runsRelease(view: VehicleView | undefined, release: number): boolean {
+  return view?.ecus.every((ecu) => ecu.installed?.releaseCounter === release) ?? false;
+}

@@ -1,0 +1,264 @@
+/**
+ * The factory: makes one emulated vehicle's flash files, key-value stores, keys and factory images
+ * (Uptane §5.4.1). ECU keys are made here, once, and only their public halves leave the vehicle.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { encode } from '../../agent/codec/schema.ts';
+import { BootBlock } from '../../agent/install/boot-block.ts';
+import { profiles } from '../../agent/metadata/common.ts';
+import {
+  type Configuration,
+  configuration,
+  storedKeyPair,
+} from '../../agent/metadata/configuration.ts';
+import {
+  ecuRoles,
+  type Registration,
+  registration,
+  verifications,
+} from '../../agent/metadata/device-messages.ts';
+import { imageKinds } from '../../agent/metadata/targets.ts';
+import { MetadataStore } from '../../agent/verify/metadata-store.ts';
+import { buildAgent } from '../../boards/build.ts';
+import type { EmulatedEcu } from '../../hal/emulated/ecu.ts';
+import { createEmulatedFlash } from '../../hal/emulated/flash.ts';
+import { createFileKeyValue } from '../../hal/emulated/key-value.ts';
+import { createNodeCrypto } from '../../hal/node/crypto.ts';
+import { generateKeyPair, type KeyPair } from '../../hal/node/signing.ts';
+import type { Crypto, Flash, KeyValue } from '../../hal/types.ts';
+import {
+  type AgentLayout,
+  type AgentName,
+  agentLayouts,
+  agentNames,
+  canPort,
+  downloadPartition,
+  flashMap,
+  hostedEcuId,
+  hostedHardwareId,
+  hostedPartitions,
+  hostedSlotBytes,
+  ownPartitions,
+} from './vehicle-layout.ts';
+
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ProvisionOptions {
+  readonly folder: string;
+  readonly vehicleId: string;
+  /** Where agent bundles are built; outside the vehicle, as at a real factory. */
+  readonly buildFolder: string;
+  readonly director: Endpoint;
+  readonly images: Endpoint;
+  /** Version-1 Roots of both repositories, as the key ceremony signed them. */
+  readonly directorRoot: Uint8Array;
+  readonly imagesRoot: Uint8Array;
+  readonly enrolmentToken: string;
+  readonly busAddress: string;
+  /** A hosted ECU beside one agent, with room for images of `imageBytes`. */
+  readonly hosted?: { readonly on: AgentName; readonly imageBytes: number };
+  /** Sum of the encrypted images that one update carries, in bytes. */
+  readonly downloadBytes: number;
+  readonly pollMilliseconds: number;
+}
+
+/** One Uptane ECU as it left the factory. */
+export interface ProvisionedEcu {
+  readonly ecuId: string;
+  readonly hardwareId: string;
+  readonly layout: AgentLayout;
+  readonly hostedBy?: string;
+  readonly flashFile: string;
+  readonly flashMap: EmulatedEcu['flashMap'];
+  readonly partitions: typeof ownPartitions | typeof hostedPartitions;
+}
+
+export interface ProvisionedAgent {
+  readonly layout: AgentLayout;
+  /** Path of the description that hal/emulated/ecu.ts runs. */
+  readonly description: string;
+  readonly keyValueFolder: string;
+  readonly ecus: readonly ProvisionedEcu[];
+}
+
+const factoryRelease = 1;
+const keyValueNames = { registration: 'registration', configuration: 'configuration' };
+
+/** Makes the vehicle in `folder`. */
+export async function provisionVehicle(options: ProvisionOptions): Promise<ProvisionedAgent[]> {
+  const crypto = createNodeCrypto();
+  const agents: ProvisionedAgent[] = [];
+  const described: Registration['ecus'][number][] = [];
+  for (const name of agentNames) {
+    const { agent, ecus } = await provisionAgent(options, agentLayouts[name], crypto);
+    agents.push(agent);
+    described.push(...ecus);
+  }
+  const primary = agents[0]!;
+  createFileKeyValue(primary.keyValueFolder).write(
+    keyValueNames.registration,
+    encode(registration, {
+      token: options.enrolmentToken,
+      vehicleId: options.vehicleId,
+      primaryEcuId: primary.layout.ecuId,
+      ecus: described,
+    }),
+  );
+  return agents;
+}
+
+async function provisionAgent(options: ProvisionOptions, layout: AgentLayout, crypto: Crypto) {
+  const folder = join(options.folder, layout.name);
+  const keyValueFolder = join(folder, 'key-value');
+  mkdirSync(folder, { recursive: true });
+  const hosts = options.hosted?.on === layout.name;
+  const hostedBytes = hosts ? hostedSlotBytes(options.hosted!.imageBytes) : 0;
+  const map = flashMap(layout.program === 'primary' ? options.downloadBytes : 0, hostedBytes);
+  const flashFile = join(folder, 'flash.bin');
+  const flash = createEmulatedFlash(flashFile, map);
+  const keyValue = createFileKeyValue(keyValueFolder);
+
+  const own = { layout, flashFile, flashMap: map };
+  const ecus: ProvisionedEcu[] = [
+    { ...own, ecuId: layout.ecuId, hardwareId: layout.hardwareId, partitions: ownPartitions },
+  ];
+  if (hosts) {
+    const ecuId = hostedEcuId(layout.name);
+    const hosted = { ecuId, hardwareId: hostedHardwareId, hostedBy: layout.ecuId };
+    ecus.push({ ...own, ...hosted, partitions: hostedPartitions });
+  }
+  const program = await buildAgent({
+    program: layout.program,
+    release: factoryRelease,
+    outfile: join(options.buildFolder, `${layout.name}-agent-${factoryRelease}.js`),
+  });
+  installFactoryImage(flash, crypto, ecus[0]!, `${layout.name}-agent-1.bin`, program.bytes);
+  for (const hosted of ecus.slice(1)) {
+    const firmware = new TextEncoder().encode(`factory firmware of ${hosted.ecuId}\n`);
+    installFactoryImage(flash, crypto, hosted, `${hosted.ecuId}-1.bin`, firmware);
+  }
+
+  const store = new MetadataStore(keyValue);
+  store.writeRoot('director', 1, options.directorRoot);
+  // KEY-02, KEY-03: a partial verifier never looks at the Image repository.
+  if (layout.verification === 'full') store.writeRoot('images', 1, options.imagesRoot);
+  keyValue.write(
+    keyValueNames.configuration,
+    encode(configuration, configure(options, layout, ecus)),
+  );
+  const described = ecus.map((ecu) => provisionKeys(keyValue, ecu));
+
+  const description = join(folder, 'ecu.json');
+  const emulated: EmulatedEcu = {
+    flashFile,
+    flashMap: map,
+    keyValueFolder,
+    buses: { [canPort]: options.busAddress },
+    slots: [...ownPartitions.slots],
+    state: ownPartitions.state,
+    ...(process.env['HOSTED_SELF_TEST'] && { hostedSelfTest: process.env['HOSTED_SELF_TEST'] }),
+  };
+  writeFileSync(description, `${JSON.stringify(emulated, undefined, 2)}\n`);
+  return { agent: { layout, description, keyValueFolder, ecus }, ecus: described };
+}
+
+/** Makes the ECU's signing and wrapping keys (KEY-05, KEY-06); returns their public halves. */
+function provisionKeys(keyValue: KeyValue, ecu: ProvisionedEcu): Registration['ecus'][number] {
+  const keep = (name: string, pair: KeyPair) => {
+    keyValue.write(`${name}/${ecu.ecuId}`, encode(storedKeyPair, pair));
+    return pair.key;
+  };
+  const { layout } = ecu;
+  const role = layout.program === 'primary' && ecu.hostedBy === undefined ? 'primary' : 'secondary';
+  return {
+    ecuId: ecu.ecuId,
+    hardwareId: ecu.hardwareId,
+    role: ecuRoles[role],
+    verification: verifications[layout.verification],
+    signingKey: keep('signing-key', generateKeyPair('ESP256')),
+    wrappingKey: keep('wrapping-key', generateKeyPair('MLKEM768-P256')),
+    ...(ecu.hostedBy === undefined ? {} : { hostedBy: ecu.hostedBy }),
+  };
+}
+
+function installFactoryImage(
+  flash: Flash,
+  crypto: Crypto,
+  ecu: ProvisionedEcu,
+  filename: string,
+  image: Uint8Array,
+): void {
+  const slot = flash.open({ path: ecu.partitions.slots[0] });
+  const { size, blockLength, writeAlign, eraseValue } = slot.status();
+  if (image.length > size) throw new Error(`${filename} does not fit its slot of ${size} bytes`);
+  slot.eraseBlock(0, Math.ceil(image.length / blockLength));
+  const padded = new Uint8Array(Math.ceil(image.length / writeAlign) * writeAlign);
+  padded.fill(eraseValue);
+  padded.set(image);
+  slot.write(padded, 0);
+  slot.sync();
+  BootBlock.initialise(flash.open({ path: ecu.partitions.state }), crypto, {
+    filename,
+    releaseCounter: factoryRelease,
+    length: image.length,
+    sha256: crypto.digest('SHA-256', image),
+  });
+}
+
+function configure(
+  options: ProvisionOptions,
+  layout: AgentLayout,
+  ecus: readonly ProvisionedEcu[],
+): Configuration {
+  return {
+    vehicleId: options.vehicleId,
+    profile: profiles.composite,
+    verification: verifications[layout.verification],
+    ecus: ecus.map((ecu) => ({
+      ecuId: ecu.ecuId,
+      hardwareId: ecu.hardwareId,
+      kinds: [ecu.hostedBy === undefined ? imageKinds.agent : imageKinds.opaque],
+      slots: [...ecu.partitions.slots],
+      journal: ecu.partitions.journal,
+      ...(ecu.hostedBy === undefined ? {} : { state: ecu.partitions.state }),
+    })),
+    can: {
+      port: canPort,
+      flexibleData: true,
+      ...(layout.address === undefined ? {} : { address: { ...layout.address, extended: false } }),
+    },
+    trialBoots: 1,
+    ...(layout.program === 'primary' ? { primary: configurePrimary(options) } : {}),
+  };
+}
+
+function configurePrimary(options: ProvisionOptions): NonNullable<Configuration['primary']> {
+  const secondaries = agentNames
+    .map((name) => agentLayouts[name])
+    .flatMap((layout) =>
+      layout.address === undefined ? [] : [{ ...layout, address: layout.address }],
+    );
+  return {
+    director: options.director,
+    images: options.images,
+    secondaries: secondaries.map(({ name, ecuId, hardwareId, address }) => {
+      const hosts = options.hosted?.on === name;
+      return {
+        address: { ...address, extended: false },
+        ecuIds: hosts ? [ecuId, hostedEcuId(name)] : [ecuId],
+        hardwareIds: hosts ? [hardwareId, hostedHardwareId] : [hardwareId],
+      };
+    }),
+    download: downloadPartition,
+    pollMilliseconds: options.pollMilliseconds,
+  };
+}
+
+/** Reads a Root that the ceremony left in its keys folder. */
+export function readRoot(keysFolder: string, repository: 'director' | 'images'): Uint8Array {
+  return readFileSync(join(keysFolder, repository, '1.root.cbor'));
+}
