@@ -1,0 +1,228 @@
+/** Loads and checks a board description (boards/README.md). Names every mistake at once. */
+import { readFileSync } from 'node:fs';
+
+export interface BoardPartition {
+  readonly name: string;
+  /** Bytes, whole erase blocks. */
+  readonly length: number;
+}
+
+export interface BoardFlash {
+  readonly blockLength: number;
+  readonly writeAlign: number;
+  readonly eraseValue: number;
+  /** In the order in which they lie, the first at offset 0. */
+  readonly partitions: readonly BoardPartition[];
+}
+
+/** A UDS server on the bus. */
+export interface BoardEcu {
+  readonly name: string;
+  readonly requestId: number;
+  readonly responseId: number;
+}
+
+export interface Board {
+  readonly name: string;
+  readonly engine: { readonly bytecodeVersion: number; readonly halVersion: number };
+  readonly flash: BoardFlash;
+  readonly can: {
+    readonly port: string;
+    readonly flexibleData: boolean;
+    /** 29-bit identifiers. */
+    readonly extended: boolean;
+    readonly ecus: readonly BoardEcu[];
+  };
+  readonly memory: { readonly heapBytes: number };
+}
+
+/** A board description with mistakes in it. */
+export class BoardError extends Error {
+  readonly mistakes: readonly string[];
+
+  constructor(path: string, mistakes: readonly string[]) {
+    super(`${path}:\n  ${mistakes.join('\n  ')}`);
+    this.mistakes = mistakes;
+  }
+}
+
+/** Walks a parsed description and notes what is wrong, with the place. */
+class Checker {
+  readonly mistakes: string[] = [];
+
+  say(place: string, what: string): void {
+    this.mistakes.push(`${place}: ${what}`);
+  }
+
+  /** An object with exactly these fields; absent ones are reported when they are asked for. */
+  fields(value: unknown, place: string, names: readonly string[]): Record<string, unknown> {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      this.say(place, 'expected an object');
+      return {};
+    }
+    for (const name of Object.keys(value)) {
+      if (!names.includes(name)) this.say(`${place}.${name}`, 'unknown field');
+    }
+    return value as Record<string, unknown>;
+  }
+
+  integer(value: unknown, place: string, min: number, max: number): number {
+    const fits =
+      Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max;
+    if (!fits) this.say(place, `expected an integer from ${min} to ${max}, got ${text(value)}`);
+    return fits ? (value as number) : min;
+  }
+
+  boolean(value: unknown, place: string): boolean {
+    if (typeof value !== 'boolean') this.say(place, `expected true or false, got ${text(value)}`);
+    return value === true;
+  }
+
+  name(value: unknown, place: string): string {
+    if (typeof value === 'string' && /^[a-z0-9][a-z0-9-]{0,31}$/.test(value)) return value;
+    this.say(place, `expected 1 to 32 of a-z, 0-9 and '-', got ${text(value)}`);
+    return '';
+  }
+
+  list(value: unknown, place: string, min: number): readonly unknown[] {
+    if (Array.isArray(value) && value.length >= min) return value;
+    this.say(place, `expected a list of at least ${min}`);
+    return [];
+  }
+
+  distinct(values: readonly (string | number)[], place: string): void {
+    values.forEach((value, i) => {
+      if (values.indexOf(value) !== i) this.say(place, `${text(value)} is used twice`);
+    });
+  }
+}
+
+function text(value: unknown): string {
+  return JSON.stringify(value) ?? 'nothing';
+}
+
+const flashFields = ['blockLength', 'writeAlign', 'eraseValue', 'partitions'];
+const canFields = ['port', 'flexibleData', 'extended', 'ecus'];
+
+function checkFlash(check: Checker, value: unknown): BoardFlash {
+  const flash = check.fields(value, 'flash', flashFields);
+  const blockLength = check.integer(flash['blockLength'], 'flash.blockLength', 1, 1_048_576);
+  const writeAlign = check.integer(flash['writeAlign'], 'flash.writeAlign', 1, 65_536);
+  if (blockLength % writeAlign !== 0) check.say('flash.writeAlign', 'must divide blockLength');
+  const eraseValue = flash['eraseValue'];
+  if (eraseValue !== 0 && eraseValue !== 255) check.say('flash.eraseValue', 'expected 0 or 255');
+  const partitions = check.list(flash['partitions'], 'flash.partitions', 1).map((one, i) => {
+    const place = `flash.partitions[${i}]`;
+    const partition = check.fields(one, place, ['name', 'length']);
+    const name = check.name(partition['name'], `${place}.name`);
+    const length = check.integer(partition['length'], `${place}.length`, 1, 2 ** 40);
+    if (length % blockLength !== 0) {
+      check.say(`${place}.length`, `${length} is not whole blocks of ${blockLength}`);
+    }
+    return { name, length };
+  });
+  check.distinct(
+    partitions.map(({ name }) => name),
+    'flash.partitions',
+  );
+  for (const name of ['state', 'journal', 'slot-a', 'slot-b']) {
+    const partition = partitions.find((one) => one.name === name);
+    if (partition === undefined) check.say('flash.partitions', `'${name}' is missing`);
+    // Their logs go back and forth between two blocks.
+    else if (!name.startsWith('slot') && partition.length < 2 * blockLength) {
+      check.say('flash.partitions', `'${name}' needs at least two blocks`);
+    }
+  }
+  return { blockLength, writeAlign, eraseValue: Number(eraseValue), partitions };
+}
+
+function checkCan(check: Checker, value: unknown): Board['can'] {
+  const can = check.fields(value, 'can', canFields);
+  const extended = check.boolean(can['extended'], 'can.extended');
+  const largest = extended ? 0x1fff_ffff : 0x7ff;
+  const ecus = check.list(can['ecus'], 'can.ecus', 0).map((one, i) => {
+    const place = `can.ecus[${i}]`;
+    const ecu = check.fields(one, place, ['name', 'requestId', 'responseId']);
+    return {
+      name: check.name(ecu['name'], `${place}.name`),
+      requestId: check.integer(ecu['requestId'], `${place}.requestId`, 0, largest),
+      responseId: check.integer(ecu['responseId'], `${place}.responseId`, 0, largest),
+    };
+  });
+  check.distinct(
+    ecus.map(({ name }) => name),
+    'can.ecus',
+  );
+  check.distinct(
+    ecus.flatMap(({ requestId, responseId }) => [requestId, responseId]),
+    'can.ecus',
+  );
+  return {
+    port: check.name(can['port'], 'can.port'),
+    flexibleData: check.boolean(can['flexibleData'], 'can.flexibleData'),
+    extended,
+    ecus,
+  };
+}
+
+/** Checks a parsed description. Throws `BoardError` with every mistake; `path` names it. */
+export function checkBoard(value: unknown, path: string): Board {
+  const check = new Checker();
+  const top = check.fields(value, 'board', ['name', 'engine', 'flash', 'can', 'memory']);
+  const engine = check.fields(top['engine'], 'engine', ['bytecodeVersion', 'halVersion']);
+  const memory = check.fields(top['memory'], 'memory', ['heapBytes']);
+  const board: Board = {
+    name: check.name(top['name'], 'name'),
+    engine: {
+      bytecodeVersion: check.integer(engine['bytecodeVersion'], 'engine.bytecodeVersion', 0, 255),
+      halVersion: check.integer(engine['halVersion'], 'engine.halVersion', 1, 65_535),
+    },
+    flash: checkFlash(check, top['flash']),
+    can: checkCan(check, top['can']),
+    memory: { heapBytes: check.integer(memory['heapBytes'], 'memory.heapBytes', 1, 2 ** 40) },
+  };
+  if (check.mistakes.length > 0) throw new BoardError(path, check.mistakes);
+  return board;
+}
+
+/** Loads the description at `path`. Throws `BoardError` with every mistake. */
+export function loadBoard(path: string): Board {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new BoardError(path, [error instanceof Error ? error.message : String(error)]);
+  }
+  return checkBoard(value, path);
+}
+
+/** Where a partition lies in the part, in bytes. */
+export interface Region {
+  readonly offset: number;
+  readonly size: number;
+}
+
+/**
+ * The flash map of one ECU: partitions one behind the other, in the board's order.
+ * @param lengths partition name → bytes instead of the board's length, rounded up to whole blocks;
+ *   0 leaves the partition out. Unknown names throw.
+ */
+export function flashMapOf(
+  flash: BoardFlash,
+  lengths: Readonly<Record<string, number>> = {},
+): Record<string, Region> {
+  for (const name of Object.keys(lengths)) {
+    if (!flash.partitions.some((one) => one.name === name)) {
+      throw new RangeError(`flash: no partition is named ${name}`);
+    }
+  }
+  const map: Record<string, Region> = {};
+  let offset = 0;
+  for (const { name, length } of flash.partitions) {
+    const size = Math.ceil((lengths[name] ?? length) / flash.blockLength) * flash.blockLength;
+    if (size === 0) continue;
+    map[name] = { offset, size };
+    offset += size;
+  }
+  return map;
+}
