@@ -87,6 +87,13 @@ test('a path that is shorter, longer or altered is refused', () => {
   }
 });
 
+test('a path past the top of the tree is refused, even where the hashes fit', () => {
+  const [leaf, sibling] = leavesOf(2) as [Uint8Array, Uint8Array];
+  const root = sha256(new Uint8Array([1]), sibling, leaf);
+  assert.not.ok(verifyInclusion(crypto, leaf, 0, 1, [sibling], root));
+  assert.ok(verifyInclusion(crypto, leaf, 1, 2, [sibling], root));
+});
+
 test('index and size are bound', () => {
   const leaves = leavesOf(3);
   const tree = treeOf(crypto, leaves);
