@@ -39,7 +39,7 @@ export const ceremonyCommands: readonly Command[] = [
       ...passphraseOption,
       'online-passphrase-file': {
         value: 'FILE',
-        help: "another passphrase for the server's keys (OTA_ONLINE_PASSPHRASE[_FILE])",
+        help: "passphrase of the server's keys (OTA_ONLINE_PASSPHRASE[_FILE])",
       },
       ...sizeOptions('director-root', ceremonyDefaults.directorRoot),
       ...sizeOptions('images-root', ceremonyDefaults.imagesRoot),

@@ -50,13 +50,13 @@ export const rootCommands: readonly Command[] = [
       'root-days': { value: 'N', help: 'validity of the new Root (default 365)' },
       'expires-days': {
         value: 'N',
-        help: 'validity of the image Targets that a new images targets key signs (default 30)',
+        help: 'validity of image Targets that are signed again (default 30)',
       },
       ...keysOption,
       ...passphraseOption,
       'online-passphrase-file': {
         value: 'FILE',
-        help: "passphrase of the server's keys, where it is another (OTA_ONLINE_PASSPHRASE[_FILE])",
+        help: "passphrase of the server's keys (OTA_ONLINE_PASSPHRASE[_FILE])",
       },
       ...serverOptions,
     },
