@@ -1,0 +1,99 @@
+/** The Image repository's side of the device plane: public and read-only (IMG-01, IMG-02). */
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { isRefusal, refuse } from '../../agent/codes.ts';
+import { serviceDescription } from '../../agent/metadata/device-messages.ts';
+import { root } from '../../agent/metadata/root.ts';
+import { snapshot } from '../../agent/metadata/snapshot.ts';
+import { targets } from '../../agent/metadata/targets.ts';
+import { timestamp } from '../../agent/metadata/timestamp.ts';
+import { freshenImageMetadata } from '../images/metadata.ts';
+import { findImage, planDownload, sendDownload } from '../images/serve.ts';
+import type { Services } from '../services.ts';
+import { imageMetadataByVersion, latestImageMetadata, rootByVersion } from '../store/metadata.ts';
+import { sendAnswer, sendRefusal, sendSigned } from './answers.ts';
+import { description } from './description.ts';
+import { addRoutes, parameterOf, type Route } from './listener.ts';
+import { parseMetadataName } from './metadata-name.ts';
+
+export function addImagesRoutes(app: FastifyInstance, services: Services): void {
+  addRoutes(app, [
+    {
+      method: 'GET',
+      path: '/',
+      handle: (_request, reply) => sendAnswer(reply, serviceDescription, description('ota-images')),
+    },
+    {
+      method: 'GET',
+      path: '/metadata/:name',
+      handle: (request, reply) =>
+        sendImageMetadata(services, reply, parameterOf(request, 'name') ?? ''),
+    },
+    download(services, 'GET'),
+    download(services, 'HEAD'),
+  ]);
+  // IMG-03: refused before any byte of the body is read.
+  app.route({
+    method: 'POST',
+    url: '/upload',
+    onRequest: (_request, reply, _next) => {
+      sendRefusal(reply, refuse('wrong-plane', 'uploads belong to the operator plane'));
+    },
+    handler: () => undefined,
+  });
+}
+
+/** Sends a metadata file of the Image repository by its name; both planes offer this. */
+export function sendImageMetadata(
+  services: Services,
+  reply: FastifyReply,
+  text: string,
+): FastifyReply {
+  const { database } = services;
+  const name = parseMetadataName(text);
+  if (isRefusal(name)) return sendRefusal(reply, name);
+  const { role, version } = name;
+  if (version === undefined) {
+    freshenImageMetadata(services);
+    const latest = database.one(latestImageMetadata, 'timestamp');
+    if (latest !== undefined) return sendSigned(reply, timestamp, latest.bytes);
+    return sendRefusal(reply, refuse('metadata-absent', 'nothing was published yet'));
+  }
+  const row =
+    role === 'root'
+      ? database.one(rootByVersion, 'images', version)
+      : database.one(imageMetadataByVersion, role, version);
+  if (row === undefined) {
+    return sendRefusal(reply, refuse('metadata-absent', `no ${role} ${version}`));
+  }
+  if (role === 'root') return sendSigned(reply, root, row.bytes);
+  if (role === 'snapshot') return sendSigned(reply, snapshot, row.bytes);
+  if (role === 'timestamp') return sendSigned(reply, timestamp, row.bytes);
+  return sendSigned(reply, targets, row.bytes);
+}
+
+function download(services: Services, method: 'GET' | 'HEAD'): Route {
+  return {
+    method,
+    path: '/targets/:name',
+    handle: async (request, reply) => {
+      const image = findImage(services, parameterOf(request, 'name') ?? '');
+      if (isRefusal(image)) return sendRefusal(reply, image);
+      const plan = planDownload(image, request.headers);
+      if (plan === 'unsatisfiable') {
+        reply.header('content-range', `bytes */${image.length}`);
+        const detail = `the image has ${image.length} bytes`;
+        return sendRefusal(reply, refuse('request-malformed', detail), 416);
+      }
+      request.log.info({ code: 'ok', method, path: request.url, status: plan.status });
+      // From here on the bytes go straight from the file to the socket.
+      reply.hijack();
+      try {
+        await sendDownload(services, image, plan, method === 'HEAD', reply.raw);
+      } catch (error) {
+        request.log.error({ code: 'internal-error', err: error });
+        reply.raw.destroy();
+      }
+      return reply;
+    },
+  };
+}

@@ -1,0 +1,188 @@
+/**
+ * How every plane listens: limits, timeouts, body parsers and error answers, set in this one place.
+ * TLS of the device plane belongs here too.
+ */
+import type { Socket } from 'node:net';
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
+import { decode, type Schema } from '../../agent/codec/schema.ts';
+import { type Code, type Refusal, refuse } from '../../agent/codes.ts';
+import { maxHttpHeaderBytes, maxSmallBodyBytes } from '../../agent/limits.ts';
+import { cborType, refusalBody, sendRefusal } from './answers.ts';
+
+export interface ListenerOptions {
+  readonly logLevel: string;
+  /** Longest time to receive one request with its body. */
+  readonly requestMilliseconds: number;
+  /** Longest silence on a connection, in either direction. */
+  readonly idleMilliseconds: number;
+  readonly maxConnections: number;
+  /** Accepts `application/octet-stream` bodies as streams, without a limit of its own. */
+  readonly streams?: boolean;
+}
+
+const keepAliveMilliseconds = 30_000;
+const headersMilliseconds = 5_000;
+const maxRequestsPerConnection = 10_000;
+
+/** Makes a server with no routes yet; `addRoutes` fills it. */
+export function createListener(options: ListenerOptions): FastifyInstance {
+  const app = Fastify({
+    logger: { level: options.logLevel, stream: process.stderr },
+    logController: new LogController({ disableRequestLogging: true }),
+    // A route that takes more says so; nothing takes an unbounded body into memory.
+    bodyLimit: maxSmallBodyBytes,
+    requestTimeout: options.requestMilliseconds,
+    connectionTimeout: options.idleMilliseconds,
+    keepAliveTimeout: keepAliveMilliseconds,
+    maxRequestsPerSocket: maxRequestsPerConnection,
+    http: { maxHeaderSize: maxHttpHeaderBytes, headersTimeout: headersMilliseconds },
+    // Longer path parameters are judged, and refused, by their schemas.
+    routerOptions: { maxParamLength: maxHttpHeaderBytes, caseSensitive: true },
+    exposeHeadRoutes: false,
+    requestIdHeader: false,
+    trustProxy: false,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    onProtoPoisoning: 'error',
+    onConstructorPoisoning: 'error',
+    frameworkErrors: (error, _request, reply) => sendError(error, reply as FastifyReply),
+    clientErrorHandler: answerBrokenRequest,
+  });
+  app.server.maxConnections = options.maxConnections;
+  app.removeAllContentTypeParsers();
+  // Raw bytes: only the strict decoder reads what came from outside.
+  app.addContentTypeParser(cborType, { parseAs: 'buffer' }, (_request, body, done) =>
+    done(null, body),
+  );
+  if (options.streams) {
+    app.addContentTypeParser('application/octet-stream', (_request, payload, done) =>
+      done(null, payload),
+    );
+  }
+  app.setErrorHandler<FastifyError>((error, _request, reply) => sendError(error, reply));
+  app.setNotFoundHandler((_request, reply) =>
+    sendRefusal(reply, refuse('not-found', 'no such path')),
+  );
+  return app;
+}
+
+/** What fastify's own errors are in the catalogue. */
+const frameworkCodes: Readonly<Record<string, Code>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body-too-large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'content-type',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'body-incomplete',
+  FST_ERR_CTP_EMPTY_TYPE: 'content-type',
+  ECONNRESET: 'body-incomplete',
+};
+
+function sendError(error: FastifyError, reply: FastifyReply): FastifyReply {
+  const code = frameworkCodes[error.code];
+  if (code !== undefined) return sendRefusal(reply, refuse(code, error.message));
+  const status = error.statusCode ?? 500;
+  if (status >= 400 && status < 500) {
+    return sendRefusal(reply, refuse('request-malformed', error.message), status);
+  }
+  // A bug or a failing device: the log says what, the answer does not.
+  reply.log.error({ code: 'internal-error', err: error });
+  return sendRefusal(reply, refuse('internal-error', 'see the log of the server'));
+}
+
+/** Requests that are no HTTP never reach a route: answered on the socket itself. */
+function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, code] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? (['431 Request Header Fields Too Large', 'body-too-large'] as const)
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? (['408 Request Timeout', 'body-incomplete'] as const)
+        : (['400 Bad Request', 'request-malformed'] as const);
+  const { cbor } = refusalBody(refuse(code, 'the request is not valid HTTP or came too slowly'));
+  socket.write(
+    `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: ${cborType}\r\n` +
+      `content-length: ${cbor.length}\r\n\r\n`,
+  );
+  socket.end(cbor);
+}
+
+export interface Route {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
+  readonly path: string;
+  /** Bytes of body that this route takes; absent: `maxSmallBodyBytes`. */
+  readonly bodyBytes?: number;
+  readonly handle: (
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ) => FastifyReply | Promise<FastifyReply>;
+}
+
+const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+
+/**
+ * Adds routes, and for each path the refusal of every other method.
+ * @param authorize judges a request before its body is read
+ */
+export function addRoutes(
+  app: FastifyInstance,
+  routes: readonly Route[],
+  authorize?: (request: FastifyRequest) => Refusal | undefined,
+): void {
+  const guard = (request: FastifyRequest, reply: FastifyReply, next: () => void) => {
+    const refused = authorize?.(request);
+    if (refused === undefined) next();
+    else sendRefusal(reply, refused);
+  };
+  for (const { method, path, bodyBytes, handle } of routes) {
+    app.route({
+      method,
+      url: path,
+      onRequest: guard,
+      ...(bodyBytes !== undefined && { bodyLimit: bodyBytes }),
+      handler: async (request, reply) => {
+        await handle(request, reply);
+        return reply;
+      },
+    });
+  }
+  for (const path of new Set(routes.map((route) => route.path))) {
+    const allowed = routes.filter((route) => route.path === path).map((route) => route.method);
+    const others = methods.filter((method) => !allowed.some((one) => one === method));
+    app.route({
+      method: others,
+      url: path,
+      onRequest: (_request, reply) => {
+        reply.header('allow', allowed.join(', '));
+        sendRefusal(reply, refuse('method-not-allowed', `allowed: ${allowed.join(', ')}`));
+      },
+      handler: () => undefined,
+    });
+  }
+}
+
+/** The body's bytes; empty when none came. */
+export function bodyOf(request: FastifyRequest): Uint8Array {
+  const body = request.body;
+  return body instanceof Uint8Array
+    ? new Uint8Array(body.buffer, body.byteOffset, body.length)
+    : new Uint8Array(0);
+}
+
+/** Decodes the body strictly. Codes `cbor-…`. */
+export function readBody<T>(request: FastifyRequest, schema: Schema<T>): T | Refusal {
+  const body = bodyOf(request);
+  // Its size was bounded while it was received.
+  return decode(schema, body, body.length);
+}
+
+/** A path parameter as text; what it may be is for a schema to say. */
+export function parameterOf(request: FastifyRequest, name: string): string | undefined {
+  return (request.params as Readonly<Record<string, string | undefined>>)[name];
+}

@@ -1,0 +1,317 @@
+/** The operator plane: everything that changes what vehicles are told, behind a bearer token. */
+import { createHash } from 'node:crypto';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import { equalSecrets } from '../../agent/crypto/constant-time.ts';
+import { maxKeyObjectBytes, maxRootBytes, maxSmallBodyBytes } from '../../agent/limits.ts';
+import { filename as filenameSchema, identifier } from '../../agent/metadata/common.ts';
+import { emptyAnswer, serviceDescription } from '../../agent/metadata/device-messages.ts';
+import { root } from '../../agent/metadata/root.ts';
+import { acceptContentKey, assign } from '../director/assignments.ts';
+import { createEnrolmentToken, findVehicle } from '../director/inventory.ts';
+import { freshenMetadata, issueMetadata, latestMetadata } from '../director/metadata.ts';
+import { listVehicles, viewAnomalies, viewManifests, viewVehicle } from '../director/views.ts';
+import { freshenImageMetadata } from '../images/metadata.ts';
+import { publishTargets } from '../images/publish.ts';
+import { receiveImage } from '../images/upload.ts';
+import type { Services } from '../services.ts';
+import { countImages } from '../store/images.ts';
+import { inventoryCounts } from '../store/inventory.ts';
+import { countAnomalies } from '../store/manifests.ts';
+import { imageMetadataVersions, latestImageMetadata, rootByVersion } from '../store/metadata.ts';
+import { sendAnswer, sendRefusal, sendSigned } from './answers.ts';
+import { description } from './description.ts';
+import { sendImageMetadata } from './images-routes.ts';
+import { fromJson } from './json-view.ts';
+import { addRoutes, bodyOf, parameterOf, type Route, readBody } from './listener.ts';
+import {
+  anomalyHistory,
+  assignmentAnswer,
+  assignmentRequest,
+  contentKeyRequest,
+  enrolmentTokenAnswer,
+  enrolmentTokenRequest,
+  manifestHistory,
+  type PublishAnswer,
+  publishAnswer,
+  refreshAnswer,
+  statusAnswer,
+  uploadAnswer,
+  vehicleList,
+  vehicleView,
+  wrappingKeyAnswer,
+} from './messages.ts';
+import { parseMetadataName } from './metadata-name.ts';
+
+/** 1,024 assignments of two names each. */
+const maxAssignmentBytes = 262_144;
+
+export function addOperatorRoutes(app: FastifyInstance, services: Services, token: string): void {
+  addRoutes(app, [
+    {
+      method: 'GET',
+      path: '/healthz',
+      handle: (_request, reply) =>
+        sendAnswer(reply, serviceDescription, description('ota-operator')),
+    },
+  ]);
+  addRoutes(
+    app,
+    [
+      ...imageRoutes(services),
+      ...directorRoutes(services),
+      ...vehicleRoutes(services),
+      status(services),
+    ],
+    bearer(token),
+  );
+}
+
+/** Compares the token in constant time; hashing first hides its length too. */
+function bearer(token: string): (request: FastifyRequest) => Refusal | undefined {
+  const hashOf = (text: string) => createHash('sha256').update(text).digest();
+  const expected = hashOf(token);
+  return (request) => {
+    const [scheme, given, ...rest] = (request.headers.authorization ?? '').split(' ');
+    if (scheme?.toLowerCase() !== 'bearer' || !given || rest.length > 0) {
+      return refuse('token-missing', 'expected Authorization: Bearer TOKEN');
+    }
+    return equalSecrets(hashOf(given), expected)
+      ? undefined
+      : refuse('token-invalid', 'this token is not the operator token');
+  };
+}
+
+/** IMG-04: how authorised users write images and metadata. */
+function imageRoutes(services: Services): readonly Route[] {
+  return [
+    upload(services),
+    {
+      method: 'GET',
+      path: '/images/metadata/:name',
+      handle: (request, reply) =>
+        sendImageMetadata(services, reply, parameterOf(request, 'name') ?? ''),
+    },
+    {
+      method: 'PUT',
+      path: '/images/metadata/:name',
+      bodyBytes: maxRootBytes,
+      handle: (request, reply) => {
+        const name = parameterOf(request, 'name') ?? '';
+        const published = publishImages(services, name, bodyOf(request));
+        if (isRefusal(published)) return sendRefusal(reply, published);
+        return sendAnswer(reply, publishAnswer, published);
+      },
+    },
+    {
+      method: 'POST',
+      path: '/content-keys',
+      bodyBytes: maxKeyObjectBytes + maxSmallBodyBytes,
+      handle: (request, reply) => {
+        const body = readBody(request, contentKeyRequest);
+        if (isRefusal(body)) return sendRefusal(reply, body);
+        const refused = acceptContentKey(services, body);
+        if (refused !== undefined) return sendRefusal(reply, refused);
+        return sendAnswer(reply, emptyAnswer, {});
+      },
+    },
+  ];
+}
+
+function upload(services: Services): Route {
+  return {
+    method: 'POST',
+    path: '/upload',
+    handle: async (request, reply) => {
+      const name = fromJson(filenameSchema, request.headers['upload-filename']);
+      if (isRefusal(name)) {
+        return sendRefusal(reply, refuse('request-malformed', `Upload-Filename ${name.detail}`));
+      }
+      const body = request.body as AsyncIterable<Uint8Array> | Uint8Array | undefined;
+      if (body === undefined || body instanceof Uint8Array) {
+        return sendRefusal(reply, refuse('content-type', 'expected application/octet-stream'));
+      }
+      const stored = await receiveImage(services, name, body);
+      if (isRefusal(stored)) return sendRefusal(reply, stored);
+      return sendAnswer(reply, uploadAnswer, stored);
+    },
+  };
+}
+
+/** A Root, the top-level Targets or a delegated role, by its name. */
+function publishImages(
+  services: Services,
+  text: string,
+  body: Uint8Array,
+): PublishAnswer | Refusal {
+  const name = parseMetadataName(text);
+  if (isRefusal(name)) return name;
+  const { role, version } = name;
+  if (version === undefined || role === 'timestamp' || role === 'snapshot') {
+    return refuse('request-malformed', `${role} is signed by the server`);
+  }
+  if (role !== 'root') return publishTargets(services, role, version, body);
+  const published = services.roots.publish('images', version, body, services.now());
+  if (isRefusal(published)) return published;
+  freshenImageMetadata(services);
+  const { database } = services;
+  const snapshotVersion = database.one(latestImageMetadata, 'snapshot')?.version;
+  const timestampVersion = database.one(latestImageMetadata, 'timestamp')?.version;
+  return {
+    version,
+    ...(snapshotVersion !== undefined && { snapshotVersion }),
+    ...(timestampVersion !== undefined && { timestampVersion }),
+  };
+}
+
+/** `N.root.cbor`; the Director's other roles are made per vehicle. */
+function rootVersionOf(request: FastifyRequest): number | Refusal {
+  const name = parseMetadataName(parameterOf(request, 'name') ?? '');
+  if (isRefusal(name)) return name;
+  return name.role === 'root' && name.version !== undefined
+    ? name.version
+    : refuse('request-malformed', 'expected VERSION.root.cbor');
+}
+
+function directorRoutes(services: Services): readonly Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/director/metadata/:name',
+      handle: (request, reply) => {
+        const version = rootVersionOf(request);
+        if (isRefusal(version)) return sendRefusal(reply, version);
+        const row = services.database.one(rootByVersion, 'director', version);
+        if (row !== undefined) return sendSigned(reply, root, row.bytes);
+        return sendRefusal(reply, refuse('metadata-absent', `no Director Root ${version}`));
+      },
+    },
+    {
+      method: 'PUT',
+      path: '/director/metadata/:name',
+      bodyBytes: maxRootBytes,
+      handle: (request, reply) => {
+        const version = rootVersionOf(request);
+        if (isRefusal(version)) return sendRefusal(reply, version);
+        const body = bodyOf(request);
+        const published = services.roots.publish('director', version, body, services.now());
+        if (isRefusal(published)) return sendRefusal(reply, published);
+        return sendAnswer(reply, publishAnswer, { version });
+      },
+    },
+    {
+      method: 'GET',
+      path: '/director/wrapping-key',
+      handle: (_request, reply) => sendAnswer(reply, wrappingKeyAnswer, services.keys.wrappingKey),
+    },
+    {
+      method: 'POST',
+      path: '/enrolment-tokens',
+      handle: (request, reply) => {
+        const body = readBody(request, enrolmentTokenRequest);
+        if (isRefusal(body)) return sendRefusal(reply, body);
+        const token = createEnrolmentToken(services, body.vehicleId);
+        reply.header('cache-control', 'no-store');
+        return sendAnswer(reply, enrolmentTokenAnswer, { token });
+      },
+    },
+    {
+      method: 'POST',
+      path: '/assignments',
+      bodyBytes: maxAssignmentBytes,
+      handle: (request, reply) => {
+        const body = readBody(request, assignmentRequest);
+        if (isRefusal(body)) return sendRefusal(reply, body);
+        const version = assign(services, body);
+        if (isRefusal(version)) return sendRefusal(reply, version);
+        return sendAnswer(reply, assignmentAnswer, { version });
+      },
+    },
+    {
+      method: 'GET',
+      path: '/anomalies',
+      handle: (_request, reply) => sendAnswer(reply, anomalyHistory, viewAnomalies(services)),
+    },
+  ];
+}
+
+function vehicleRoutes(services: Services): readonly Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/vehicles',
+      handle: (request, reply) => {
+        const { after } = request.query as { readonly after?: unknown };
+        const from = after === undefined ? '' : fromJson(identifier, after);
+        if (isRefusal(from)) return sendRefusal(reply, from);
+        return sendAnswer(reply, vehicleList, listVehicles(services, from));
+      },
+    },
+    {
+      method: 'GET',
+      path: '/vehicles/:vehicleId',
+      handle: (request, reply) => {
+        const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
+        if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
+        const view = viewVehicle(services, vehicleId);
+        if (isRefusal(view)) return sendRefusal(reply, view);
+        return sendAnswer(reply, vehicleView, view);
+      },
+    },
+    {
+      method: 'GET',
+      path: '/vehicles/:vehicleId/manifests',
+      handle: (request, reply) => {
+        const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
+        if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
+        const manifests = viewManifests(services, vehicleId);
+        if (isRefusal(manifests)) return sendRefusal(reply, manifests);
+        return sendAnswer(reply, manifestHistory, manifests);
+      },
+    },
+    {
+      method: 'POST',
+      path: '/vehicles/:vehicleId/refresh',
+      handle: (request, reply) => {
+        const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
+        if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
+        const vehicle = findVehicle(services, vehicleId);
+        if (isRefusal(vehicle)) return sendRefusal(reply, vehicle);
+        const timestampVersion = refresh(services, vehicleId);
+        return sendAnswer(reply, refreshAnswer, { timestampVersion });
+      },
+    },
+  ];
+}
+
+/** A new Timestamp always; what else is old comes with it. */
+function refresh(services: Services, vehicleId: string): number {
+  const before = latestMetadata(services, vehicleId, 'timestamp').version;
+  freshenMetadata(services, vehicleId);
+  if (latestMetadata(services, vehicleId, 'timestamp').version === before) {
+    services.database.transaction(() => issueMetadata(services, vehicleId, 'timestamp'));
+  }
+  return latestMetadata(services, vehicleId, 'timestamp').version;
+}
+
+function status(services: Services): Route {
+  return {
+    method: 'GET',
+    path: '/status',
+    handle: (_request, reply) => {
+      const { database, roots } = services;
+      const counts = database.one(inventoryCounts) ?? { vehicles: 0, ecus: 0 };
+      return sendAnswer(reply, statusAnswer, {
+        vehicles: counts.vehicles,
+        ecus: counts.ecus,
+        images: database.one(countImages)?.count ?? 0,
+        anomalies: database.one(countAnomalies)?.count ?? 0,
+        directorRootVersion: roots.latest('director').version,
+        imagesRootVersion: roots.latest('images').version,
+        imagesVersions: database
+          .all(imageMetadataVersions)
+          .map(({ role, version }) => ({ key: role, value: version })),
+      });
+    },
+  };
+}

@@ -1,0 +1,154 @@
+/**
+ * Images over HTTP (RFC 9110 §14): one file descriptor and one small buffer a download, whatever the
+ * image's size. Only ciphertext is ever stored, so only ciphertext is served.
+ */
+import type { FileHandle } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
+import { type Refusal, refuse } from '../../agent/codes.ts';
+import { filename as filenameSchema } from '../../agent/metadata/common.ts';
+import { fromJson } from '../http/json-view.ts';
+import type { Services } from '../services.ts';
+import { toHex } from '../store/blobs.ts';
+import { type ImageRow, imageByDigest } from '../store/images.ts';
+
+const pieceBytes = 65_536;
+
+/**
+ * The image behind `HASH.filename`, HASH being any of its digests in lower-case hex (FNM-02,
+ * FNM-03). Codes `request-malformed`, `image-unknown`.
+ */
+export function findImage(services: Services, name: string): ImageRow | Refusal {
+  const dot = name.indexOf('.');
+  const hex = name.slice(0, Math.max(dot, 0));
+  const filename = fromJson(filenameSchema, name.slice(dot + 1));
+  if (!/^(?:[0-9a-f]{64}|[0-9a-f]{128})$/.test(hex) || typeof filename !== 'string') {
+    return refuse('request-malformed', 'expected HASH.filename with a digest in lower-case hex');
+  }
+  const digest = Buffer.from(hex, 'hex');
+  return (
+    services.database.one(imageByDigest, filename, digest, digest) ??
+    refuse('image-unknown', `no image ${filename} with this hash`)
+  );
+}
+
+/** A part of a file: first byte and the byte after the last. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * What a Range header asks of a file of `length` bytes.
+ * @returns undefined for the whole file: no header, one that is not understood, several ranges (RFC
+ *   9110 allows a server to ignore those), or an If-Range that names other content;
+ *   `unsatisfiable` when the range lies behind the end
+ */
+export function chooseRange(
+  header: string | undefined,
+  ifRange: string | undefined,
+  etag: string,
+  length: number,
+): ByteRange | undefined | 'unsatisfiable' {
+  if (header === undefined || (ifRange !== undefined && ifRange !== etag)) return undefined;
+  const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header);
+  const [, first = '', last = ''] = match ?? [];
+  if (match === null || (first === '' && last === '')) return undefined;
+  if (first === '') {
+    const count = Math.min(Number(last), length);
+    return count === 0 ? 'unsatisfiable' : { start: length - count, end: length };
+  }
+  const start = Number(first);
+  const end = last === '' ? length : Math.min(Number(last) + 1, length);
+  if (last !== '' && Number(last) < start) return undefined;
+  return start >= length ? 'unsatisfiable' : { start, end };
+}
+
+/** One answer to a download: status, headers, and which bytes follow (none after a 304). */
+export interface Download {
+  readonly status: 200 | 206 | 304;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly range: ByteRange | undefined;
+}
+
+/** Reads the conditions of a request; `unsatisfiable` when it asks for bytes behind the end. */
+export function planDownload(
+  image: ImageRow,
+  request: IncomingHttpHeaders,
+): Download | 'unsatisfiable' {
+  const { length } = image;
+  const etag = `"${toHex(image.sha256)}"`;
+  const headers = {
+    etag,
+    'accept-ranges': 'bytes',
+    'content-type': 'application/octet-stream',
+    'cache-control': 'public, max-age=31536000, immutable',
+  };
+  if (request['if-none-match'] === etag) return { status: 304, headers, range: undefined };
+  const part = chooseRange(request.range, request['if-range']?.toString(), etag, length);
+  if (part === 'unsatisfiable') return part;
+  const range = part ?? { start: 0, end: length };
+  const bytes = { 'content-length': String(range.end - range.start) };
+  if (part === undefined) return { status: 200, headers: { ...headers, ...bytes }, range };
+  const place = { 'content-range': `bytes ${range.start}-${range.end - 1}/${length}` };
+  return { status: 206, headers: { ...headers, ...bytes, ...place }, range };
+}
+
+/** Sends what was planned; `headersOnly` answers a HEAD. */
+export async function sendDownload(
+  services: Services,
+  image: ImageRow,
+  download: Download,
+  headersOnly: boolean,
+  response: ServerResponse,
+): Promise<void> {
+  const { status, headers, range } = download;
+  if (headersOnly || range === undefined) {
+    response.writeHead(status, headers).end();
+    return;
+  }
+  // Opened before the headers go out: a missing file can still be answered as an error.
+  const file = await open(services.blobs.pathOf(image.sha256), 'r');
+  try {
+    response.writeHead(status, headers);
+    await copy(file, range.start, range.end, response);
+  } finally {
+    await file.close();
+  }
+}
+
+async function copy(
+  file: FileHandle,
+  start: number,
+  end: number,
+  response: ServerResponse,
+): Promise<void> {
+  for (let position = start; position < end; ) {
+    // A fresh buffer each time: the last one may still be queued in the socket.
+    const buffer = Buffer.allocUnsafeSlow(Math.min(pieceBytes, end - position));
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, position);
+    if (bytesRead === 0 || response.destroyed) {
+      // Shorter than recorded: the receiver must not take it for whole.
+      response.destroy();
+      return;
+    }
+    position += bytesRead;
+    if (!response.write(buffer.subarray(0, bytesRead))) await drained(response);
+  }
+  response.end();
+}
+
+/** Waits until the socket takes more, or is gone. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.on('drain', done);
+    response.on('close', done);
+    // It may have gone before the listeners were there.
+    if (response.destroyed) done();
+  });
+}

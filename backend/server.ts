@@ -1,0 +1,146 @@
+/** The backend as one process: stores, keys, Roots, and its three planes. */
+import { mkdirSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { isRefusal, type Refusal, refuse } from '../agent/codes.ts';
+import { createNodeCrypto } from '../hal/node/crypto.ts';
+import { type Configuration, type Ports, portVariables } from './configuration.ts';
+import { addDirectorRoutes } from './http/director-routes.ts';
+import { addImagesRoutes } from './http/images-routes.ts';
+import { createListener } from './http/listener.ts';
+import { addOperatorRoutes } from './http/operator-routes.ts';
+import type { Services } from './services.ts';
+import { readKeyFile } from './signer/key-file.ts';
+import { type KeySource, OnlineKeys } from './signer/online-keys.ts';
+import { RootStore } from './signer/root-store.ts';
+import { BlobStore } from './store/blobs.ts';
+import { Database } from './store/database.ts';
+import { imageBySha256 } from './store/images.ts';
+
+export interface Backend {
+  /** The ports that were really taken. */
+  readonly ports: Ports;
+  /** Stops listening, lets running requests end (10 s at most), closes the stores. */
+  close(): Promise<void>;
+}
+
+export interface BackendOptions {
+  /** Key pairs from elsewhere than `<keysFolder>/online/*.key`. */
+  readonly keys?: KeySource;
+  /** Unix seconds; the machine's clock by default. */
+  readonly now?: () => number;
+}
+
+const drainMilliseconds = 10_000;
+
+const devicePlane = {
+  requestMilliseconds: 10_000,
+  idleMilliseconds: 10_000,
+  maxConnections: 4_096,
+} as const;
+
+const imagesPlane = {
+  ...devicePlane,
+  // A Primary takes bytes as fast as its ECUs erase flash, which can take a while.
+  idleMilliseconds: 60_000,
+} as const;
+
+const operatorPlane = {
+  // The largest image over a slow line; silence ends an upload much earlier.
+  requestMilliseconds: 3_600_000,
+  idleMilliseconds: 30_000,
+  maxConnections: 64,
+  streams: true,
+} as const;
+
+/**
+ * Starts the backend.
+ * @returns the running backend; codes `key-file-invalid`, `passphrase-wrong`, `file-unreadable`,
+ *   `metadata-not-stored` and those of Roots, `port-taken`
+ */
+export async function startBackend(
+  configuration: Configuration,
+  options: BackendOptions = {},
+): Promise<Backend | Refusal> {
+  const { stateFolder, logLevel, operatorToken } = configuration;
+  mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
+  const database = new Database(join(stateFolder, 'director.sqlite'));
+  const services = openServices(configuration, options, database);
+  if (isRefusal(services)) {
+    database.close();
+    return services;
+  }
+  const director = createListener({ logLevel, ...devicePlane });
+  const images = createListener({ logLevel, ...imagesPlane });
+  const operator = createListener({ logLevel, ...operatorPlane });
+  addDirectorRoutes(director, services);
+  addImagesRoutes(images, services);
+  addOperatorRoutes(operator, services, operatorToken);
+  warnOfExpiredRoots(services, operator);
+  const planes = { director, images, operator } as const;
+  const close = async () => {
+    await Promise.all(Object.values(planes).map(stop));
+    database.close();
+  };
+  const ports = { director: 0, images: 0, operator: 0 };
+  for (const name of ['director', 'images', 'operator'] as const) {
+    const port = await listen(planes[name], name, configuration);
+    if (isRefusal(port)) {
+      await close();
+      return port;
+    }
+    ports[name] = port;
+  }
+  return { ports, close };
+}
+
+function openServices(
+  configuration: Configuration,
+  options: BackendOptions,
+  database: Database,
+): Services | Refusal {
+  const { stateFolder, keysFolder, passphrase, lifetimes } = configuration;
+  const crypto = createNodeCrypto();
+  const now = options.now ?? (() => Math.floor(Date.now() / 1000));
+  const fromFiles: KeySource = (name) =>
+    readKeyFile(join(keysFolder, 'online', `${name}.key`), passphrase);
+  const keys = new OnlineKeys(crypto, options.keys ?? fromFiles);
+  const roots = RootStore.open(database, crypto, keys, keysFolder);
+  if (isRefusal(roots)) return roots;
+  const blobs = new BlobStore(join(stateFolder, 'blobs'));
+  blobs.removeUnknown((sha256) => database.one(imageBySha256, sha256) !== undefined);
+  return { database, blobs, crypto, keys, roots, lifetimes, now };
+}
+
+/** An expired Root stops every vehicle, but the operator needs this server to publish the next. */
+function warnOfExpiredRoots(services: Services, app: FastifyInstance): void {
+  for (const repository of ['director', 'images'] as const) {
+    const { version, expires } = services.roots.latest(repository);
+    if (expires <= services.now()) {
+      app.log.warn({ code: 'metadata-expired', repository, version, expires });
+    }
+  }
+}
+
+async function listen(
+  app: FastifyInstance,
+  name: keyof Ports,
+  configuration: Configuration,
+): Promise<number | Refusal> {
+  const { host, ports } = configuration;
+  try {
+    await app.listen({ host, port: ports[name] });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    const detail = `${host}:${ports[name]} is taken; set ${portVariables[name]} to another port`;
+    return refuse('port-taken', detail);
+  }
+  return (app.server.address() as AddressInfo).port;
+}
+
+async function stop(app: FastifyInstance): Promise<void> {
+  const deadline = setTimeout(() => app.server.closeAllConnections(), drainMilliseconds);
+  await app.close();
+  clearTimeout(deadline);
+}
