@@ -67,13 +67,18 @@ function checkKind(mustMatch: MustMatch, ecu: VerifierEcu): Refusal | undefined 
   if (mustMatch.kind !== imageKinds.agent) return undefined;
   // Bytecode is not verified by its loader: another version must never reach it.
   if (
-    mustMatch.bytecodeVersion !== ecu.bytecodeVersion ||
-    mustMatch.halVersion !== ecu.halVersion
+    differs(ecu.bytecodeVersion, mustMatch.bytecodeVersion) ||
+    differs(ecu.halVersion, mustMatch.halVersion)
   ) {
     const needs = `bytecode ${mustMatch.bytecodeVersion}, HAL ${mustMatch.halVersion}`;
     return refuse('target-kind', `needs ${needs}; has ${ecu.bytecodeVersion}, ${ecu.halVersion}`);
   }
   return undefined;
+}
+
+/** An ECU's unknown version differs from none. */
+function differs(own: number | undefined, needed: number | undefined): boolean {
+  return own !== undefined && own !== needed;
 }
 
 /** Ciphertext length of a plaintext: header, plaintext, and a tag for each chunk; the last is short. */

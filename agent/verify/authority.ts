@@ -3,11 +3,12 @@
  * one verification profile, and the rules a Root's key table has to keep (Uptane §5.2.2).
  */
 import type { Crypto } from '../../hal/types.ts';
-import { type AlgorithmName, type PublicKey, publicKeyBytes } from '../codec/cose-key.ts';
+import type { AlgorithmName, PublicKey } from '../codec/cose-key.ts';
 import { compareBytes, sameBytes } from '../codec/reader.ts';
 import { array, bytes, encode, tuple, unsigned } from '../codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { keyId } from '../crypto/key-id.ts';
+import { refuseSharedKeys } from '../crypto/key-set.ts';
 import type { Authority } from '../crypto/verify-envelope.ts';
 import { maxKeysPerRole } from '../limits.ts';
 import { type ProfileName, profiles, type RoleName, roles } from '../metadata/common.ts';
@@ -34,35 +35,6 @@ export function authorityDigest(crypto: Crypto, authorities: readonly RoleAuthor
     (one) => [one.threshold, one.keyIds.slice().sort(compareBytes)] as const,
   );
   return crypto.digest('SHA-256', encode(authorityForm, form));
-}
-
-/** Two keys that share a component: one of them stands for half of the other (HRD-18). */
-function shareComponent(a: PublicKey, b: PublicKey): boolean {
-  const partsOfB = components(b);
-  for (const part of components(a)) {
-    for (const other of partsOfB) {
-      if (sameBytes(part, other)) return true;
-    }
-  }
-  return false;
-}
-
-function components(key: PublicKey): readonly Uint8Array[] {
-  if (key.algorithm !== 'MLDSA65-ECDSA-P256-SHA512') return [key.bytes];
-  const split = publicKeyBytes['ML-DSA-65'];
-  return [key.bytes.subarray(0, split), key.bytes.subarray(split)];
-}
-
-/** ROOT-02, HRD-18: no key twice, and no half of a composite key beside it. Code `key-duplicate`. */
-export function checkKeysDistinct(keys: readonly PublicKey[]): Refusal | undefined {
-  for (let i = 0; i < keys.length; i++) {
-    for (let j = 0; j < i; j++) {
-      if (shareComponent(keys[i]!, keys[j]!)) {
-        return refuse('key-duplicate', `keys ${j} and ${i} share key material`);
-      }
-    }
-  }
-  return undefined;
 }
 
 /** A key with its identifier, computed once for a list of keys. */
@@ -134,7 +106,8 @@ export function checkKeyTable(
   profile: ProfileName,
   needed: readonly RoleName[],
 ): Refusal | undefined {
-  const repeated = checkKeysDistinct(root.keys);
+  // ROOT-02, HRD-05, HRD-18: unique by value, no half of a composite key beside it
+  const repeated = refuseSharedKeys(root.keys);
   if (repeated !== undefined) return repeated;
   const keys = identify(crypto, root.keys);
   const profileNames = Object.keys(profiles) as ProfileName[];

@@ -12,18 +12,13 @@
 
 import { sameBytes } from '../codec/reader.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
+import { refuseSharedKeys } from '../crypto/key-set.ts';
 import { maxDelegationDepth, maxDelegationsVisited, maxTargetsBytes } from '../limits.ts';
 import type { ProfileName } from '../metadata/common.ts';
 import type { Snapshot } from '../metadata/snapshot.ts';
 import type { DelegatedRole, Delegation, Target, Targets } from '../metadata/targets.ts';
 import { sameFile, sameMustMatch } from './agreement.ts';
-import {
-  authorityDigest,
-  checkKeysDistinct,
-  type IdentifiedKey,
-  identify,
-  resolveAuthority,
-} from './authority.ts';
+import { authorityDigest, type IdentifiedKey, identify, resolveAuthority } from './authority.ts';
 import { delegatedKey } from './metadata-store.ts';
 import { matchesPattern } from './path-pattern.ts';
 import type { VerificationContext } from './signed-file.ts';
@@ -44,7 +39,7 @@ export function checkDelegations(
 ): Refusal | undefined {
   if (targets.delegations === undefined) return undefined;
   const { keys, delegations } = targets.delegations;
-  const repeated = checkKeysDistinct(keys);
+  const repeated = refuseSharedKeys(keys);
   if (repeated !== undefined) return repeated;
   const identified = identify(context.crypto, keys);
   for (const delegation of delegations) {

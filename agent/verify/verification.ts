@@ -31,8 +31,9 @@ export interface VerifierEcu {
     | undefined;
   /** Least release counter that may be installed: persistent, rises at confirmation (HRD-04). */
   readonly counter: number;
-  readonly bytecodeVersion: number;
-  readonly halVersion: number;
+  /** Undefined for an ECU of another agent: that agent judges it. */
+  readonly bytecodeVersion: number | undefined;
+  readonly halVersion: number | undefined;
   /** Size of the slot, in bytes. */
   readonly maxPlaintextBytes: number;
   /** Filenames valid for this ECU (VIM-03), `*` matching any run; any filename when absent. */

@@ -1,0 +1,395 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  maxDelegationDepth,
+  maxDelegationsVisited,
+  maxTargetsBytes,
+} from '../../../agent/limits.ts';
+import { assigned, refused } from '../../simulator/assertions.ts';
+import {
+  now,
+  RepositorySimulator,
+  SimulatedVerifier,
+} from '../../simulator/repository-simulator.ts';
+import { newSigner } from '../../simulator/simulated-repository.ts';
+
+const test = suite('Delegations');
+const image = { filename: 'app-1.bin', releaseCounter: 5 };
+
+/** The Director assigns an image which the Image repository's top level does not list. */
+function start() {
+  const sim = new RepositorySimulator();
+  sim.assign('ecu-1', image);
+  sim.images.targets.targets = [];
+  const good = sim.target(image);
+  const wrong = sim.target({ ...image, releaseCounter: 6 });
+  const list = (role: string, target = good) => {
+    sim.images.delegated[role]!.targets.targets = [target];
+  };
+  return { sim, images: sim.images, good, wrong, list, verifier: new SimulatedVerifier(sim) };
+}
+
+/** The requests for delegated roles of the last cycle. */
+function rolesAsked(sim: RepositorySimulator): string[] {
+  return sim.requests
+    .filter((name) => name.startsWith('images/') && !/root|timestamp|snapshot|targets/.test(name))
+    .map((name) => name.slice('images/1.'.length, -'.cbor'.length));
+}
+
+test('RDL-01, RDL-07: the search goes depth first in listed order, to the first that lists it', () => {
+  const { sim, images, list, verifier } = start();
+  images.delegate(['a']);
+  images.delegate(['b']);
+  images.delegate(['c'], {}, images.delegated['a']!.targets);
+  images.delegate(['d'], {}, images.delegated['a']!.targets);
+  list('b');
+  assigned(verifier.full(), ['ecu-1']);
+  assert.equal(rolesAsked(sim), ['a', 'c', 'd', 'b']);
+});
+
+test('RDL-03: the entry of a file outranks its delegations, the first delegation the next', () => {
+  const { images, list, wrong, good, verifier } = start();
+  images.delegate(['a']);
+  images.delegate(['b']);
+  images.delegate(['c'], {}, images.delegated['a']!.targets);
+  list('a', wrong);
+  list('b');
+  list('c');
+  refused(verifier.full(), 'target-mismatch', 'FV-13');
+  images.targets.targets = [good];
+  images.release();
+  assigned(verifier.full(), ['ecu-1']);
+});
+
+test('RDL-04: what a terminating delegation leads to must list the image itself', () => {
+  const { sim, images, list, verifier } = start();
+  images.delegate(['a'], { terminating: true });
+  images.delegate(['b']);
+  images.delegate(['c'], {}, images.delegated['a']!.targets);
+  list('b');
+  list('c');
+  refused(verifier.full(), 'target-not-found', 'RDL-08');
+  assert.equal(rolesAsked(sim), ['a']);
+  list('a');
+  images.delegated['a']!.targets.version += 1;
+  images.release();
+  assigned(verifier.full(), ['ecu-1']);
+});
+
+test('RDL-04: a terminating delegation further down ends the whole search', () => {
+  const { images, list, verifier } = start();
+  images.delegate(['a']);
+  images.delegate(['b']);
+  images.delegate(['c'], { terminating: true }, images.delegated['a']!.targets);
+  list('b');
+  refused(verifier.full(), 'target-not-found', 'RDL-08');
+});
+
+test('RDL-05: a delegation counts only with path and hardware, terminating or not', () => {
+  const { sim, images, list, wrong, verifier } = start();
+  images.delegate(['a'], { paths: ['brakes-*', 'app-2*'], terminating: true });
+  images.delegate(['b'], { hardwareIds: ['hw-b'], terminating: true });
+  images.delegate(['c'], { paths: ['none', 'app-*'], hardwareIds: ['hw-b', 'hw-a'] });
+  list('a', wrong);
+  list('b', wrong);
+  list('c');
+  assigned(verifier.full(), ['ecu-1']);
+  assert.equal(rolesAsked(sim), ['c']);
+});
+
+test('RDL-05: a role lists nothing outside the patterns that lead to it', () => {
+  const { images, list, verifier } = start();
+  images.delegate(['a'], { paths: ['brakes-*'] });
+  images.delegate(['c'], { paths: ['*'] }, images.delegated['a']!.targets);
+  list('c');
+  refused(verifier.full(), 'target-not-found', 'RDL-08');
+});
+
+test('RDL-08: at the end of all delegations the image is not found', () => {
+  const { images, verifier } = start();
+  images.delegate(['a']);
+  images.delegate(['b']);
+  refused(verifier.full(), 'target-not-found', 'RDL-08');
+});
+
+for (const [name, code, row, change] of [
+  ['is missing', 'delegation-role', 'RDL-02', (s) => (s.images.overrides['1.a.cbor'] = undefined)],
+  [
+    'is unsigned',
+    'signature-missing',
+    'CTG-03',
+    (s) => (s.images.delegated['a']!.signers.length = 0),
+  ],
+  [
+    'is signed by another key',
+    'signature-threshold',
+    'CTG-03',
+    (s) => (s.images.delegated['a']!.signers = [newSigner('ecdsa')]),
+  ],
+  [
+    'is expired',
+    'metadata-expired',
+    'CTG-05',
+    (s) => (s.images.delegated['a']!.targets.expires = now),
+  ],
+  [
+    'is not in the Snapshot',
+    'delegation-role',
+    'ROL-09',
+    (s) => (s.images.listedVersions['a'] = undefined),
+  ],
+  [
+    'has another version than the Snapshot says',
+    'targets-version-mismatch',
+    'CTG-02',
+    (s) => (s.images.listedVersions['a'] = 2),
+  ],
+  [
+    'is larger than the bound',
+    'net-endless',
+    'CTG-01',
+    (s) => (s.images.overrides['1.a.cbor'] = new Uint8Array(maxTargetsBytes + 1)),
+  ],
+  [
+    'is of another role type',
+    'metadata-role-type',
+    'MET-04',
+    (s) => {
+      s.images.delegated['a']!.signers = s.images.signers.timestamp;
+      delete s.images.targets.delegations;
+      s.images.delegate(['a']);
+      s.images.delegate(['b']);
+      s.images.overrides['1.a.cbor'] = s.images.timestampFile();
+    },
+  ],
+  [
+    'names a vehicle',
+    'vehicle-mismatch',
+    'HRD-01',
+    (s) => (s.images.delegated['a']!.targets.vehicleId = 'vehicle-1'),
+  ],
+] as [string, 'delegation-role', string, (s: ReturnType<typeof start>) => void][]) {
+  test(`RDL-02, HRD-08: a delegated role that ${name} ends the search with ${code}`, () => {
+    const s = start();
+    s.images.delegate(['a']);
+    s.images.delegate(['b']);
+    s.list('b');
+    change(s);
+    refused(s.verifier.full(), code, row);
+  });
+}
+
+test('HRD-08: a delegated role does not go back, nor change under one version', () => {
+  const { sim, images, list, verifier } = start();
+  images.delegate(['a']);
+  list('a');
+  images.delegated['a']!.targets.version = 3;
+  assigned(verifier.full(), ['ecu-1']);
+  verifier.keyValue.values.delete('images/timestamp');
+  verifier.keyValue.values.delete('images/snapshot');
+  images.delegated['a']!.targets.version = 2;
+  images.release();
+  refused(verifier.full(), 'metadata-rollback', 'CTG-04');
+  assert.ok(sim.requests.includes('images/2.a.cbor'));
+});
+
+test('HRD-08: a stored delegated role is taken again without a download, if it still verifies', () => {
+  const { sim, images, list, verifier } = start();
+  images.delegate(['a']);
+  list('a');
+  assigned(verifier.full(), ['ecu-1']);
+  assert.equal(rolesAsked(sim), ['a']);
+  assigned(verifier.full(), ['ecu-1']);
+  assert.equal(rolesAsked(sim), []);
+  const damaged = verifier.keyValue.values.get('images/role/a')!;
+  damaged[damaged.length - 1]! ^= 1;
+  assigned(verifier.full(), ['ecu-1']);
+  assert.equal(rolesAsked(sim), ['a']);
+});
+
+test('HRD-09: a role verified under one delegator is verified again under another', () => {
+  const { images, verifier } = start();
+  images.delegate(['a']);
+  images.delegate(['b']);
+  images.delegate(['shared'], {}, images.delegated['a']!.targets);
+  const { signers } = images.delegated['shared']!;
+  images.delegated['shared']!.signers = [newSigner('ecdsa')];
+  images.delegate(['shared'], {}, images.delegated['b']!.targets);
+  images.delegated['shared']!.signers = signers; // what a expects, not what b expects
+  refused(verifier.full(), 'signature-threshold', 'CTG-03');
+});
+
+test('HRD-13: a cycle ends, and what follows it is still found', () => {
+  const { images, list, verifier } = start();
+  images.delegate(['a']);
+  images.delegate(['b'], {}, images.delegated['a']!.targets);
+  images.delegate(['a'], {}, images.delegated['b']!.targets);
+  images.delegate(['c']);
+  list('c');
+  assigned(verifier.full(), ['ecu-1']);
+});
+
+for (const [count, found] of [
+  [maxDelegationsVisited, true],
+  [maxDelegationsVisited + 1, false],
+] as const) {
+  test(`HRD-13: ${count} delegations visited: ${found ? 'found' : 'refused'}`, () => {
+    const { images, list, verifier } = start();
+    // 30 roles at the top: what the list allows, and the rest below the last one
+    for (let i = 0; i < 30; i++) images.delegate([`r${i}`]);
+    const last = images.delegated['r29']!.targets;
+    for (let i = 30; i < count; i++) images.delegate([`r${i}`], {}, last);
+    list(`r${count - 1}`);
+    if (found) assigned(verifier.full(), ['ecu-1']);
+    else refused(verifier.full(), 'delegation-limit', 'HRD-13');
+  });
+}
+
+for (const [depth, found] of [
+  [maxDelegationDepth, true],
+  [maxDelegationDepth + 1, false],
+] as const) {
+  test(`HRD-13: ${depth} delegations deep: ${found ? 'found' : 'refused'}`, () => {
+    const { images, list, verifier } = start();
+    let from = images.targets;
+    for (let i = 0; i < depth; i++) {
+      images.delegate([`d${i}`], {}, from);
+      from = images.delegated[`d${i}`]!.targets;
+    }
+    list(`d${depth - 1}`);
+    if (found) assigned(verifier.full(), ['ecu-1']);
+    else refused(verifier.full(), 'delegation-limit', 'HRD-13');
+  });
+}
+
+for (const [name, code, row, change] of [
+  ['threshold 0', 'root-threshold', 'HRD-06', { threshold: 0 }],
+  ['a threshold above its keys', 'root-threshold', 'HRD-06', { threshold: 2 }],
+  ['a key that is not listed', 'key-malformed', 'DEL-03', { keyIds: [new Uint8Array(32)] }],
+  ['the name of a top-level role', 'delegation-role', 'RDL-02', { name: 'snapshot' }],
+] as const) {
+  test(`${row}: a delegated role with ${name} is refused with the file that lists it`, () => {
+    const { sim, images, verifier } = start();
+    images.targets.targets = [sim.target(image)];
+    images.delegate(['a'], { paths: ['unrelated'] });
+    const { keys, delegations } = images.targets.delegations!;
+    const [one] = delegations;
+    const role = { ...one!.roles[0]!, ...change };
+    images.targets.delegations = { keys, delegations: [{ ...one!, roles: [role] }] };
+    refused(verifier.full(), code, row);
+  });
+}
+
+test('DEL-08, HRD-07: a delegated role needs its threshold of distinct keys', () => {
+  const { images, list, verifier } = start();
+  images.delegate(['a']);
+  images.delegate(['b']);
+  list('a');
+  const { keys, delegations } = images.targets.delegations!;
+  const [a, b] = delegations.map((delegation) => delegation.roles[0]!);
+  const both = { name: 'a', keyIds: a!.keyIds.concat(b!.keyIds), threshold: 2 };
+  images.targets.delegations = { keys, delegations: [{ ...delegations[0]!, roles: [both] }] };
+  const [first] = images.delegated['a']!.signers;
+  images.delegated['a']!.signers = [first!, first!];
+  refused(verifier.full(), 'signature-threshold', 'CTG-03');
+  images.delegated['a']!.signers = [first!, images.delegated['b']!.signers[0]!];
+  assigned(verifier.full(), ['ecu-1']);
+});
+
+test('ROOT-02: a key listed twice among the delegation keys is refused', () => {
+  const { images, verifier } = start();
+  images.delegate(['a']);
+  const { keys, delegations } = images.targets.delegations!;
+  images.targets.delegations = { keys: keys.concat(keys[0]!), delegations };
+  refused(verifier.full(), 'key-duplicate', 'ROOT-02');
+});
+
+test('MRD-01, MRD-02: a multi-role delegation needs so many roles that agree', () => {
+  const { images, list, good, wrong, verifier } = start();
+  images.delegate(['a', 'b', 'c'], { minimumRoles: 2 });
+  list('a', wrong);
+  list('b');
+  refused(verifier.full(), 'target-not-found', 'RDL-08');
+  images.delegate(['below'], {}, images.delegated['c']!.targets);
+  list('below', good);
+  images.delegated['c']!.targets.version += 1;
+  images.release();
+  assigned(verifier.full(), ['ecu-1']);
+});
+
+test('MRD-02: agreement is on length, hashes and must-match, not on one of them', () => {
+  for (const change of [
+    { length: 1 },
+    { hashes: [{ key: -16 as const, value: new Uint8Array(32) }] },
+    { mustMatch: { ...start().good.mustMatch, releaseCounter: 1 } },
+  ]) {
+    const { images, list, good, verifier } = start();
+    images.delegate(['a', 'b']);
+    list('a');
+    list('b', { ...good, ...change });
+    refused(verifier.full(), 'target-not-found', 'RDL-08');
+  }
+});
+
+test('MRD-03: of two sets that are large enough, the one with the earliest role counts', () => {
+  for (const [first, second] of [
+    ['good', 'wrong'],
+    ['wrong', 'good'],
+  ] as const) {
+    const s = start();
+    s.images.delegate(['a', 'b', 'c', 'd'], { minimumRoles: 2 });
+    s.list('a', s[first]);
+    s.list('b', s[second]);
+    s.list('c', s[second]);
+    s.list('d', s[first]);
+    if (first === 'good') assigned(s.verifier.full(), ['ecu-1']);
+    else refused(s.verifier.full(), 'target-mismatch', 'FV-13');
+  }
+});
+
+test('MRD-04: a single set that is large enough counts, though an earlier role disagrees', () => {
+  const { images, list, wrong, verifier } = start();
+  images.delegate(['a', 'b', 'c'], { minimumRoles: 2 });
+  list('a', wrong);
+  list('b');
+  list('c');
+  assigned(verifier.full(), ['ecu-1']);
+});
+
+test('MRD-05, RDL-06: without a set the next delegation counts, unless terminating', () => {
+  for (const terminating of [false, true]) {
+    const { images, list, wrong, verifier } = start();
+    images.delegate(['a', 'b'], { terminating });
+    images.delegate(['c']);
+    list('a', wrong);
+    list('b');
+    list('c');
+    if (terminating) refused(verifier.full(), 'target-not-found', 'RDL-08');
+    else assigned(verifier.full(), ['ecu-1']);
+  }
+});
+
+for (const minimumRoles of [0, 3]) {
+  test(`HRD-06: a multi-role delegation with minimum ${minimumRoles} of 2 is refused`, () => {
+    const { images, verifier } = start();
+    images.delegate(['a', 'b'], { minimumRoles });
+    refused(verifier.full(), 'root-threshold', 'HRD-06');
+  });
+}
+
+test('MRD-01: one role twice in a multi-role delegation is refused', () => {
+  const { images, verifier } = start();
+  images.delegate(['a', 'a'], { minimumRoles: 2 });
+  refused(verifier.full(), 'delegation-role', 'RDL-02');
+});
+
+test('PRI-12: a Primary can serve each delegated file that it verified', () => {
+  const { images, list, verifier } = start();
+  images.delegate(['2.root']); // a name that looks like another file's
+  list('2.root');
+  assigned(verifier.full(), ['ecu-1']);
+  assert.equal(verifier.store.read('images', '1.2.root.cbor'), images.fetch('1.2.root.cbor'));
+  assert.is(verifier.store.read('images', '2.root.cbor'), undefined);
+});
+
+test.run();
