@@ -48,7 +48,7 @@ export const defaultLifetimes: Lifetimes = {
 /** Every setting: its flag, its environment variable and what it is when neither says. */
 const settings = {
   state: { variable: 'OTA_STATE', fallback: 'out/backend' },
-  keys: { variable: 'OTA_KEYS', fallback: 'keys' },
+  keys: { variable: 'OTA_KEYS', fallback: 'out/keys' },
   host: { variable: 'OTA_HOST', fallback: '127.0.0.1' },
   'passphrase-file': { variable: 'OTA_PASSPHRASE_FILE', fallback: '' },
   'operator-token-file': { variable: 'OTA_OPERATOR_TOKEN_FILE', fallback: '' },

@@ -10,6 +10,7 @@ import { addDirectorRoutes } from './http/director-routes.ts';
 import { addImagesRoutes } from './http/images-routes.ts';
 import { createListener } from './http/listener.ts';
 import { addOperatorRoutes } from './http/operator-routes.ts';
+import { importFirstTargets } from './images/first-targets.ts';
 import type { Services } from './services.ts';
 import { readKeyFile } from './signer/key-file.ts';
 import { type KeySource, OnlineKeys } from './signer/online-keys.ts';
@@ -78,6 +79,10 @@ export async function startBackend(
   addImagesRoutes(images, services);
   addOperatorRoutes(operator, services, operatorToken);
   warnOfExpiredRoots(services, operator);
+  const refused = importFirstTargets(services, configuration.keysFolder);
+  if (refused !== undefined) {
+    operator.log.warn({ code: refused.refused, detail: refused.detail }, 'no image Targets yet');
+  }
   const planes = { director, images, operator } as const;
   const close = async () => {
     await Promise.all(Object.values(planes).map(stop));
