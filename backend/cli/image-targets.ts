@@ -9,6 +9,7 @@ import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { type Signer, signEnvelope } from '../../agent/crypto/sign-envelope.ts';
 import { verifyEnvelope } from '../../agent/crypto/verify-envelope.ts';
 import { maxTargetsBytes, maxTargetsPerFile } from '../../agent/limits.ts';
+import { roles } from '../../agent/metadata/common.ts';
 import {
   type Target,
   type Targets,
@@ -37,6 +38,15 @@ export interface CurrentTargets {
   readonly targets: Targets;
 }
 
+/** What comes before version 1. */
+const noTargets: Targets = {
+  type: roles.targets,
+  formatVersion: 1,
+  version: 0,
+  expires: 0,
+  targets: [],
+};
+
 /**
  * Fetches and verifies the current Targets. An expired file is accepted: publishing renews it.
  * Codes of the client and of `loadRoot`, and `signature-…`, `metadata-rollback` (the server shows an
@@ -51,12 +61,20 @@ export async function fetchTargets(repository: ImageRepository): Promise<Current
   const status = await client.get('/status', statusAnswer);
   if (isRefusal(status)) return status;
   const version = status.imagesVersions.find(({ key }) => key === 'targets')?.value;
-  if (version === undefined) return refuse('metadata-absent', 'the server has no image Targets');
+  const kept = readLatestTargets(keysFolder);
+  if (isRefusal(kept)) return kept;
+  if (version === undefined) {
+    // A new server that could not take over the ceremony's Targets: they are version 1 still.
+    return kept === undefined || kept.version === 1
+      ? { trusted, targets: noTargets }
+      : refuse(
+          'metadata-rollback',
+          `the server has no image Targets, ${kept.version} were published`,
+        );
+  }
   const path = metadataPath('images', `${version}.targets.cbor`);
   const bytes = await client.getFile(path, maxTargetsBytes);
   if (isRefusal(bytes)) return bytes;
-  const kept = readLatestTargets(keysFolder);
-  if (isRefusal(kept)) return kept;
   const ours = kept !== undefined && compareBytes(kept.bytes, bytes) === 0;
   const targets = ours ? reopenTargets(bytes) : verifyTargets(crypto, trusted, bytes);
   if (isRefusal(targets)) return targets;

@@ -45,7 +45,7 @@ export class OperatorClient {
     return decoded(await this.exchange({ method: 'GET', path }), answer);
   }
 
-  /** GET of a file, as bytes; `not-found` when there is none. */
+  /** GET of a file, as bytes; `metadata-absent` when there is none. */
   async getFile(path: string, maxBytes: number): Promise<Uint8Array | Refusal> {
     return this.exchange({ method: 'GET', path, maxBytes });
   }

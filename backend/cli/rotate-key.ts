@@ -31,7 +31,7 @@ import {
 } from './key-folder.ts';
 import type { OperatorClient } from './operator-client.ts';
 import { composeRoot, type RoleEntry } from './root-document.ts';
-import { followServer, loadRoot, metadataPath, type TrustedRoot } from './trusted-root.ts';
+import { followServer, loadRoot, metadataPath } from './trusted-root.ts';
 
 /** The roles of each repository whose keys a Root lists. */
 export const rolesOf: Readonly<Record<RepositoryName, readonly RoleName[]>> = {
@@ -80,9 +80,10 @@ export async function rotateKey(options: RotateOptions): Promise<RotatedKey | Re
   }
   const local = await loadRoot(crypto, keysFolder, repository);
   if (isRefusal(local)) return local;
-  const trusted = await followServer(crypto, local, client);
+  const trusted = await followServer(crypto, local, client, ({ root: { version }, bytes }) =>
+    writeDurableFile(rootPath(keysFolder, repository, version), bytes),
+  );
   if (isRefusal(trusted)) return trusted;
-  keepRoot(keysFolder, local, trusted);
   const path = pathOf(options);
   const settled = settle(path, trusted.root);
   if (isRefusal(settled)) return settled;
@@ -110,10 +111,9 @@ export async function rotateKey(options: RotateOptions): Promise<RotatedKey | Re
   const name = metadataPath(repository, `${root.version}.root.cbor`);
   const answer = await client.putFile(name, bytes, publishAnswer);
   if (isRefusal(answer)) {
-    // No answer at all may mean that the Root was published: the next rotation settles it.
-    if (answer.refused !== 'net-unreachable' && answer.refused !== 'net-closed') {
-      renameSync(previous(path), path);
-    }
+    // A lost answer may mean that the Root was published: then the next rotation settles it.
+    const heard = !/^(net|http|cbor)-/.test(answer.refused);
+    if (heard) renameSync(previous(path), path);
     return answer;
   }
   writeDurableFile(rootPath(keysFolder, repository, root.version), bytes);
@@ -133,12 +133,6 @@ function pathOf({ keysFolder, repository, role, number }: RotateOptions): string
   const name = onlineKeyNames.find((one) => one === `${repository}-${role}`);
   if (name === undefined) throw new Error(`${repository} ${role}: no online key of that name`);
   return onlineKeyPath(keysFolder, name);
-}
-
-/** Keeps Roots that another operator published, so that the server imports them at a new start. */
-function keepRoot(folder: string, local: TrustedRoot, trusted: TrustedRoot): void {
-  if (trusted.root.version !== local.root.version + 1) return;
-  writeDurableFile(rootPath(folder, trusted.repository, trusted.root.version), trusted.bytes);
 }
 
 /** Ends a rotation that was cut short: the key that the newest Root names stays. */

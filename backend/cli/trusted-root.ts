@@ -21,7 +21,7 @@ export interface TrustedRoot {
   readonly bytes: Uint8Array;
 }
 
-/** Where Root versions come from; `not-found` or `file-unreadable` ends the chain. */
+/** Where Root versions come from; `metadata-absent` or `file-unreadable` ends the chain. */
 type RootSource = (version: number) => Promise<Uint8Array | Refusal> | Uint8Array | Refusal;
 
 /** Path of repository metadata on the operator plane. */
@@ -44,15 +44,19 @@ export async function loadRoot(
   return follow(crypto, anchor, source, Number.POSITIVE_INFINITY);
 }
 
-/** The server's newest Root, verified version by version from a trusted one. */
+/**
+ * The server's newest Root, verified version by version from a trusted one.
+ * @param onRoot gets every Root that is newer than `trusted`
+ */
 export async function followServer(
   crypto: Crypto,
   trusted: TrustedRoot,
   client: OperatorClient,
+  onRoot?: (next: TrustedRoot) => void,
 ): Promise<TrustedRoot | Refusal> {
   const source = (version: number) =>
     client.getFile(metadataPath(trusted.repository, `${version}.root.cbor`), maxRootBytes);
-  return follow(crypto, trusted, source, maxRootRotationsPerCycle);
+  return follow(crypto, trusted, source, maxRootRotationsPerCycle, onRoot);
 }
 
 async function follow(
@@ -60,19 +64,21 @@ async function follow(
   start: TrustedRoot,
   source: RootSource,
   maxSteps: number,
+  onRoot?: (next: TrustedRoot) => void,
 ): Promise<TrustedRoot | Refusal> {
   let trusted = start;
   for (let steps = 0; steps <= maxSteps; steps++) {
     const version = trusted.root.version + 1;
     const bytes = await source(version);
     if (isRefusal(bytes)) {
-      const end = bytes.refused === 'not-found' || bytes.refused === 'file-unreadable';
+      const end = bytes.refused === 'metadata-absent' || bytes.refused === 'file-unreadable';
       return end ? trusted : bytes;
     }
     const { repository, root: previous } = trusted;
     const root = verifyNextRoot(crypto, repository, previous, version, bytes, anyTime);
     if (isRefusal(root)) return root;
-    trusted = { repository: trusted.repository, root, bytes };
+    trusted = { repository, root, bytes };
+    onRoot?.(trusted);
   }
   return refuse('root-too-many', `more than ${maxSteps} Root versions at once`);
 }
