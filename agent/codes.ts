@@ -129,6 +129,7 @@ const catalogue = {
   'iso-tp-timeout': { row: 'VER-01', transient: true },
   'uds-negative-response': { row: 'VER-01', transient: true },
   'uds-malformed': { row: 'DBP-20' },
+  'secondary-disagrees': { row: 'PRI-12' },
   'secondary-silent': { row: 'PRI-15', transient: true },
 
   // Configuration and provisioning

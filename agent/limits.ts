@@ -59,6 +59,8 @@ export const maxTokenCharacters = 64;
 export const maxRefusalDetailCharacters = 512;
 /** How far ahead of the Director's clock a report's time may be (DIR-11). */
 export const maxReportClockSkewSeconds = 300;
+/** How far a report's time may lie behind the one before (a restart forgets a little). */
+export const maxReportTimeBehindSeconds = 86_400;
 
 // Images: 64 MiB and more are allowed; sizes are never handled with 32-bit operators
 export const maxImageBytes = 4_294_967_296;

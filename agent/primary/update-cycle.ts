@@ -43,21 +43,24 @@ export class UpdateCycle {
     this.primary = primary;
   }
 
-  /** Runs the cycle; ends with a restart when the Primary itself was updated. */
+  /**
+   * Runs the cycle; ends with a restart when the Primary itself was updated. Time comes first, so
+   * that the reports say the latest (PRI-04 lets the manifest wait); neither a lost answer to the
+   * manifest nor a Director that does not take it keeps the vehicle from being updated.
+   */
   async run(): Promise<Refusal | undefined> {
     await this.register();
-    const sent = await this.sendManifest();
-    if (sent !== undefined) return sent;
-    const refusal = await this.update();
-    if (refusal === undefined) return undefined;
+    const time = await this.loadTime();
+    const unsent = await this.sendManifest();
+    if (unsent !== undefined) this.log(`manifest accepted=false detail=${unsent.detail}`);
+    const refusal = isRefusal(time) ? time : await this.update(time);
+    if (refusal === undefined) return unsent;
     this.record(refusal);
     await this.sendManifest();
     return refusal;
   }
 
-  private async update(): Promise<Refusal | undefined> {
-    const time = await this.loadTime();
-    if (isRefusal(time)) return time;
+  private async update(time: Uint8Array): Promise<Refusal | undefined> {
     const assignments = await this.verifyMetadata();
     if (isRefusal(assignments)) return assignments;
     const stale = await this.distribute(time, assignments);
@@ -185,7 +188,7 @@ export class UpdateCycle {
         .filter((ecuId) => secondary.ecuIds.indexOf(ecuId) >= 0);
       const missing = expected.filter((ecuId) => accepted.indexOf(ecuId) < 0)[0];
       if (missing !== undefined) {
-        return refuse('target-not-found', `${missing} finds no image for itself`);
+        return refuse('secondary-disagrees', `${missing} finds no image for itself`);
       }
     }
     return undefined;

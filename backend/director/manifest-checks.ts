@@ -6,7 +6,12 @@ import { decodeEnvelope, type Envelope } from '../../agent/codec/cose-sign.ts';
 import { decode } from '../../agent/codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { verifyEnvelope } from '../../agent/crypto/verify-envelope.ts';
-import { maxManifestBytes, maxReportBytes, maxReportClockSkewSeconds } from '../../agent/limits.ts';
+import {
+  maxManifestBytes,
+  maxReportBytes,
+  maxReportClockSkewSeconds,
+  maxReportTimeBehindSeconds,
+} from '../../agent/limits.ts';
 import type { EcuDescription, ManifestAnswer } from '../../agent/metadata/device-messages.ts';
 import {
   manifest as manifestSchema,
@@ -154,13 +159,17 @@ function matchInventory(
   return undefined;
 }
 
-/** DIR-11: the time in a report is neither ahead of us nor behind the report before. */
+/**
+ * DIR-11: the time in a report is neither ahead of us nor far behind the report before. A little
+ * behind is honest: after a restart an ECU knows only the last time that it had stored (TIM-10);
+ * 0 says that it knows none yet. Replays are caught by the counters.
+ */
 function checkReportTime(services: Services, report: Report): Refusal | undefined {
   if (report.time > services.now() + maxReportClockSkewSeconds) {
     return refuse('report-time', `${report.ecuId}: time ${report.time} is in the future`);
   }
   const last = lastReport(services, report.ecuId);
-  if (last !== undefined && report.time < last.time) {
+  if (last && report.time !== 0 && report.time < last.time - maxReportTimeBehindSeconds) {
     return refuse('report-time', `${report.ecuId}: time ${report.time}, before ${last.time}`);
   }
   return undefined;
