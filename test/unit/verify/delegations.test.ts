@@ -90,11 +90,17 @@ test('RDL-05: a delegation counts only with path and hardware, terminating or no
   images.delegate(['a'], { paths: ['brakes-*', 'app-2*'], terminating: true });
   images.delegate(['b'], { hardwareIds: ['hw-b'], terminating: true });
   images.delegate(['c'], { paths: ['none', 'app-*'], hardwareIds: ['hw-b', 'hw-a'] });
+  images.delegate(['d'], { hardwareIds: ['hw-a'] });
   list('a', wrong);
   list('b', wrong);
   list('c');
   assigned(verifier.full(), ['ecu-1']);
   assert.equal(rolesAsked(sim), ['c']);
+  images.delegated['c']!.targets.targets = [];
+  images.delegated['c']!.targets.version += 1;
+  images.release();
+  list('d');
+  assigned(verifier.full(), ['ecu-1']);
 });
 
 test('RDL-05: a role lists nothing outside the patterns that lead to it', () => {
@@ -149,6 +155,12 @@ for (const [name, code, row, change] of [
     'net-endless',
     'CTG-01',
     (s) => (s.images.overrides['1.a.cbor'] = new Uint8Array(maxTargetsBytes + 1)),
+  ],
+  [
+    'is garbage of just the bound',
+    'cbor-wrong-type',
+    'DBP-20',
+    (s) => (s.images.overrides['1.a.cbor'] = new Uint8Array(maxTargetsBytes)),
   ],
   [
     'is of another role type',

@@ -53,7 +53,8 @@ test('PRI-12: files are read by their names, in exactly the stored version', () 
 test('HRD-10: odd file names are no files', () => {
   const store = new MetadataStore(new MemoryKeyValue());
   store.writeRoot('director', 1, file('r1'));
-  store.write('director', 'targets', 1, file('g'), one);
+  for (const version of [9, 10]) store.write('director', 'targets', version, file('g'), one);
+  store.write('images', 'targets', 9, file('g'), one);
   for (const name of [
     '',
     '.cbor',
@@ -69,8 +70,13 @@ test('HRD-10: odd file names are no files', () => {
     '99999999999999999.root.cbor',
     '1.targets-floor.cbor',
     '1./targets.cbor',
+    '1.root.cbox',
+    'a.root.cbor',
+    ':.targets.cbor', // the character after 9
+    '1/.targets.cbor', // the character before 0
   ]) {
     assert.is(store.read('director', name), undefined, name);
+    assert.is(store.read('images', name), undefined, name);
   }
 });
 
@@ -97,6 +103,9 @@ test('HRD-13: so many Roots are kept, the newest ones', () => {
   assert.is(store.read('director', '2.root.cbor'), undefined);
   assert.equal(store.read('director', '3.root.cbor'), file('r3'));
   assert.is(keyValue.values.size, 4);
+  const two = new MetadataStore(new MemoryKeyValue(), { rootsKept: 2 });
+  for (let version = 1; version <= 2; version++) two.writeRoot('images', version, file('r'));
+  assert.ok(two.read('images', '1.root.cbor'));
   assert.throws(() => new MetadataStore(keyValue, { rootsKept: 1 }), /rootsKept/);
 });
 

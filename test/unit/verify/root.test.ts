@@ -32,6 +32,12 @@ test('CRT-01: a verifier without a stored Root refuses', () => {
   refused(verifier.full(), 'metadata-not-stored', 'KEY-01');
 });
 
+test('CRT-01: a stored Root whose file is lost is refused', () => {
+  const { verifier } = start();
+  verifier.keyValue.values.delete('director/1.root');
+  refused(verifier.full(), 'metadata-not-stored', 'KEY-01');
+});
+
 test('HRD-15: a stored Root that no longer verifies is refused', () => {
   const { verifier } = start();
   const file = verifier.keyValue.values.get('director/1.root')!.slice();

@@ -168,9 +168,12 @@ test('CUS-06: Director entries need an assignment, Image repository entries must
 test('CUS-05: a key object larger than its bound is refused', () => {
   const { sim, director, verifier } = start();
   const entry = sim.assigned(sim.target(image), 'ecu-1');
-  entry.assignment = { ...entry.assignment!, keyObjectLength: 4_097 };
-  director.targets.targets = [entry];
-  refused(verifier.full(), 'target-too-large', 'INS-09');
+  for (const keyObjectLength of [4_097, 4_096]) {
+    entry.assignment = { ...entry.assignment!, keyObjectLength };
+    director.targets.targets = [{ ...entry }];
+    if (keyObjectLength > 4_096) refused(verifier.full(), 'target-too-large', 'INS-09');
+    else assigned(verifier.full(), ['ecu-1']);
+  }
 });
 
 test('HRD-12: a target with a hash of the wrong length is refused', () => {
@@ -283,6 +286,8 @@ test('PV-03: rollback, expiry, vehicle and signature of Director Targets', () =>
   assigned(partial.partial(), ['ecu-1']);
   director.overrides['targets.cbor'] = undefined;
   refused(partial.partial(), 'metadata-absent', 'FNM-01');
+  director.overrides['targets.cbor'] = new Uint8Array(maxDirectorTargetsBytes);
+  refused(partial.partial(), 'cbor-wrong-type', 'DBP-20');
   director.overrides['targets.cbor'] = new Uint8Array(maxDirectorTargetsBytes + 1);
   refused(partial.partial(), 'net-endless', 'CTG-01');
   delete director.overrides['targets.cbor'];

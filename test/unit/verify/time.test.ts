@@ -63,6 +63,8 @@ test('TIM-07: unsigned, by another key, or for another purpose is refused', () =
   const payload = encode(timeAttestation, [[nonce], now]);
   const metadata = signEnvelope(crypto, [signer], 'metadata', payload);
   refused(verifyTime(crypto, metadata, nonce, authority, 0), 'signature-invalid', 'MET-03');
+  const other = signEnvelope(crypto, [signer], 'time', new Uint8Array([0x80]));
+  refused(verifyTime(crypto, other, nonce, authority, 0), 'cbor-too-short', 'DBP-20');
   refused(verifyTime(crypto, new Uint8Array(2), nonce, authority, 0), 'cbor-wrong-type', 'DBP-20');
 });
 
@@ -149,14 +151,23 @@ test('TIM-06: partial verifiers take time keys of their profile from Director Ta
   sim.assign('ecu-1', { filename: 'app-1.bin', releaseCounter: 1 });
   const [own, foreign] = [newSigner('ecdsa'), newSigner('ml-dsa')];
   sim.director.targets.timeKeys = { keys: [own.key, foreign.key], threshold: 1 };
-  assigned(partial.partial(), ['ecu-1']);
   const options = { crypto, profile: 'ecdsa', store: partial.store } as const;
+  const initially = readTimeAuthority({ ...options, partial: true });
+  assigned(partial.partial(), ['ecu-1']);
   const fromTargets = readTimeAuthority({ ...options, partial: true });
   const fromRoot = readTimeAuthority({ ...options, partial: false });
   if (isRefusal(fromTargets) || isRefusal(fromRoot)) return assert.unreachable();
+  assert.equal(initially, fromRoot); // no Targets are stored yet
   assert.equal(fromTargets.keys, [own.key]);
   assert.equal(fromRoot.keys, [sim.director.signers.time[0]!.key]);
+  const stored = partial.keyValue.values.get('director/targets')!;
+  stored[stored.length - 1]! ^= 1;
+  assert.equal(readTimeAuthority({ ...options, partial: true }), fromRoot); // HRD-15
   sim.director.targets.timeKeys = { keys: [foreign.key], threshold: 1 };
+  sim.director.release();
+  assigned(partial.partial(), ['ecu-1']);
+  assert.equal(readTimeAuthority({ ...options, partial: true }), fromRoot);
+  delete sim.director.targets.timeKeys;
   sim.director.release();
   assigned(partial.partial(), ['ecu-1']);
   assert.equal(readTimeAuthority({ ...options, partial: true }), fromRoot);

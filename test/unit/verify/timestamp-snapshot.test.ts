@@ -5,9 +5,9 @@ import { encode } from '../../../agent/codec/schema.ts';
 import { isRefusal } from '../../../agent/codes.ts';
 import { signBatch } from '../../../agent/crypto/sign-batch.ts';
 import { signEnvelope } from '../../../agent/crypto/sign-envelope.ts';
-import { maxTimestampBytes } from '../../../agent/limits.ts';
+import { maxSnapshotBytes, maxTimestampBytes } from '../../../agent/limits.ts';
 import { roles } from '../../../agent/metadata/common.ts';
-import { timestamp as timestampSchema } from '../../../agent/metadata/timestamp.ts';
+import { type Timestamp, timestamp as timestampSchema } from '../../../agent/metadata/timestamp.ts';
 import { checkHashList, hashesMatch } from '../../../agent/verify/signed-file.ts';
 import { assigned, refused } from '../../simulator/assertions.ts';
 import {
@@ -15,7 +15,11 @@ import {
   RepositorySimulator,
   SimulatedVerifier,
 } from '../../simulator/repository-simulator.ts';
-import { crypto, newSigner } from '../../simulator/simulated-repository.ts';
+import {
+  crypto,
+  newSigner,
+  type SimulatedRepository,
+} from '../../simulator/simulated-repository.ts';
 
 const test = suite('Timestamp and Snapshot metadata');
 
@@ -195,15 +199,8 @@ test('MET-04: a Timestamp named as the Snapshot is refused, though one key signs
   repo.publishRoot();
   const file = repo.timestampFile();
   const hashes = [{ key: -16 as const, value: crypto.digest('SHA-256', file) }];
-  const snapshot = { version: 2, length: file.length, hashes };
-  const payload = encode(timestampSchema, { ...repo.timestamp, snapshot });
   repo.overrides['2.snapshot.cbor'] = file;
-  repo.overrides['timestamp.cbor'] = signEnvelope(
-    crypto,
-    repo.signers.timestamp,
-    'metadata',
-    payload,
-  );
+  timestampNaming(repo, { version: 2, length: file.length, hashes });
   refused(verifier.full(), 'metadata-role-type', 'MET-04');
 });
 
@@ -248,6 +245,40 @@ test('CSN-01: a Snapshot one byte longer than the Timestamp says is endless data
   refused(verifier.full(), 'net-endless', 'CSN-01');
   repo.overrides['2.snapshot.cbor'] = file.subarray(1);
   refused(verifier.full(), 'snapshot-mismatch', 'CSN-02');
+});
+
+/** Serves a Timestamp, properly signed, that says this of its Snapshot. */
+function timestampNaming(repo: SimulatedRepository, snapshot: Timestamp['snapshot']): void {
+  const payload = encode(timestampSchema, { ...repo.timestamp, snapshot });
+  const file = signEnvelope(crypto, repo.signers.timestamp, 'metadata', payload);
+  repo.overrides['timestamp.cbor'] = file;
+}
+
+test('CSN-01: a Timestamp that names a Snapshot above the bound is refused', () => {
+  const { sim, repo, verifier } = start();
+  const hashes = [{ key: -16 as const, value: new Uint8Array(32) }];
+  timestampNaming(repo, { version: 2, length: maxSnapshotBytes + 1, hashes });
+  refused(verifier.full(), 'cbor-too-large', 'CSN-01');
+  assert.is(sim.requests.at(-1), 'director/timestamp.cbor');
+  repo.timestamp.version += 1;
+  timestampNaming(repo, { version: 2, length: maxSnapshotBytes, hashes });
+  refused(verifier.full(), 'snapshot-mismatch', 'CSN-02');
+});
+
+test('CSN-02: a Snapshot of the right hash but of another version is refused', () => {
+  const { repo, verifier } = start();
+  const file = repo.snapshotFile();
+  const hashes = [{ key: -16 as const, value: crypto.digest('SHA-256', file) }];
+  timestampNaming(repo, { version: 3, length: file.length, hashes });
+  repo.overrides['3.snapshot.cbor'] = file;
+  refused(verifier.full(), 'snapshot-mismatch', 'CSN-02');
+});
+
+test('HRD-12: a Timestamp whose Snapshot hash has the wrong length is refused', () => {
+  const { repo, verifier } = start();
+  const { length } = repo.snapshotFile();
+  timestampNaming(repo, { version: 2, length, hashes: [{ key: -44, value: new Uint8Array(32) }] });
+  refused(verifier.full(), 'hash-missing', 'HRD-12');
 });
 
 test('HRD-12: a hash list that is empty, unknown or of the wrong length is refused', () => {
