@@ -32,7 +32,7 @@ export const folderRules: readonly FolderRule[] = [
   { folder: 'boards/', own: ['boards/', 'hal/', 'agent/'], node: true, packages: 'development' },
   {
     folder: 'backend/',
-    own: ['backend/', ...formats, 'hal/types.ts', 'hal/node/'],
+    own: ['backend/', ...formats, 'agent/verify/', 'hal/types.ts', 'hal/node/'],
     node: true,
     packages: 'runtime',
   },
