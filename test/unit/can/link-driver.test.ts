@@ -142,7 +142,6 @@ test('after the program was held up, waiting frames are read before timeouts are
   a.link.send(pattern(20));
   // The program blocks for three seconds; only then the platform gets to deliver frames.
   can.clock.now = 3_000;
-  a.link.send(pattern(1));
   can.clock.after(0, () => can.deliver(frame(0x701, '300000')));
   a.link.onWork!();
   assert.equal(a.errors, []);
