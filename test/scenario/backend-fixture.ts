@@ -214,6 +214,11 @@ export function opened<T>(value: T | Refusal): T {
   return value;
 }
 
+/** Lower-case hex. */
+export function toHex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
+
 /** The payload of a signed answer, its signatures unchecked. */
 export function payloadOf<T>(schema: Schema<T>, bytes: Uint8Array): T {
   const envelope = opened(decodeEnvelope(bytes, bytes.length));
