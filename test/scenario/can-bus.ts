@@ -1,0 +1,81 @@
+/** What the bus scenarios share: a real hub process, its log, and raw third-party clients. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseBusAddress } from '../../hal/emulated/bus-address.ts';
+import { handshake } from '../../hal/emulated/cannelloni.ts';
+
+export interface Bus {
+  readonly address: string;
+  /** Lines that the hub has logged. */
+  readonly log: string[];
+  readonly hub: ChildProcess;
+  /** Starts a program of this folder on the bus. */
+  start(program: string): ChildProcess;
+  stop(): Promise<void>;
+}
+
+/** Starts a hub on a socket file of its own, or on `listen`. */
+export async function startBus(listen?: string): Promise<Bus> {
+  const folder = mkdtempSync(join(tmpdir(), 'can-'));
+  const hub = spawn(
+    process.execPath,
+    ['hal/emulated/can-hub.ts', '--listen', listen ?? `unix:${join(folder, 'bus')}`],
+    { stdio: 'pipe' },
+  );
+  const log: string[] = [];
+  hub.stderr.on('data', (chunk) => log.push(...String(chunk).trim().split('\n')));
+  const [line] = await once(hub.stdout, 'data');
+  const address = String(line).trim().slice('listening '.length);
+  const children: ChildProcess[] = [];
+  return {
+    address,
+    log,
+    hub,
+    start(program) {
+      const child = spawn(process.execPath, [join(import.meta.dirname, program), address], {
+        stdio: ['pipe', 'inherit', 'inherit'],
+      });
+      children.push(child);
+      return child;
+    },
+    async stop() {
+      for (const child of [...children, hub]) {
+        if (child.exitCode !== null || child.signalCode !== null) continue;
+        const ended = once(child, 'exit');
+        child.stdin?.end();
+        await ended;
+      }
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+export interface RawClient {
+  readonly socket: Socket;
+  /** Everything received after the handshake. */
+  readonly received: () => Buffer;
+  /** Resolves once the hub has closed the connection. */
+  readonly closed: Promise<void>;
+}
+
+/** Joins the bus with bare bytes; `greeting` is what it says first. */
+export async function joinRaw(address: string, greeting = handshake): Promise<RawClient> {
+  const socket = connect(parseBusAddress(address)!);
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  socket.on('error', () => {});
+  const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
+  await once(socket, 'connect');
+  socket.write(greeting);
+  await until(() => Buffer.concat(chunks).length >= handshake.length);
+  return { socket, closed, received: () => Buffer.concat(chunks).subarray(handshake.length) };
+}
+
+/** Waits until `condition` holds; a test that waits for ever is ended by its runner. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
+}
