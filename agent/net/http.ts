@@ -176,6 +176,7 @@ class Exchange implements HttpHandle {
 
   private connected(): void {
     this.timer?.cancel();
+    this.timer = undefined;
     const now = this.clock.monotonic();
     const window = this.request.slowWindowMilliseconds ?? slowWindowMilliseconds;
     this.rate = new TransferRate(this.request.minimumRate ?? minimumBytesPerSecond, window, now);

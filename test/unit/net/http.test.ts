@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { maxHttpHeaderBytes } from '../../../agent/limits.ts';
-import type { HttpRefusal } from '../../../agent/net/http.ts';
+import type { HttpHandle, HttpRefusal } from '../../../agent/net/http.ts';
 import type { ResponseHead } from '../../../agent/net/response-parser.ts';
 import { exchange, fetchFrom, newClient, type Settings, startPeer } from './peer.ts';
 
@@ -177,6 +177,41 @@ test('ECU-03: a consumer that pauses is not taken for a slow peer', async () => 
   assert.is(outcome.code, 'ok');
   assert.is(outcome.body.length, 50_000);
   assert.ok(pauses >= 4);
+});
+
+test("ECU-03: the time of a pause is not the peer's, before and within an answer", async () => {
+  const window: Settings = { minimumRate: 1_000, slowWindowMilliseconds: 500 };
+  let send = () => assert.unreachable('no request came');
+  const resumeLater = (handle: HttpHandle) => {
+    handle.pause();
+    setTimeout(() => {
+      handle.resume();
+      setTimeout(() => send(), 50);
+    }, 700);
+  };
+  const within = await exchange(
+    (socket) => {
+      socket.write(`${ok}Content-Length: 20\r\n\r\nfirst half`);
+      send = () => socket.end('other half');
+    },
+    {
+      ...window,
+      onPiece(piece, handle) {
+        if (piece[0] === 'f'.charCodeAt(0)) resumeLater(handle);
+      },
+    },
+  );
+  assert.is(within.code, 'ok');
+  const before = await exchange(
+    (socket) => {
+      send = () => socket.end(whole('late'));
+    },
+    { ...window, onStart: resumeLater },
+  );
+  assert.is(before.code, 'ok');
+  send = () => undefined;
+  const silent = await exchange(() => undefined, { ...hasty, onStart: resumeLater });
+  assert.is(silent.code, 'net-too-slow');
 });
 
 test('ECU-03: pausing after every piece does not hide a slow peer', async () => {

@@ -68,6 +68,8 @@ export interface Outcome {
 
 export type Settings = Partial<Omit<HttpRequest, 'onBody' | 'onDone' | 'host' | 'port'>> & {
   readonly onPiece?: (piece: Uint8Array, handle: HttpHandle) => void;
+  /** Called with the handle before anything happens. */
+  readonly onStart?: (handle: HttpHandle) => void;
 };
 
 export function newClient(): HttpClient {
@@ -96,6 +98,7 @@ export function fetchFrom(port: number, settings: Settings = {}): Promise<Outcom
         resolve({ result, body: Buffer.concat(pieces), code, largestPiece });
       },
     });
+    settings.onStart?.(handle);
   });
 }
 
