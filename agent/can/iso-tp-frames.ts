@@ -14,7 +14,7 @@ export const wait = 1;
 export const overflow = 2;
 
 /** Filler of unused bytes: alternates bits, so that padding adds no stuff bits (§10.4.2.1). */
-export const paddingByte = 0xcc;
+const paddingByte = 0xcc;
 /** The largest length in the 12 bits of a first frame; longer ones take the 32-bit escape. */
 export const maxShortLength = 4_095;
 
@@ -40,6 +40,11 @@ export function isFrameLength(length: number, flexibleData: boolean): boolean {
 export function frameLength(count: number): number {
   for (const length of flexibleDataLengths) if (count <= length) return length;
   throw new RangeError(`count: expected at most 64 bytes, got ${count}`);
+}
+
+/** Fills `data` from `start` on; a loop, because typed arrays of ES5 engines have no `fill`. */
+export function pad(data: Uint8Array, start: number): void {
+  for (let i = start; i < data.length; i++) data[i] = paddingByte;
 }
 
 /** A frame of `link` around `data`; FD frames switch to the faster bit rate. */

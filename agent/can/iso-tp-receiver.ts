@@ -13,7 +13,7 @@ import {
   makeFrame,
   maxShortLength,
   overflow,
-  paddingByte,
+  pad,
   readLength32,
 } from './iso-tp-frames.ts';
 
@@ -70,7 +70,7 @@ export class IsoTpReceiver {
       return refuse('iso-tp-overflow', `single frame of ${length} bytes`);
     }
     this.interrupt('single frame');
-    this.options.onMessage(data.slice(start, start + length));
+    this.options.onMessage(new Uint8Array(data.subarray(start, start + length)));
     return undefined;
   }
 
@@ -142,7 +142,7 @@ export class IsoTpReceiver {
     }
     if (this.flowStatus === undefined || frames.length >= writable) return;
     const data = new Uint8Array(8);
-    data.fill(paddingByte, 3);
+    pad(data, 3);
     data[0] = 0x30 + this.flowStatus;
     data[1] = this.options.blockSize;
     data[2] = this.options.separationTime;

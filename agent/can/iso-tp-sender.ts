@@ -13,7 +13,7 @@ import {
   makeFrame,
   maxShortLength,
   overflow,
-  paddingByte,
+  pad,
   separationMilliseconds,
   wait,
   writeLength32,
@@ -193,7 +193,7 @@ export class IsoTpSender {
 
   private padded(count: number): Uint8Array {
     const data = new Uint8Array(frameLength(count));
-    data.fill(paddingByte, count);
+    pad(data, count);
     data[0] = 0;
     return data;
   }

@@ -124,7 +124,7 @@ export class UdsServer {
       subFunction = request[1]! % suppressPositiveResponse;
       if (!isSubFunction(serviceId, subFunction)) return negative.subFunctionNotSupported;
     }
-    if (serviceId === service.testerPresent) return Uint8Array.of(0x7e, 0);
+    if (serviceId === service.testerPresent) return new Uint8Array([0x7e, 0]);
     if (this.busy) return negative.busyRepeatRequest;
     if (handlers.admit !== undefined) {
       const refused = handlers.admit(serviceId, this.activeSession, subFunction);
@@ -184,7 +184,7 @@ export class UdsServer {
     if (count < 1 || count % 1 !== 0 || count > maxUdsIdentifiersPerRead) {
       return negative.incorrectMessageLengthOrInvalidFormat;
     }
-    return this.readFrom(request, 1, Uint8Array.of(0x62));
+    return this.readFrom(request, 1, new Uint8Array([0x62]));
   }
 
   /** Appends the records of the identifiers from `at` on; unknown ones are left out (§11.2). */

@@ -72,7 +72,7 @@ export function serviceName(serviceId: number): string {
 
 /** `[0x7f, service, code]`. */
 export function encodeNegativeResponse(serviceId: number, code: number): Uint8Array {
-  return Uint8Array.of(negativeResponse, serviceId, code);
+  return new Uint8Array([negativeResponse, serviceId, code]);
 }
 
 /** The sessionParameterRecord of 0x50: P2 in ms and P2* in 10 ms, both from the limits. */
