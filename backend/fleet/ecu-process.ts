@@ -5,6 +5,12 @@ import { Child } from './child-process.ts';
 
 const program = fileURLToPath(new URL('../../hal/emulated/ecu.ts', import.meta.url));
 
+/**
+ * An ECU has little memory, and its program has to do with it: V8 gets a heap bound instead of
+ * growing as it likes, so that garbage is collected and not kept until the machine is full.
+ */
+const smallHeap = ['--max-old-space-size=32', '--max-semi-space-size=1'];
+
 export interface EcuProcessOptions {
   /** Path of the ECU's JSON description (`EmulatedEcu`). */
   readonly description: string;
@@ -36,7 +42,7 @@ export class EcuProcess {
 
   private powerOn(): Child {
     return new Child({
-      arguments: [program, this.options.description],
+      arguments: [...smallHeap, program, this.options.description],
       onLine: (line) => this.line(line),
       onExit: (status) => {
         if (this.stopping) return;
