@@ -231,6 +231,18 @@ test('HRD-09: a role verified under one delegator is verified again under anothe
   refused(verifier.full(), 'signature-threshold', 'CTG-03');
 });
 
+test('HRD-09: two roles of one key are still two roles', () => {
+  const { images, list, verifier } = start();
+  images.delegate(['a']);
+  images.delegated['b'] = {
+    targets: { ...images.delegated['a']!.targets },
+    signers: images.delegated['a']!.signers,
+  };
+  images.delegate(['b']);
+  list('b');
+  assigned(verifier.full(), ['ecu-1']);
+});
+
 test('HRD-13: a cycle ends, and what follows it is still found', () => {
   const { images, list, verifier } = start();
   images.delegate(['a']);
@@ -278,7 +290,8 @@ for (const [name, code, row, change] of [
   ['threshold 0', 'root-threshold', 'HRD-06', { threshold: 0 }],
   ['a threshold above its keys', 'root-threshold', 'HRD-06', { threshold: 2 }],
   ['a key that is not listed', 'key-malformed', 'DEL-03', { keyIds: [new Uint8Array(32)] }],
-  ['the name of a top-level role', 'delegation-role', 'RDL-02', { name: 'snapshot' }],
+  ['the name of a top-level role', 'delegation-role', 'RDL-02', { name: 'root' }],
+  ['the name of the top level', 'delegation-role', 'RDL-02', { name: 'targets' }],
 ] as const) {
   test(`${row}: a delegated role with ${name} is refused with the file that lists it`, () => {
     const { sim, images, verifier } = start();

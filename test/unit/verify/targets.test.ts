@@ -1,6 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { maxDirectorTargetsBytes, maxRootBytes, maxTargetsBytes } from '../../../agent/limits.ts';
+import {
+  maxDirectorTargetsBytes,
+  maxImageBytes,
+  maxRootBytes,
+  maxTargetsBytes,
+} from '../../../agent/limits.ts';
 import { roles } from '../../../agent/metadata/common.ts';
 import { imageKinds, type MustMatch, type Target } from '../../../agent/metadata/targets.ts';
 import { matchesPattern } from '../../../agent/verify/path-pattern.ts';
@@ -16,6 +21,8 @@ import {
 import type { Mutable } from '../../simulator/simulated-repository.ts';
 
 const test = suite('Targets metadata and agreement');
+/** The plaintext whose ciphertext is as long as any may be: beyond what 32 bits count. */
+const largestPlaintext = 4_290_777_016;
 const image = { filename: 'app-1.bin', releaseCounter: 5 };
 
 function start() {
@@ -63,6 +70,14 @@ for (const [name, row, code, change, options, length] of [
   ['a length one short', 'CUS-05', 'target-format', {}, {}, 100_167],
   ['a length one long', 'CUS-05', 'target-format', {}, {}, 100_169],
   ['more than the slot holds', 'INS-09', 'target-too-large', {}, { maxPlaintextBytes: 99_999 }],
+  [
+    'more than any image may have',
+    'INS-09',
+    'target-too-large',
+    { plaintextLength: largestPlaintext + 1 },
+    { maxPlaintextBytes: 2 * maxImageBytes },
+    maxImageBytes + 1,
+  ],
   ['a release below the counter', 'HRD-04', 'target-rollback', {}, { counter: 6 }],
   [
     'a release below the installed one',
@@ -85,6 +100,12 @@ for (const [name, change, options, length] of [
   ['the counter itself', {}, { counter: 5 }],
   ['an agent of this ECU', { kind: imageKinds.agent, bytecodeVersion: 28, halVersion: 1 }, {}],
   ['a full last chunk', { plaintextLength: 16_384 }, {}, 56 + 16_384 + 32],
+  [
+    'the largest image there may be',
+    { plaintextLength: largestPlaintext },
+    { maxPlaintextBytes: 2 * maxImageBytes },
+    maxImageBytes,
+  ],
   ['an empty image', { plaintextLength: 0 }, {}, 56 + 16],
   ['a filename of its own', {}, { filenamePattern: 'app-*' }],
 ] as const) {
