@@ -29,8 +29,11 @@ test: setup ## All tests, or those whose path begins with ONLY (make test ONLY=u
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-# An installation is complete when its copy of the lock file is there and equal: npm removes the
-# copy with the folder, and it is written last.
+# `npm install --no-save` takes versions and integrity from the lock file and leaves it as it is.
+# `npm ci` would fail where a registry lacks the optional binaries of other platforms.
+# An installation is complete when its copy of the lock file is there and equal: the copy goes with
+# the folder, and is written last. `npm ci` would refuse the lock file for optional packages of other
+# platforms that it does not list; `npm install` takes the listed versions and leaves it unchanged.
 setup: ## Installs the locked packages, and Node 24 where the machine's Node is older
 ifeq ($(machine-node),)
 	@echo 'make: Node.js 20 or newer is needed to begin with (found: '"$$(node --version \
@@ -38,8 +41,8 @@ ifeq ($(machine-node),)
 else
 	@command -v npm >/dev/null || { echo 'make: npm is needed beside Node.js (Debian and Ubuntu:' \
 	  'package npm).' >&2; exit 1; }
-	@cmp -s package-lock.json node_modules/.installed-lock || { npm ci && \
-	  cp package-lock.json node_modules/.installed-lock; }
+	@cmp -s package-lock.json node_modules/.installed-lock || { rm -rf node_modules && \
+	  npm install --no-save && cp package-lock.json node_modules/.installed-lock; }
 endif
 ifeq ($(machine-node),old)
 ifeq ($(architecture),)
