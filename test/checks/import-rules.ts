@@ -37,12 +37,6 @@ export const folderRules: readonly FolderRule[] = [
     packages: 'runtime',
   },
   {
-    folder: 'backend/cli/',
-    own: ['backend/', ...formats, 'agent/verify/', 'hal/types.ts', 'hal/node/'],
-    node: true,
-    packages: 'runtime',
-  },
-  {
     folder: 'backend/fleet/',
     own: ['backend/', 'agent/', 'hal/', 'boards/'],
     node: true,

@@ -47,7 +47,7 @@ const refused: readonly (readonly [path: string, source: string])[] = [
   ['hal/noble/a.ts', "import { randomBytes } from 'node:crypto';"],
   ['hal/node/a.ts', "import { build } from 'esbuild';"],
   ['boards/a.ts', "import { x } from '../backend/main.ts';"],
-  ['backend/director/a.ts', "import { x } from '../../agent/verify/root.ts';"],
+  ['backend/director/a.ts', "import { x } from '../../agent/net/http.ts';"],
   ['backend/director/a.ts', "import { x } from '../../hal/emulated/flash.ts';"],
   ['backend/cli/a.ts', "import { x } from '../../agent/install/boot-block.ts';"],
   ['agent/codec/a.ts', 'const big = BigInt(3);'],
