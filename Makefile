@@ -32,8 +32,7 @@ help: ## This list
 # `npm install --no-save` takes versions and integrity from the lock file and leaves it as it is.
 # `npm ci` would fail where a registry lacks the optional binaries of other platforms.
 # An installation is complete when its copy of the lock file is there and equal: the copy goes with
-# the folder, and is written last. `npm ci` would refuse the lock file for optional packages of other
-# platforms that it does not list; `npm install` takes the listed versions and leaves it unchanged.
+# the folder, and is written last.
 setup: ## Installs the locked packages, and Node 24 where the machine's Node is older
 ifeq ($(machine-node),)
 	@echo 'make: Node.js 20 or newer is needed to begin with (found: '"$$(node --version \
