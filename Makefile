@@ -29,8 +29,6 @@ test: setup ## All tests, or those whose path begins with ONLY (make test ONLY=u
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-# `npm install --no-save` takes versions and integrity from the lock file and leaves it as it is.
-# `npm ci` would fail where a registry lacks the optional binaries of other platforms.
 # An installation is complete when its copy of the lock file is there and equal: the copy goes with
 # the folder, and is written last.
 setup: ## Installs the locked packages, and Node 24 where the machine's Node is older
