@@ -137,7 +137,8 @@ export function offlineKeys(
 }
 
 /**
- * Opens as many offline keys as a threshold needs, of those that the authority names.
+ * Opens as many offline keys as a threshold needs, of those that the authority names. A file that
+ * cannot be opened is passed over while others make up for it.
  * Codes `signature-threshold` (too few are here), `passphrase-wrong`, `key-file-invalid`.
  */
 export function openSigners(
@@ -150,20 +151,17 @@ export function openSigners(
   const present = offlineKeys(folder, repository, role);
   if (isRefusal(present)) return present;
   const usable = present.filter(({ key }) => authority.keys.some((one) => sameKey(one, key)));
-  if (usable.length < authority.threshold) {
-    return refuse(
-      'signature-threshold',
-      `${usable.length} of ${authority.threshold} keys ${repository}-${role}-N.key ` +
-        `are in ${join(folder, 'offline')}`,
-    );
-  }
   const signers: Signer[] = [];
-  for (const { path, key } of usable.slice(0, authority.threshold)) {
+  let refused: Refusal | undefined;
+  for (const { path, key } of usable) {
+    if (signers.length === authority.threshold) break;
     const pair = readKeyFile(path, passphrase);
-    if (isRefusal(pair)) return pair;
-    signers.push(signerOf(checkPair(pair, key)));
+    if (isRefusal(pair)) refused ??= pair;
+    else signers.push(signerOf(checkPair(pair, key)));
   }
-  return signers;
+  if (signers.length === authority.threshold) return signers;
+  const what = `${usable.length} of ${authority.threshold} keys ${repository}-${role}-N.key`;
+  return refused ?? refuse('signature-threshold', `${what} are in ${join(folder, 'offline')}`);
 }
 
 /** A file that changed between two reads is a failing device or an attack on this machine. */

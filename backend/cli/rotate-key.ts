@@ -8,6 +8,7 @@
  */
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { PublicKey } from '../../agent/codec/cose-key.ts';
 import { encode } from '../../agent/codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { keyId } from '../../agent/crypto/key-id.ts';
@@ -88,8 +89,8 @@ export async function rotateKey(options: RotateOptions): Promise<RotatedKey | Re
   const settled = settle(path, trusted.root);
   if (isRefusal(settled)) return settled;
 
-  const old = readKeyFilePublicKey(path);
-  if (isRefusal(old)) return refuse('argument-invalid', `no key to replace: ${old.detail}`);
+  const old = keyToReplace(options, trusted.root, path);
+  if (isRefusal(old)) return old;
   const pair = generateKeyPair(old.algorithm);
   const root = composeNext(options, trusted.root, old, pair);
   if (isRefusal(root)) return root;
@@ -105,7 +106,7 @@ export async function rotateKey(options: RotateOptions): Promise<RotatedKey | Re
     ? options.passphrase
     : (options.onlinePassphrase ?? options.passphrase);
   writeKeyFile(`${path}.next`, pair, passphrase);
-  renameSync(path, previous(path));
+  if (existsSync(path)) renameSync(path, previous(path));
   renameSync(`${path}.next`, path);
   syncFolder(dirname(path));
   const name = metadataPath(repository, `${root.version}.root.cbor`);
@@ -113,11 +114,11 @@ export async function rotateKey(options: RotateOptions): Promise<RotatedKey | Re
   if (isRefusal(answer)) {
     // A lost answer may mean that the Root was published: then the next rotation settles it.
     const heard = !/^(net|http|cbor)-/.test(answer.refused);
-    if (heard) renameSync(previous(path), path);
+    if (heard) restore(path);
     return answer;
   }
   writeDurableFile(rootPath(keysFolder, repository, root.version), bytes);
-  rmSync(previous(path));
+  rmSync(previous(path), { force: true });
   const newKeyId = keyId(crypto, pair.key);
   return { version: root.version, path, oldKeyId: keyId(crypto, old), newKeyId };
 }
@@ -135,6 +136,33 @@ function pathOf({ keysFolder, repository, role, number }: RotateOptions): string
   return onlineKeyPath(keysFolder, name);
 }
 
+/** Puts the old file back, or none where none was. */
+function restore(path: string): void {
+  if (existsSync(previous(path))) renameSync(previous(path), path);
+  else rmSync(path);
+}
+
+/**
+ * The public key in the file at `path`. Where that file is lost, the one key of the role that has
+ * no file is meant.
+ */
+function keyToReplace(
+  { crypto, keysFolder, repository, role }: RotateOptions,
+  root: Root,
+  path: string,
+): PublicKey | Refusal {
+  const named = readKeyFilePublicKey(path);
+  if (!isRefusal(named)) return named;
+  const unknown = refuse('argument-invalid', `no key to replace: ${named.detail}`);
+  if (existsSync(path) || (role !== 'root' && role !== 'targets')) return unknown;
+  const authority = roleAuthority(crypto, root, role);
+  if (isRefusal(authority)) return authority;
+  const present = offlineKeys(keysFolder, repository, role);
+  if (isRefusal(present)) return present;
+  const lost = authority.keys.filter((key) => !present.some((one) => sameKey(one.key, key)));
+  return isOffline(repository, role) && lost.length === 1 ? lost[0]! : unknown;
+}
+
 /** Ends a rotation that was cut short: the key that the newest Root names stays. */
 function settle(path: string, root: Root): Refusal | undefined {
   rmSync(`${path}.next`, { force: true });
@@ -150,7 +178,7 @@ function settle(path: string, root: Root): Refusal | undefined {
 function composeNext(
   { crypto, repository, role, expires }: RotateOptions,
   root: Root,
-  old: KeyPair['key'],
+  old: PublicKey,
   pair: KeyPair,
 ): Root | Refusal {
   if (root.roles.some(({ profile }) => profile !== profiles.composite)) {
@@ -165,7 +193,10 @@ function composeNext(
     if (isRefusal(authority)) return authority;
     const keys = authority.keys.map((key) => (name === role && sameKey(key, old) ? pair.key : key));
     if (name === role && !keys.includes(pair.key)) {
-      return refuse('argument-invalid', `Root ${root.version} does not list that key as ${role}`);
+      return refuse(
+        'argument-invalid',
+        `Root ${root.version} does not list the key in that file as ${role}`,
+      );
     }
     entries.push({ role: name, keys, threshold: authority.threshold });
   }
@@ -197,8 +228,8 @@ function rootSigners(
     const wanted = after.keys.some((one) => sameKey(one, key));
     if (!wanted || signers.some((signer) => sameKey(signer.key, key))) continue;
     const more = readKeyFile(path, passphrase);
-    if (isRefusal(more)) return more;
-    signers.push(signerOf(more));
+    if (!isRefusal(more)) signers.push(signerOf(more));
   }
-  return signers;
+  const enough = counts() >= after.threshold;
+  return enough ? signers : refuse('signature-threshold', 'too few of the new root keys open');
 }

@@ -227,10 +227,10 @@ for (const signal of ['SIGKILL', 'SIGTERM', 'SIGINT'] as const) {
     });
     const proxy = await slowUploads(arrived);
     const running = fixture.start(publishWords(path, 'interrupted.bin'), { OTA_URL: proxy.url });
-    await uploading;
-    running.child.kill(signal);
-    assert.not.equal((await running.ended).status, 0);
-    await proxy.close();
+    const started = Promise.race([uploading, running.ended]);
+    await started.finally(() => running.child.kill(signal));
+    const { status } = await running.ended.finally(proxy.close);
+    assert.not.equal(status, 0);
     // The server ends the broken upload on its own time.
     for (let round = 0; round < 200 && blobs().length !== before.length; round++) {
       await new Promise((resolve) => setTimeout(resolve, 25));
