@@ -1,103 +1,147 @@
-/** The field tables of docs/POUF.md, made from the schemas: the document must hold each of them. */
-import * as cose from '../agent/codec/cose-sign.ts';
-import type { Schema, Shape } from '../agent/codec/schema.ts';
-import * as device from '../agent/metadata/device-messages.ts';
-import * as keyObject from '../agent/metadata/key-object.ts';
-import * as report from '../agent/metadata/report.ts';
-import * as root from '../agent/metadata/root.ts';
-import { snapshot } from '../agent/metadata/snapshot.ts';
+/** The formats as docs/POUF.md tabulates them: one table of fields for each record of the schemas. */
+import { coseKey } from '../agent/codec/cose-key.ts';
+import { merkleProof, merkleRoot, signatureHeader } from '../agent/codec/cose-sign.ts';
+import { type AnyField, type Schema, type Shape, unsigned } from '../agent/codec/schema.ts';
+import * as common from '../agent/metadata/common.ts';
+import * as configuration from '../agent/metadata/configuration.ts';
+import * as deviceMessages from '../agent/metadata/device-messages.ts';
+import * as keyObjects from '../agent/metadata/key-object.ts';
+import * as reports from '../agent/metadata/report.ts';
+import * as roots from '../agent/metadata/root.ts';
+import * as snapshots from '../agent/metadata/snapshot.ts';
 import * as targets from '../agent/metadata/targets.ts';
-import { timestamp } from '../agent/metadata/timestamp.ts';
-import * as vehicle from '../agent/metadata/vehicle-messages.ts';
+import * as times from '../agent/metadata/time.ts';
+import * as timestamps from '../agent/metadata/timestamp.ts';
+import * as vehicleMessages from '../agent/metadata/vehicle-messages.ts';
+import * as operatorMessages from '../backend/http/messages.ts';
 
-/** Every record that crosses a wire, by the name that the document gives it. */
-export const records: Readonly<Record<string, Schema<never>>> = {
-  SignatureHeader: cose.signatureHeader,
-  MerkleRoot: cose.merkleRoot,
-  Root: root.root,
-  RoleKeys: root.roleKeys,
-  Timestamp: timestamp,
-  Snapshot: snapshot,
-  Targets: targets.targets,
-  Target: targets.target,
-  MustMatch: targets.mustMatch,
-  Assignment: targets.assignment,
-  Delegation: targets.delegation,
-  DelegatedRole: targets.delegatedRole,
-  TimeKeys: targets.timeKeys,
-  KeyObject: keyObject.keyObject,
-  Report: report.report,
-  InstalledImage: report.installedImage,
-  Detection: report.detection,
-  Manifest: report.manifest,
-  Registration: device.registration,
-  EcuDescription: device.ecuDescription,
-  ManifestAnswer: device.manifestAnswer,
-  UpdateQuery: device.updateQuery,
-  UpdateAnswer: device.updateAnswer,
-  ServiceDescription: device.serviceDescription,
-  RefusalAnswer: device.refusalAnswer,
-  RoutineResult: vehicle.routineResult,
-  VerificationStep: vehicle.verificationStep,
-  SuppliedFile: vehicle.suppliedFile,
-  InstallationRequest: vehicle.installationRequest,
-  ActivationRequest: vehicle.activationRequest,
-  StatusMessage: vehicle.statusMessage,
-} as unknown as Record<string, Schema<never>>;
+type Fields = Readonly<Record<string, AnyField>>;
 
-function typeOf(shape: Shape): string {
+/** Tables of numbers with names, by the name under which the code exports them. */
+export const enumerations: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  roles: common.roles,
+  profiles: common.profiles,
+  repositories: common.repositories,
+  hashAlgorithms: common.hashAlgorithms,
+  imageKinds: targets.imageKinds,
+  ecuRoles: deviceMessages.ecuRoles,
+  verifications: deviceMessages.verifications,
+  wrapSuites: keyObjects.wrapSuites,
+  stages: vehicleMessages.stages,
+};
+
+function isSchema(value: unknown): value is Schema<unknown> {
+  return typeof value === 'object' && value !== null && 'shape' in value && 'read' in value;
+}
+
+/** Every schema that the modules of formats export, by name. */
+export const formats: readonly (readonly [string, Schema<unknown>])[] = [
+  { merkleProof, merkleRoot, signatureHeader },
+  roots,
+  timestamps,
+  snapshots,
+  targets,
+  times,
+  reports,
+  keyObjects,
+  deviceMessages,
+  vehicleMessages,
+  configuration,
+  operatorMessages,
+].flatMap((module) =>
+  Object.entries(module).flatMap(([name, value]) =>
+    isSchema(value) ? [[name, value] as const] : [],
+  ),
+);
+
+/** Shapes that a type column calls by name. */
+const calledByName = new Map<Shape, string>([
+  [unsigned.shape, 'uint'],
+  [coseKey.shape, 'COSE_Key'],
+  [common.identifier.shape, 'identifier'],
+  [common.filename.shape, 'filename'],
+  [common.roleName.shape, 'role name'],
+  [common.hashes.shape, 'hashes'],
+  [deviceMessages.enrolmentToken.shape, 'base64url'],
+]);
+
+const namesOfRecords = new Map<Fields, string>();
+const found: { readonly name: string; readonly fields: Fields }[] = [];
+
+/** Notes the records inside a shape; one that nobody exports is called by its place. */
+function collect(shape: Shape, place: string): void {
+  if (shape.kind === 'array') collect(shape.item.shape, place);
+  if (shape.kind === 'dictionary') collect(shape.value.shape, place);
+  if (shape.kind === 'tuple') for (const item of shape.items) collect(item.shape, place);
+  if (shape.kind !== 'record' || namesOfRecords.has(shape.fields)) return;
+  namesOfRecords.set(shape.fields, place);
+  found.push({ name: place, fields: shape.fields });
+  for (const [name, { schema }] of Object.entries(shape.fields)) {
+    collect(schema.shape, `${place}.${name}`);
+  }
+}
+
+// Exported records first: an inner one then has its own name wherever it is used.
+for (const [name, { shape }] of formats) {
+  if (shape.kind === 'record' && !namesOfRecords.has(shape.fields)) {
+    namesOfRecords.set(shape.fields, name);
+    found.push({ name, fields: shape.fields });
+  }
+}
+for (const [name, { shape }] of formats) {
+  if (shape.kind !== 'record') collect(shape, name);
+  else {
+    for (const [inner, { schema }] of Object.entries(shape.fields)) {
+      collect(schema.shape, `${name}.${inner}`);
+    }
+  }
+}
+
+/** Every record of the formats, once. */
+export const records: readonly { readonly name: string; readonly fields: Fields }[] = found;
+
+function range(min: number, max: number): string {
+  return min === max ? String(min) : `${min}…${max}`;
+}
+
+/** A type as the type column says it. */
+export function typeOf(shape: Shape): string {
+  const called = calledByName.get(shape);
+  if (called !== undefined) return called;
   switch (shape.kind) {
-    case 'integer':
-      return shape.max === Number.MAX_SAFE_INTEGER && shape.min === 0
-        ? 'uint'
-        : `int ${bounds(shape)}`;
-    case 'bytes':
-      return `bstr ${bounds(shape)}`;
-    case 'text':
-      return `tstr ${bounds(shape)}`;
     case 'boolean':
       return 'bool';
     case 'key':
       return 'COSE_Key';
-    case 'named':
-      return Object.entries(shape.names)
-        .map(([name, value]) => `${value} ${name}`)
-        .join(', ');
+    case 'integer':
+      return `int ${range(shape.min, shape.max)}`;
+    case 'bytes':
+      return `bytes ${range(shape.min, shape.max)}`;
+    case 'text':
+      return `text ${range(shape.min, shape.max)}`;
+    case 'named': {
+      const { names } = shape;
+      const known = Object.keys(enumerations).find((name) => enumerations[name] === names);
+      return known ?? Object.values(names).join(', ');
+    }
     case 'array':
-      return `[${bounds(shape)} × ${typeOf(shape.item.shape)}]`;
+      return `[${range(shape.min, shape.max)} × ${typeOf(shape.item.shape)}]`;
     case 'tuple':
       return `[${shape.items.map((item) => typeOf(item.shape)).join(', ')}]`;
-    case 'dictionary':
-      return `{${bounds(shape)} × ${typeOf(shape.key.shape)} => ${typeOf(shape.value.shape)}}`;
+    case 'dictionary': {
+      const entry = `${typeOf(shape.key.shape)}: ${typeOf(shape.value.shape)}`;
+      return `{${range(shape.min, shape.max)} × ${entry}}`;
+    }
     case 'record':
-      return recordName(shape);
+      return namesOfRecords.get(shape.fields) ?? 'record without a name';
   }
 }
 
-/** Least and greatest value, or number of bytes, characters or items. */
-function bounds({ min, max }: { readonly min: number; readonly max: number }): string {
-  return min === max ? String(min) : `${min}..${max}`;
-}
-
-/** A record that has a name is shown by it; another one by its fields. */
-function recordName(shape: Extract<Shape, { kind: 'record' }>): string {
-  const found = Object.entries(records).find(([, schema]) => sameFields(schema.shape, shape));
-  if (found !== undefined) return found[0];
-  const fields = Object.entries(shape.fields);
-  return `{${fields.map(([name, { key, schema }]) => `${key} ${name}: ${typeOf(schema.shape)}`).join(', ')}}`;
-}
-
-function sameFields(a: Shape, b: Shape): boolean {
-  return a.kind === 'record' && b.kind === 'record' && a.fields === b.fields;
-}
-
-/** One table: key, field, presence, type. */
-export function table(name: string): string {
-  const { shape } = records[name]!;
-  if (shape.kind !== 'record') throw new Error(`${name} is no record`);
-  const rows = Object.entries(shape.fields).map(
-    ([field, { key, optional, schema }]) =>
-      `| ${key} | \`${field}\` | ${optional ? 'optional' : 'always'} | ${typeOf(schema.shape)} |`,
-  );
-  return [`**${name}**`, '', '| Key | Field | | Type |', '|---|---|---|---|', ...rows].join('\n');
+/** One row of a record's table: key, field name with `?` when optional, type. */
+export function rowsOf(fields: Fields): readonly (readonly [string, string, string])[] {
+  return Object.entries(fields).map(([name, { key, optional, schema }]) => [
+    String(key),
+    optional ? `${name}?` : name,
+    typeOf(schema.shape),
+  ]);
 }
