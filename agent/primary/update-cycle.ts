@@ -10,7 +10,7 @@ import { attackOf, isRefusal, type Refusal, refuse } from '../codes.ts';
 import { signEnvelope } from '../crypto/sign-envelope.ts';
 import { sha256Of } from '../ecu/managed-ecu.ts';
 import { acceptTime, type EcuState } from '../ecu/start-up.ts';
-import { maxManifestBytes, nonceBytes, rebootWaitMilliseconds } from '../limits.ts';
+import { maxManifestBytes, maxRootBytes, nonceBytes, rebootWaitMilliseconds } from '../limits.ts';
 import { profileName, repositoryName } from '../metadata/common.ts';
 import type { PrimaryConfiguration } from '../metadata/configuration.ts';
 import { manifest } from '../metadata/report.ts';
@@ -202,8 +202,14 @@ export class UpdateCycle {
     const { store } = this.primary.state;
     let step = await secondary.startVerification();
     while (!isRefusal(step) && step.ask !== undefined) {
-      const { repository, name } = step.ask;
-      step = await secondary.supplyFile(store.read(repositoryName(repository), name));
+      const { repository, name, maxBytes } = step.ask;
+      const file = store.read(repositoryName(repository), name);
+      // HRD-13: what the Secondary has no room for is not sent; its refusal would be the same.
+      if (file !== undefined && file.length > Math.min(maxBytes, maxRootBytes)) {
+        const size = `${name} of ${file.length} bytes`;
+        return refuse('body-too-large', `${size} is too large for ${secondary.ecuIds[0]}`);
+      }
+      step = await secondary.supplyFile(file);
     }
     if (isRefusal(step)) return step;
     if (step.refusal !== undefined) return refusalFrom(step.refusal, secondary.ecuIds[0]!);
