@@ -50,6 +50,14 @@ test('PRI-12: files are read by their names, in exactly the stored version', () 
   }
 });
 
+test('PRI-12: every decimal version number is read', () => {
+  const store = new MetadataStore(new MemoryKeyValue());
+  for (const version of [0, 9, 10, 1_234_567_890, Number.MAX_SAFE_INTEGER]) {
+    store.write('images', 'targets', version, file(`v${version}`), one);
+    assert.equal(store.read('images', `${version}.targets.cbor`), file(`v${version}`));
+  }
+});
+
 test('HRD-10: odd file names are no files', () => {
   const store = new MetadataStore(new MemoryKeyValue());
   store.writeRoot('director', 1, file('r1'));

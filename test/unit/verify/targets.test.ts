@@ -1,24 +1,15 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  maxDirectorTargetsBytes,
-  maxImageBytes,
-  maxRootBytes,
-  maxTargetsBytes,
-} from '../../../agent/limits.ts';
-import { roles } from '../../../agent/metadata/common.ts';
-import { imageKinds, type MustMatch, type Target } from '../../../agent/metadata/targets.ts';
+import { maxDirectorTargetsBytes, maxImageBytes, maxTargetsBytes } from '../../../agent/limits.ts';
+import { imageKinds, type MustMatch } from '../../../agent/metadata/targets.ts';
 import { matchesPattern } from '../../../agent/verify/path-pattern.ts';
 import type { VerifierEcu } from '../../../agent/verify/verification.ts';
 import { assigned, refused } from '../../simulator/assertions.ts';
 import {
   ecu,
-  now,
-  plaintextHash,
   RepositorySimulator,
   SimulatedVerifier,
 } from '../../simulator/repository-simulator.ts';
-import type { Mutable } from '../../simulator/simulated-repository.ts';
 
 const test = suite('Targets metadata and agreement');
 /** The plaintext whose ciphertext is as long as any may be: beyond what 32 bits count. */
@@ -203,197 +194,6 @@ test('HRD-12: a target with a hash of the wrong length is refused', () => {
   entry.hashes = [{ key: -44, value: new Uint8Array(32) }];
   director.targets.targets = [entry];
   refused(verifier.full(), 'hash-missing', 'HRD-12');
-});
-
-for (const [name, row, code, change] of [
-  ['length', 'FV-13', 'target-mismatch', (t: Mutable<Target>) => (t.length += 1)],
-  [
-    'hash',
-    'FV-13',
-    'target-mismatch',
-    (t: Mutable<Target>) => (t.hashes = [{ key: -16, value: new Uint8Array(32) }]),
-  ],
-  [
-    'number of hashes',
-    'FV-13',
-    'target-mismatch',
-    (t: Mutable<Target>) =>
-      (t.hashes = [{ key: -16, value: t.hashes[0]!.value }].concat({
-        key: -44,
-        value: new Uint8Array(64),
-      } as never) as never),
-  ],
-  [
-    'release counter',
-    'FV-14',
-    'target-must-match',
-    (t: Mutable<Target>) => (t.mustMatch = { ...t.mustMatch, releaseCounter: 4 }),
-  ],
-  [
-    'hardware list',
-    'FV-14',
-    'target-must-match',
-    (t: Mutable<Target>) => (t.mustMatch = { ...t.mustMatch, hardwareIds: ['hw-a'] }),
-  ],
-  [
-    'plaintext hash',
-    'FV-14',
-    'target-must-match',
-    (t: Mutable<Target>) => (t.mustMatch = { ...t.mustMatch, plaintextSha256: new Uint8Array(32) }),
-  ],
-] as const) {
-  test(`${row}: repositories that disagree on the ${name} install nothing`, () => {
-    const { sim, images, verifier } = start();
-    const target = sim.target(image);
-    change(target);
-    images.targets.targets = [target];
-    refused(verifier.full(), code, row);
-  });
-}
-
-test('FV-12: an image that the Image repository does not list, or under another name, is not found', () => {
-  const { sim, images, verifier } = start();
-  images.targets.targets = [sim.target({ ...image, filename: 'app-2.bin' })];
-  refused(verifier.full(), 'target-not-found', 'RDL-08');
-});
-
-test('FV-11: a Primary refuses the bundle for one image of a Secondary, the Secondary takes its own', () => {
-  const { sim, images, verifier } = start();
-  sim.assign('ecu-2', { filename: 'app-2.bin', releaseCounter: 1 });
-  images.targets.targets = images.targets.targets.filter((t) => t.filename === 'app-1.bin');
-  refused(verifier.full(), 'target-not-found', 'RDL-08');
-  const secondary = new SimulatedVerifier(sim, { everyEcu: false, ecus: [ecu('ecu-1')] });
-  assigned(secondary.full(), ['ecu-1']);
-});
-
-test('FV-15: a release below the previous metadata is refused, in the next try too', () => {
-  const { sim, verifier } = start();
-  const secondary = new SimulatedVerifier(sim, { everyEcu: false });
-  assigned(verifier.full(), ['ecu-1']);
-  assigned(secondary.partial(), ['ecu-1']);
-  sim.assign('ecu-1', { ...image, releaseCounter: 4 });
-  for (let i = 0; i < 2; i++) {
-    refused(verifier.full(), 'target-rollback', 'FV-15');
-    refused(secondary.partial(), 'target-rollback', 'FV-15');
-  }
-});
-
-test('HRD-04: a bundle without the ECU does not reset its release counter', () => {
-  const { sim, director, verifier } = start();
-  const sha256 = plaintextHash(image);
-  const installed = { filename: image.filename, sha256, releaseCounter: 5 };
-  const ecus = [ecu('ecu-1', { installed, counter: 5 })];
-  verifier.options = { ...verifier.options, ecus };
-  assigned(verifier.full(), []);
-  director.targets.targets = [];
-  director.release();
-  assigned(verifier.full(), []);
-  sim.assign('ecu-1', { ...image, releaseCounter: 4 });
-  refused(verifier.full(), 'target-rollback', 'HRD-04');
-});
-
-test('PV-03: a partial verifier takes its own entry by Director Targets alone', () => {
-  const { sim } = start();
-  sim.assign('ecu-2', { filename: 'app-2.bin', releaseCounter: 1 });
-  const partial = new SimulatedVerifier(sim, { everyEcu: false, ecus: [ecu('ecu-1')] });
-  assigned(partial.partial(), ['ecu-1']);
-  assert.equal(sim.requests, ['director/2.root.cbor', 'director/targets.cbor']);
-  assert.equal(partial.store.read('director', 'targets.cbor'), sim.director.targetsFile());
-});
-
-test('PV-03: rollback, expiry, vehicle and signature of Director Targets', () => {
-  const { sim, director } = start();
-  const partial = new SimulatedVerifier(sim, { everyEcu: false });
-  assigned(partial.partial(), ['ecu-1']);
-  director.overrides['targets.cbor'] = undefined;
-  refused(partial.partial(), 'metadata-absent', 'FNM-01');
-  director.overrides['targets.cbor'] = new Uint8Array(maxDirectorTargetsBytes);
-  refused(partial.partial(), 'cbor-wrong-type', 'DBP-20');
-  director.overrides['targets.cbor'] = new Uint8Array(maxDirectorTargetsBytes + 1);
-  refused(partial.partial(), 'net-endless', 'CTG-01');
-  delete director.overrides['targets.cbor'];
-  director.targets.version -= 1;
-  refused(partial.partial(), 'metadata-rollback', 'CTG-04');
-  director.targets.version += 2;
-  director.expire('targets', now);
-  refused(partial.partial(), 'metadata-expired', 'CTG-05');
-  director.expire('targets', now + 1);
-  director.targets.vehicleId = 'vehicle-2';
-  refused(partial.partial(), 'vehicle-mismatch', 'HRD-01');
-  director.targets.vehicleId = 'vehicle-1';
-  director.signers.targets = director.signers.time;
-  refused(partial.partial(), 'signature-threshold', 'CTG-03');
-});
-
-test('PV-04, HRD-16: a partial verifier follows Director Root to new Targets keys', () => {
-  const { sim, director } = start();
-  const partial = new SimulatedVerifier(sim, { everyEcu: false });
-  assigned(partial.partial(), ['ecu-1']);
-  const stolen = director.signers.targets;
-  director.rotate('targets');
-  director.release();
-  assigned(partial.partial(), ['ecu-1']);
-  director.signers.targets = stolen;
-  director.release();
-  refused(partial.partial(), 'signature-threshold', 'CTG-03');
-});
-
-test('PV-04: a Root without Timestamp and Snapshot keys serves partial verification alone', () => {
-  const { sim, director, verifier } = start();
-  const partial = new SimulatedVerifier(sim, { everyEcu: false });
-  const { targets, timestamp, snapshot } = roles;
-  const kept = director.root.roles.filter(({ role }) => role !== timestamp && role !== snapshot);
-  const more = kept.filter(({ role }) => role === targets);
-  director.root.roles = kept.concat(more.map((e) => ({ ...e, role: roles['offline-targets'] })));
-  director.publishRoot();
-  assigned(partial.partial(), ['ecu-1']);
-  refused(verifier.full(), 'root-threshold', 'ROOT-01');
-});
-
-test('CRT-02: an endless Root is cut for partial verification too', () => {
-  const { sim, director } = start();
-  const partial = new SimulatedVerifier(sim, { everyEcu: false });
-  director.overrides['2.root.cbor'] = new Uint8Array(maxRootBytes + 1);
-  refused(partial.partial(), 'net-endless', 'CRT-02');
-});
-
-test('INS-08: without an entry for it a Secondary keeps its previous Targets, but no older version', () => {
-  const { sim, director } = start();
-  for (const kind of ['full', 'partial'] as const) {
-    const other = start();
-    const secondary = new SimulatedVerifier(other.sim, { everyEcu: false, ecus: [ecu('ecu-1')] });
-    assigned(secondary[kind](), ['ecu-1']);
-    const previous = other.director.targetsFile();
-    other.director.targets.targets = [];
-    other.director.release();
-    other.director.release();
-    assigned(secondary[kind](), []);
-    assert.equal(secondary.store.read('director', 'targets.cbor'), previous);
-    assigned(secondary[kind](), []);
-    if (kind === 'full') continue;
-    other.director.targets.version -= 1;
-    refused(secondary.partial(), 'metadata-rollback', 'CTG-04');
-    other.director.targets.version += 1;
-    other.director.targets.expires += 1;
-    refused(secondary.partial(), 'metadata-changed-in-place', 'HRD-02');
-  }
-  const primary = new SimulatedVerifier(sim);
-  assigned(primary.full(), ['ecu-1']);
-  director.targets.targets = [];
-  director.release();
-  assigned(primary.full(), []);
-  assert.equal(primary.store.read('director', 'targets.cbor'), director.targetsFile());
-});
-
-test('INS-08, FV-15: the entry kept still bounds the release counter', () => {
-  const { sim, director } = start();
-  const secondary = new SimulatedVerifier(sim, { everyEcu: false, ecus: [ecu('ecu-1')] });
-  assigned(secondary.partial(), ['ecu-1']);
-  director.targets.targets = [];
-  director.release();
-  assigned(secondary.partial(), []);
-  sim.assign('ecu-1', { ...image, releaseCounter: 4 });
-  refused(secondary.partial(), 'target-rollback', 'FV-15');
 });
 
 test('DEL-05: * matches any run, everything else itself', () => {
