@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { rebootStatus } from '../../hal/emulated/ecu.ts';
 import { Child } from './child-process.ts';
+import { board } from './vehicle-layout.ts';
 
 const program = fileURLToPath(new URL('../../hal/emulated/ecu.ts', import.meta.url));
 
@@ -9,7 +10,8 @@ const program = fileURLToPath(new URL('../../hal/emulated/ecu.ts', import.meta.u
  * An ECU has little memory, and its program has to do with it: V8 gets a heap bound instead of
  * growing as it likes, so that garbage is collected and not kept until the machine is full.
  */
-const smallHeap = ['--max-old-space-size=32', '--max-semi-space-size=1'];
+const heapMebibytes = Math.floor(board.memory.heapBytes / 1_048_576);
+const smallHeap = [`--max-old-space-size=${heapMebibytes}`, '--max-semi-space-size=1'];
 
 export interface EcuProcessOptions {
   /** Path of the ECU's JSON description (`EmulatedEcu`). */

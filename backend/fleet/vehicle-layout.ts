@@ -1,4 +1,6 @@
 /** The emulated vehicle of `make demo`: its ECUs, their identifiers, flash maps and bus addresses. */
+import { fileURLToPath } from 'node:url';
+import { flashMapOf, loadBoard } from '../../boards/load.ts';
 import type { FlashMap } from '../../hal/emulated/flash.ts';
 
 /** The three agents, by the names that `ECU=` takes. */
@@ -6,10 +8,18 @@ export const agentNames = ['primary', 'full', 'partial'] as const;
 export type AgentName = (typeof agentNames)[number];
 
 export const vehicleId = 'demo-vehicle-1';
-export const canPort = 'can0';
 
-const block = 4096;
-const kibibyte = 1024;
+/** The board that every ECU of the vehicle is built on. */
+export const board = loadBoard(
+  fileURLToPath(new URL('../../boards/emulated/board.json', import.meta.url)),
+);
+export const canPort = board.can.port;
+
+/** UDS identifiers of a Secondary, as the board's description has them. */
+function addressOf(name: AgentName): { readonly requestId: number; readonly responseId: number } {
+  const { requestId, responseId } = board.can.ecus.find((ecu) => ecu.name === name)!;
+  return { requestId, responseId };
+}
 
 /** What distinguishes one agent's ECU from the others. */
 export interface AgentLayout {
@@ -36,7 +46,7 @@ export const agentLayouts: Readonly<Record<AgentName, AgentLayout>> = {
     hardwareId: 'emulated-domain-controller',
     program: 'secondary',
     verification: 'full',
-    address: { requestId: 0x7e0, responseId: 0x7e8 },
+    address: addressOf('full'),
   },
   partial: {
     name: 'partial',
@@ -44,7 +54,7 @@ export const agentLayouts: Readonly<Record<AgentName, AgentLayout>> = {
     hardwareId: 'emulated-actuator',
     program: 'secondary',
     verification: 'partial',
-    address: { requestId: 0x7e1, responseId: 0x7e9 },
+    address: addressOf('partial'),
   },
 };
 
@@ -54,20 +64,10 @@ export function hostedEcuId(host: AgentName): string {
 }
 export const hostedHardwareId = 'emulated-peripheral';
 
-/** Room for one hosted image, at least 64 KiB. */
+/** Room for one hosted image, at least what the board has. */
 export function hostedSlotBytes(imageBytes: number): number {
-  return Math.max(64 * kibibyte, Math.ceil(imageBytes / block) * block);
-}
-
-/** Lays partitions one behind the other. */
-function lay(partitions: readonly (readonly [string, number])[]): FlashMap {
-  const map: Record<string, { offset: number; size: number }> = {};
-  let offset = 0;
-  for (const [name, size] of partitions) {
-    map[name] = { offset, size };
-    offset += size;
-  }
-  return map;
+  const usual = board.flash.partitions.find(({ name }) => name === hostedPartitions.slots[0]);
+  return Math.max(usual?.length ?? 0, imageBytes);
 }
 
 /** Partition names of the agent's own slot pair and of a hosted one. */
@@ -84,23 +84,17 @@ export const hostedPartitions = {
 export const downloadPartition = 'download';
 
 /**
- * Flash map of one ECU.
+ * Flash map of one ECU: the board's partitions, with those that only some ECUs have.
  * @param downloadBytes size of the Primary's partition for encrypted images, 0 for Secondaries
  * @param hostedBytes size of each slot of a hosted ECU, 0 for none
  */
 export function flashMap(downloadBytes: number, hostedBytes: number): FlashMap {
-  const own: [string, number][] = [
-    [ownPartitions.state, 4 * block],
-    [ownPartitions.journal, 4 * block],
-    [ownPartitions.slots[0], 512 * kibibyte],
-    [ownPartitions.slots[1], 512 * kibibyte],
-  ];
-  const hosted: [string, number][] = [
-    [hostedPartitions.state, 4 * block],
-    [hostedPartitions.journal, 4 * block],
-    [hostedPartitions.slots[0], hostedBytes],
-    [hostedPartitions.slots[1], hostedBytes],
-  ];
-  const download: [string, number][] = [[downloadPartition, downloadBytes]];
-  return lay([...own, ...(hostedBytes > 0 ? hosted : []), ...(downloadBytes > 0 ? download : [])]);
+  const [hostedA, hostedB] = hostedPartitions.slots;
+  const unused = { [hostedPartitions.state]: 0, [hostedPartitions.journal]: 0 };
+  return flashMapOf(board.flash, {
+    [downloadPartition]: downloadBytes,
+    [hostedA]: hostedBytes,
+    [hostedB]: hostedBytes,
+    ...(hostedBytes === 0 ? unused : {}),
+  });
 }
