@@ -217,6 +217,14 @@ async function slowUploads(onUpload: () => void) {
   };
 }
 
+/** Waits, 20 seconds at most, for what the server does on its own time. */
+async function eventually(isSo: () => boolean): Promise<boolean> {
+  for (let round = 0; round < 800 && !isSo(); round++) {
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  return isSo();
+}
+
 for (const signal of ['SIGKILL', 'SIGTERM', 'SIGINT'] as const) {
   test(`IMG-06: ${signal} in mid-upload leaves the repository as it was`, async () => {
     const before = blobs();
@@ -227,14 +235,13 @@ for (const signal of ['SIGKILL', 'SIGTERM', 'SIGINT'] as const) {
     });
     const proxy = await slowUploads(arrived);
     const running = fixture.start(publishWords(path, 'interrupted.bin'), { OTA_URL: proxy.url });
-    const started = Promise.race([uploading, running.ended]);
-    await started.finally(() => running.child.kill(signal));
-    const { status } = await running.ended.finally(proxy.close);
+    await Promise.race([uploading, running.ended]);
+    const begun = await eventually(() => blobs().length > before.length);
+    running.child.kill(signal);
+    const { status, error } = await running.ended.finally(proxy.close);
+    assert.ok(begun, `the server holds a part of the upload; ${error}`);
     assert.not.equal(status, 0);
-    // The server ends the broken upload on its own time.
-    for (let round = 0; round < 200 && blobs().length !== before.length; round++) {
-      await new Promise((resolve) => setTimeout(resolve, 25));
-    }
+    assert.ok(await eventually(() => blobs().length === before.length), 'the part is removed');
     assert.equal(blobs(), before);
     assert.is(await listedVersion(), 3);
     rmSync(path);
