@@ -9,7 +9,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { Script } from 'node:vm';
-import { isRefusal } from '../../agent/codes.ts';
+import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { createNodeClock } from '../node/clock.ts';
 import { createNodeCrypto } from '../node/crypto.ts';
 import { createNodeNet } from '../node/net.ts';
@@ -81,13 +81,59 @@ function programIn(program: Uint8Array): { start(hal: Hal): void } {
   return new Script(`${source}\n;agent`, { filename: 'slot' }).runInThisContext();
 }
 
+/** Reads an ECU's description; code `configuration-invalid` names every mistake at once. */
+export function readDescription(path: string): EmulatedEcu | Refusal {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    return refuse('configuration-invalid', `${path}: ${(error as Error).message}`);
+  }
+  const given = (isObject(value) ? value : {}) as Partial<Record<keyof EmulatedEcu, unknown>>;
+  const mistakes: string[] = [];
+  const expect = (name: keyof EmulatedEcu, right: boolean, what: string) => {
+    if (!right) mistakes.push(`${name}: expected ${what}`);
+  };
+  const isText = (one: unknown) => typeof one === 'string' && one !== '';
+  const { flashFile, flashMap, keyValueFolder, buses, slots, state, hostedSelfTest } = given;
+  expect('flashFile', isText(flashFile), 'a path');
+  expect('keyValueFolder', isText(keyValueFolder), 'a path');
+  expect('state', isText(state), 'the name of a partition');
+  expect(
+    'flashMap',
+    isObject(flashMap) && Object.values(flashMap).every(isRegion),
+    'regions by name',
+  );
+  expect('buses', isObject(buses) && Object.values(buses).every(isText), 'addresses by port');
+  const pair = Array.isArray(slots) && slots.length === 2 && slots.every(isText);
+  expect('slots', pair, 'the names of two partitions');
+  expect('hostedSelfTest', hostedSelfTest === undefined || isText(hostedSelfTest), 'a path');
+  if (mistakes.length > 0)
+    return refuse('configuration-invalid', `${path}: ${mistakes.join('; ')}`);
+  return given as unknown as EmulatedEcu;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isRegion(value: unknown): boolean {
+  return (
+    isObject(value) && Number.isSafeInteger(value['offset']) && Number.isSafeInteger(value['size'])
+  );
+}
+
 function main(): void {
   const path = process.argv[2];
   if (path === undefined) {
     process.stderr.write('usage: ecu.ts CONFIGURATION.json\n');
     process.exit(2);
   }
-  const ecu = JSON.parse(readFileSync(path, 'utf8')) as EmulatedEcu;
+  const ecu = readDescription(path);
+  if (isRefusal(ecu)) {
+    process.stderr.write(`${ecu.refused}: ${ecu.detail}\n`);
+    process.exit(2);
+  }
   const log = (line: string) => process.stdout.write(`${line}\n`);
   process.on('SIGTERM', () => process.exit(0));
   process.on('exit', () => log(`peak-rss bytes=${process.resourceUsage().maxRSS * 1024}`));
