@@ -12,6 +12,7 @@ import { createListener } from './http/listener.ts';
 import { addOperatorRoutes } from './http/operator-routes.ts';
 import { importFirstTargets } from './images/first-targets.ts';
 import type { Services } from './services.ts';
+import { reasonOf } from './signer/durable-file.ts';
 import { readKeyFile } from './signer/key-file.ts';
 import { type KeySource, OnlineKeys } from './signer/online-keys.ts';
 import { RootStore } from './signer/root-store.ts';
@@ -58,15 +59,15 @@ const operatorPlane = {
 /**
  * Starts the backend.
  * @returns the running backend; codes `key-file-invalid`, `passphrase-wrong`, `file-unreadable`,
- *   `metadata-not-stored` and those of Roots, `port-taken`
+ *   `metadata-not-stored` and those of Roots, `port-taken`, `configuration-invalid`
  */
 export async function startBackend(
   configuration: Configuration,
   options: BackendOptions = {},
 ): Promise<Backend | Refusal> {
-  const { stateFolder, logLevel, operatorToken } = configuration;
-  mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
-  const database = new Database(join(stateFolder, 'director.sqlite'));
+  const { logLevel, operatorToken } = configuration;
+  const database = openDatabase(configuration);
+  if (isRefusal(database)) return database;
   const services = openServices(configuration, options, database);
   if (isRefusal(services)) {
     database.close();
@@ -98,6 +99,19 @@ export async function startBackend(
     ports[name] = port;
   }
   return { ports, close };
+}
+
+/** Code `file-unreadable`: a folder that cannot be made, a file that is no database of ours. */
+function openDatabase({ stateFolder }: Configuration): Database | Refusal {
+  const path = join(stateFolder, 'director.sqlite');
+  try {
+    mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
+    return new Database(path);
+  } catch (error) {
+    const known = error instanceof Error && 'code' in error && error.code !== 'ERR_SQLITE_ERROR';
+    const reason = known ? reasonOf(error) : error instanceof Error ? error.message : String(error);
+    return refuse('file-unreadable', `${path}: ${reason}`);
+  }
 }
 
 function openServices(
@@ -137,9 +151,12 @@ async function listen(
   try {
     await app.listen({ host, port: ports[name] });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    const detail = `${host}:${ports[name]} is taken; set ${portVariables[name]} to another port`;
-    return refuse('port-taken', detail);
+    const place = `${host}:${ports[name]}`;
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+      return refuse('port-taken', `${place} is taken; set ${portVariables[name]} to another port`);
+    }
+    const settings = `OTA_HOST, ${portVariables[name]}`;
+    return refuse('configuration-invalid', `${settings}: ${place}: ${reasonOf(error)}`);
   }
   return (app.server.address() as AddressInfo).port;
 }

@@ -33,10 +33,15 @@ export class Database {
   /** Opens the database file, creates it where there is none, and brings it to the newest form. */
   constructor(path: string) {
     this.connection = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 5_000 });
-    this.connection.exec('PRAGMA journal_mode = WAL');
-    // WAL alone means NORMAL: the last commits could be lost, counters of reports among them.
-    this.connection.exec('PRAGMA synchronous = FULL');
-    this.migrate();
+    try {
+      this.connection.exec('PRAGMA journal_mode = WAL');
+      // WAL alone means NORMAL: the last commits could be lost, counters of reports among them.
+      this.connection.exec('PRAGMA synchronous = FULL');
+      this.migrate();
+    } catch (error) {
+      this.connection.close();
+      throw error;
+    }
   }
 
   /** Runs `body` in one transaction: rolled back when it throws or returns a refusal. */
@@ -92,7 +97,9 @@ export class Database {
     const row = this.connection.prepare('SELECT max(number) AS number FROM migrations').get();
     const applied = Number(row?.['number'] ?? 0);
     if (applied > migrations.length) {
-      throw new Error(`database is of a newer version (${applied}) than this program`);
+      throw new Error(
+        `database of a newer version (${applied}) than this program's (${migrations.length})`,
+      );
     }
     for (let number = applied + 1; number <= migrations.length; number++) {
       this.transaction(() => {
