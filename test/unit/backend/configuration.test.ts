@@ -1,0 +1,73 @@
+/** The backend's configuration from flags, environment and files. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isRefusal } from '../../../agent/codes.ts';
+import { defaultLifetimes, readConfiguration } from '../../../backend/configuration.ts';
+
+const test = suite('configuration');
+const secrets = { OTA_PASSPHRASE: 'p', OTA_OPERATOR_TOKEN: 'sixteen-characters' };
+
+function codeOf(flags: readonly string[], environment: Readonly<Record<string, string>>): string {
+  const result = readConfiguration(flags, environment);
+  return isRefusal(result) ? result.refused : 'ok';
+}
+
+test('what nobody sets has its default', () => {
+  assert.equal(readConfiguration([], secrets), {
+    stateFolder: 'out/backend',
+    keysFolder: 'out/keys',
+    passphrase: 'p',
+    operatorToken: 'sixteen-characters',
+    ports: { director: 8000, images: 8001, operator: 8002 },
+    host: '127.0.0.1',
+    lifetimes: defaultLifetimes,
+    logLevel: 'info',
+  });
+});
+
+test('a flag wins over the environment', () => {
+  const result = readConfiguration(['--director-port', '9', '--timestamp-seconds=60'], {
+    ...secrets,
+    DIRECTOR_PORT: '7',
+    IMAGES_PORT: '0',
+    TIMESTAMP_SECONDS: '50',
+  });
+  assert.ok(!isRefusal(result));
+  assert.equal(result.ports, { director: 9, images: 0, operator: 8002 });
+  assert.is(result.lifetimes.timestamp, 60);
+});
+
+test('secrets come from files too, without their last line end', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ota-configuration-'));
+  const file = join(folder, 'secret');
+  writeFileSync(file, 'a secret of twenty-two\n');
+  const environment = { OTA_PASSPHRASE_FILE: file, OTA_OPERATOR_TOKEN: 'sixteen-characters' };
+  const result = readConfiguration([], environment);
+  assert.ok(!isRefusal(result));
+  assert.is(result.passphrase, 'a secret of twenty-two');
+  writeFileSync(file, 'x'.repeat(4_097));
+  assert.is(codeOf([], environment), 'configuration-invalid');
+  assert.is(codeOf([], { ...environment, OTA_PASSPHRASE_FILE: folder }), 'configuration-invalid');
+  rmSync(folder, { recursive: true });
+});
+
+test('what cannot be is refused', () => {
+  const invalid = 'configuration-invalid';
+  assert.is(codeOf([], {}), invalid);
+  assert.is(codeOf([], { OTA_PASSPHRASE: 'p' }), invalid);
+  for (const port of ['', '-1', '65536', '1e3', '0x10', ' 80', '8000.5', '99999999999999999999']) {
+    assert.is(codeOf([], { ...secrets, OPERATOR_PORT: port }), invalid, port);
+  }
+  assert.is(codeOf([], { ...secrets, OPERATOR_PORT: '65535' }), 'ok');
+  assert.is(codeOf([], { ...secrets, TARGETS_SECONDS: '9' }), invalid);
+  assert.is(codeOf([], { ...secrets, TARGETS_SECONDS: '10' }), 'ok');
+  assert.is(codeOf([], { ...secrets, OTA_OPERATOR_TOKEN: 'fifteen-charact' }), invalid);
+  assert.is(codeOf([], { ...secrets, OTA_OPERATOR_TOKEN: 'sixteen character' }), invalid);
+  assert.is(codeOf(['extra'], secrets), 'argument-invalid');
+  assert.is(codeOf(['--passphrase', 'p'], secrets), 'argument-invalid', 'no secret in a flag');
+});
+
+test.run();

@@ -1,0 +1,184 @@
+/** The database and the blob store. */
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isRefusal, refuse } from '../../../agent/codes.ts';
+import { BlobStore, toHex } from '../../../backend/store/blobs.ts';
+import { Database, query } from '../../../backend/store/database.ts';
+import {
+  insertEcu,
+  insertVehicle,
+  vehicleById,
+  vehiclesAfter,
+} from '../../../backend/store/inventory.ts';
+import {
+  insertAnomaly,
+  insertDetection,
+  insertManifest,
+  lastAnomalies,
+  lastManifests,
+  reportOfEcu,
+  storeReport,
+  trimAnomalies,
+  trimManifests,
+} from '../../../backend/store/manifests.ts';
+
+const test = suite('store');
+let folder: string;
+let database: Database;
+
+test.before.each(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ota-store-'));
+  database = new Database(join(folder, 'x.sqlite'));
+});
+test.after.each(() => {
+  database.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('what is committed survives a power cut: WAL with synchronous FULL', () => {
+  const mode = query<[], { readonly journal_mode: string }>('PRAGMA journal_mode');
+  const synchronous = query<[], { readonly synchronous: number }>('PRAGMA synchronous');
+  const keys = query<[], { readonly foreign_keys: number }>('PRAGMA foreign_keys');
+  assert.is(database.one(mode)?.journal_mode, 'wal');
+  assert.is(database.one(synchronous)?.synchronous, 2);
+  assert.is(database.one(keys)?.foreign_keys, 1);
+});
+
+test('a transaction is undone by a refusal and by an exception', () => {
+  const refused = database.transaction(() => {
+    database.run(insertVehicle, 'v', 'e', 1);
+    return refuse('request-malformed');
+  });
+  assert.ok(isRefusal(refused));
+  assert.is(database.one(vehicleById, 'v'), undefined);
+  const broken = () =>
+    database.transaction(() => {
+      database.run(insertVehicle, 'v', 'e', 1);
+      throw new Error('broken');
+    });
+  assert.throws(broken, 'broken');
+  assert.is(database.one(vehicleById, 'v'), undefined);
+  database.transaction(() => database.run(insertVehicle, 'v', 'e', 1));
+  assert.is(database.one(vehicleById, 'v')?.primary_ecu_id, 'e');
+});
+
+test('opening again keeps everything and migrates nothing twice', () => {
+  database.run(insertVehicle, 'v', 'e', 1);
+  database.close();
+  database = new Database(join(folder, 'x.sqlite'));
+  assert.is(database.one(vehicleById, 'v')?.registered, 1);
+  const applied = query<[], { readonly number: number }>('SELECT number FROM migrations');
+  assert.equal(
+    database.all(applied).map((row) => row.number),
+    [1],
+  );
+});
+
+test('tables are strict and references hold', () => {
+  const loose = query<[string, string, string]>('INSERT INTO vehicles VALUES (?, ?, ?)');
+  assert.throws(() => database.run(loose, 'v', 'e', 'not a number'));
+  assert.throws(() => database.run(insertEcu, 'e', 'no vehicle', 0, new Uint8Array(1)));
+});
+
+test('vehicles come in order, a page at a time', () => {
+  for (const id of ['c', 'a', 'b']) database.run(insertVehicle, id, `${id}-p`, 1);
+  const page = database.all(vehiclesAfter, 'a', 1);
+  assert.equal(
+    page.map((row) => row.vehicle_id),
+    ['b'],
+  );
+});
+
+test('a report counter only rises (HRD-17)', () => {
+  database.run(insertVehicle, 'v', 'e', 1);
+  database.run(insertEcu, 'e', 'v', 0, new Uint8Array(1));
+  const store = (counter: number) =>
+    database.run(storeReport, 'e', counter, new Uint8Array([counter]));
+  assert.equal([5, 5, 4, 6].map(store), [1, 0, 0, 1]);
+  assert.equal(database.one(reportOfEcu, 'e')?.report, new Uint8Array([6]));
+});
+
+test('old manifests go with their detections, old anomalies go too', () => {
+  database.run(insertVehicle, 'v', 'e', 1);
+  for (let i = 0; i < 5; i++) {
+    const { id } = database.one(insertManifest, 'v', i, new Uint8Array(1))!;
+    database.run(insertDetection, id, 0, 'e', 'c', 'r', null);
+    database.run(trimManifests, 'v', 'v', 3);
+    database.run(insertAnomaly, i, 'v', 'c', 'r', '');
+    database.run(trimAnomalies, 3);
+  }
+  const times = (rows: readonly { readonly received: number }[]) => rows.map((row) => row.received);
+  assert.equal(times(database.all(lastManifests, 'v', 10)), [4, 3, 2]);
+  assert.equal(times(database.all(lastAnomalies, 10)), [4, 3, 2]);
+  const count = query<[], { readonly count: number }>('SELECT count(*) AS count FROM detections');
+  assert.is(database.one(count)?.count, 3);
+});
+
+async function* stream(...pieces: readonly (Uint8Array | Error)[]) {
+  for (const piece of pieces) {
+    if (piece instanceof Error) throw piece;
+    yield piece;
+  }
+}
+
+const filesBelow = (path: string): readonly string[] =>
+  readdirSync(path, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => entry.name);
+
+const accept = () => undefined;
+const piece = (length: number, value: number) => new Uint8Array(length).fill(value);
+
+test('a blob is stored under its digest, once', async () => {
+  const blobs = new BlobStore(join(folder, 'blobs'));
+  for (let i = 0; i < 2; i++) {
+    const received = await blobs.receive(stream(piece(3, 1), piece(0, 0), piece(2, 2)), 5, accept);
+    assert.ok(!isRefusal(received));
+    assert.is(received.length, 5);
+    assert.is(received.sha512.length, 64);
+    assert.ok(blobs.has(received.sha256));
+    assert.equal(
+      new Uint8Array(readFileSync(blobs.pathOf(received.sha256))),
+      Uint8Array.of(1, 1, 1, 2, 2),
+    );
+    assert.equal(filesBelow(join(folder, 'blobs')), [toHex(received.sha256)]);
+  }
+});
+
+test('what is refused, too large or cut leaves nothing', async () => {
+  const blobs = new BlobStore(join(folder, 'blobs'));
+  const codeOf = async (result: Promise<unknown>) => {
+    const value = await result;
+    return isRefusal(value) ? value.refused : 'stored';
+  };
+  const no = () => refuse('image-length');
+  assert.is(await codeOf(blobs.receive(stream(piece(3, 1)), 5, no)), 'image-length');
+  const large = stream(piece(3, 1), piece(3, 1));
+  assert.is(await codeOf(blobs.receive(large, 5, accept)), 'body-too-large');
+  const cut = stream(piece(3, 1), new Error('gone'));
+  assert.is(await codeOf(blobs.receive(cut, 5, accept)), 'body-incomplete');
+  assert.equal(filesBelow(join(folder, 'blobs')), []);
+  assert.is(await codeOf(blobs.receive(stream(piece(5, 1)), 5, accept)), 'stored');
+});
+
+test('opening the store removes what never became whole', () => {
+  const incoming = join(folder, 'blobs', 'incoming');
+  mkdirSync(incoming, { recursive: true });
+  writeFileSync(join(incoming, 'half'), 'x');
+  new BlobStore(join(folder, 'blobs'));
+  assert.equal(readdirSync(incoming), []);
+});
+
+test('blobs that nobody knows are removed, known ones stay', async () => {
+  const blobs = new BlobStore(join(folder, 'blobs'));
+  const first = await blobs.receive(stream(piece(1, 1)), 5, accept);
+  const second = await blobs.receive(stream(piece(1, 2)), 5, accept);
+  assert.ok(!isRefusal(first) && !isRefusal(second));
+  blobs.removeUnknown((sha256) => toHex(sha256) === toHex(second.sha256));
+  assert.equal([blobs.has(first.sha256), blobs.has(second.sha256)], [false, true]);
+});
+
+test.run();
