@@ -190,6 +190,16 @@ test('a manifest of another vehicle is refused under this one', async () => {
   await expectDropped(body, '400 vehicle-mismatch', 'DIR-06');
 });
 
+test('a manifest that names another Primary is refused (DIR-06)', async () => {
+  const { primary, secondary, vehicleId } = vehicle;
+  const reports = [primary, secondary].map((ecu) =>
+    signReport(makeReport(ecu, vehicleId, {}), ecu.signing),
+  );
+  const other = secondary.description.ecuId;
+  const body = signManifest(vehicleId, other, reports, primary.signing);
+  await expectDropped(body, '400 report-mismatch', 'DIR-06');
+});
+
 test('the time of a report is not ahead of the Director nor far behind the last one (DIR-11)', async () => {
   const ahead = startSeconds + maxReportClockSkewSeconds;
   await expectDropped(compose({ primary: { time: ahead + 1 } }), '400 report-time', 'DIR-11');

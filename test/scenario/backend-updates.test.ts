@@ -228,14 +228,14 @@ test('a release older than the installed one is not assigned (CUS-02)', async ()
 test('an update is available until the manifest says that it is installed', async () => {
   const { secondary, vehicleId } = vehicle;
   const { ecuId } = secondary.description;
-  const report = async (counter: number, installed = false) => {
+  const report = async (counter: number, installed?: Uint8Array) => {
     const changes = installed
       ? {
           installed: {
             filename: 'brakes-2.bin',
             length: plaintext.length,
             hashes: [
-              { key: hashAlgorithms['SHA-256'], value: crypto.digest('SHA-256', plaintext) },
+              { key: hashAlgorithms['SHA-256'], value: crypto.digest('SHA-256', installed) },
             ],
             releaseCounter: 2,
           },
@@ -250,7 +250,8 @@ test('an update is available until the manifest says that it is installed', asyn
   const asked = await backend.director('/check_updates', { method: 'POST', body });
   assert.equal(expectValue(updateAnswer, asked), { updateAvailable: true, timestampVersion: 2 });
   assert.is(await report(2), true);
-  assert.is(await report(3, true), false);
+  assert.is(await report(3, plaintext.subarray(1)), true, 'the name alone is not the image');
+  assert.is(await report(4, plaintext), false);
   const view = expectValue(vehicleView, await backend.operator(`/vehicles/${vehicleId}`));
   assert.is(view.updateAvailable, false);
   assert.is(view.ecus[1]!.assigned?.filename, 'brakes-2.bin');
