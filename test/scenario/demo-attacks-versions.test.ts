@@ -10,7 +10,7 @@ test('rollback: an older Timestamp is refused (CTS-03)', () =>
 test('freeze: an expired Timestamp is refused (CTS-04)', () =>
   expectRefused('freeze', 'metadata-expired', 'CTS-04'));
 
-test('mix-and-match: a Snapshot of another Timestamp is refused (CSN-02)', () =>
-  expectRefused('mix-and-match', 'snapshot-mismatch', 'CSN-02'));
+test('mix-and-match: Targets of another Snapshot are refused (CTG-02)', () =>
+  expectRefused('mix-and-match', 'targets-version-mismatch', 'CTG-02'));
 
 test.run();

@@ -1,4 +1,4 @@
-/** Pairs the new Timestamp with the Snapshot of before: both are signed, not together (CSN-02). */
+/** Pairs the new Snapshot with the Targets of before: both are signed, not together (CTG-02). */
 import type { Attack } from './attack.ts';
 import type { Answer } from './attacker-proxy.ts';
 
@@ -9,7 +9,7 @@ export function mixAndMatch(): Attack {
     position: 'outside the vehicle, in the middle',
     prepare: ({ healthyCycles }) => healthyCycles(1),
     async intercept({ repository, path, forward }) {
-      if (repository !== 'director' || !path.endsWith('.snapshot.cbor')) return undefined;
+      if (repository !== 'director' || !path.endsWith('.targets.cbor')) return undefined;
       older ??= await forward();
       return older;
     },
