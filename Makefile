@@ -18,7 +18,7 @@ else
 NODE := .node/node_modules/node-linux-$(architecture)/bin/node
 endif
 
-.PHONY: demo test help setup backend typecheck lint format arrows licences ci bench clean
+.PHONY: demo test help setup packages backend typecheck lint format arrows licences ci bench clean
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name)
 	@$(NODE) backend/fleet/demo.ts
@@ -51,6 +51,9 @@ else
 endif
 endif
 
+packages: ## Installs the Debian packages of .ci/packages (as root; make ci does it)
+	@.ci/install-packages
+
 backend: setup ## Director, Image repository and operator plane on this machine
 	@$(NODE) backend/main.ts
 
@@ -71,7 +74,7 @@ licences: setup ## Licences, pins and reasons of every package
 
 # One check after the other, so that one run shows everything; the tests come last and count the
 # checks that failed.
-ci: setup ## All that continuous integration runs: checks, then tests
+ci: setup packages ## All that continuous integration runs: checks, then tests
 	@failed=''; \
 	for check in typecheck lint arrows licences; do \
 	  echo "== $$check"; $(MAKE) $$check || failed="$$failed $$check"; \
