@@ -36,7 +36,7 @@ export interface IsoTpSenderEvents {
 export class IsoTpSender {
   private readonly link: IsoTpAddress;
   private readonly events: IsoTpSenderEvents;
-  private readonly frameBytes: number;
+  private frameBytes = 0;
   private state = idle;
   private message: Uint8Array = noBytes;
   private offset = 0;
@@ -55,7 +55,6 @@ export class IsoTpSender {
   constructor(link: IsoTpAddress, events: IsoTpSenderEvents) {
     this.link = link;
     this.events = events;
-    this.frameBytes = link.flexibleData ? 64 : 8;
   }
 
   get busy(): boolean {
@@ -69,6 +68,7 @@ export class IsoTpSender {
     }
     if (this.state !== idle) return false;
     this.message = message;
+    this.frameBytes = this.link.flexibleData ? 64 : 8;
     this.offset = 0;
     this.state = starting;
     this.nextAt = undefined;

@@ -31,6 +31,11 @@ export interface IsoTpLinkOptions extends IsoTpAddress {
   readonly blockSize?: number;
   /** STmin asked of the peer, encoded: 0 … 0x7f ms, 0xf1 … 0xf9: 100 … 900 µs. */
   readonly separationTime?: number;
+  /**
+   * A link of FD frames answers a message that came in classic frames in classic frames, so that a
+   * server can talk to testers of both kinds.
+   */
+  readonly followsPeer?: boolean;
   /** A complete message; the bytes belong to the callee. */
   readonly onMessage: (bytes: Uint8Array) => void;
   /** The last frame of the message was handed out; the next may be sent. */
@@ -43,7 +48,11 @@ export class IsoTpLink {
   readonly extended: boolean;
   /** Called when `send` gave `poll` something to do; set by whoever calls `poll`. */
   onWork: (() => void) | undefined;
+  /** What this end is able to receive. */
   private readonly flexibleData: boolean;
+  private readonly followsPeer: boolean;
+  /** The address that both halves transmit with; its kind of frames may follow the peer. */
+  private readonly address: { -readonly [Key in keyof IsoTpAddress]: IsoTpAddress[Key] };
   private readonly sender: IsoTpSender;
   private readonly receiver: IsoTpReceiver;
 
@@ -59,11 +68,18 @@ export class IsoTpLink {
     this.receiveId = options.receiveId;
     this.extended = options.extended;
     this.flexibleData = options.flexibleData;
-    this.sender = new IsoTpSender(options, {
+    this.followsPeer = options.followsPeer === true;
+    this.address = {
+      transmitId: options.transmitId,
+      receiveId: options.receiveId,
+      extended: options.extended,
+      flexibleData: options.flexibleData,
+    };
+    this.sender = new IsoTpSender(this.address, {
       onSent,
       onError: (refusal) => onError(refusal, 'send'),
     });
-    this.receiver = new IsoTpReceiver(options, {
+    this.receiver = new IsoTpReceiver(this.address, {
       maxMessageBytes: options.maxMessageBytes,
       blockSize,
       separationTime,
@@ -110,6 +126,9 @@ export class IsoTpLink {
     const kind = data[0]! >>> 4;
     if (kind === consecutiveFrame) return this.receiver.consecutive(data, nowMs);
     if (kind === flowControlFrame) return this.sender.flowControl(data, nowMs);
+    if (this.followsPeer && !this.sender.busy && (kind === singleFrame || kind === firstFrame)) {
+      this.address.flexibleData = frame.flexibleData;
+    }
     if (kind === singleFrame) return this.receiver.single(data);
     if (kind === firstFrame) return this.receiver.first(data, nowMs);
     return refuse('iso-tp-unexpected-frame', `frame type ${kind}`);

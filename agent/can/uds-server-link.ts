@@ -36,6 +36,7 @@ export class UdsServerLink {
     this.options = options;
     this.link = new IsoTpLink({
       ...options,
+      followsPeer: true,
       onMessage: (request) => this.reply(options.server.handle(request)),
       onSent: () => this.sent(),
       onError: (refusal, direction) => {

@@ -141,6 +141,30 @@ test('a receiver takes classic frames on an FD link, by the length of the first 
   assert.equal(b.messages, [pattern(100)]);
 });
 
+test('a link that follows its peer answers in the kind of frames that it was asked in', () => {
+  const server = recordingLink({ flexibleData: true, followsPeer: true });
+  for (const flexibleData of [false, true]) {
+    const tester = peerOf({ flexibleData });
+    tester.link.send(pattern(100));
+    assert.ok(exchange(tester, server).every((one) => one.flexibleData === flexibleData));
+    assert.equal(server.messages.at(-1), pattern(100));
+    server.link.send(pattern(300));
+    assert.ok(exchange(tester, server).every((one) => one.flexibleData === flexibleData));
+    assert.equal(tester.messages.at(-1), pattern(300));
+  }
+});
+
+test('what arrives while an answer leaves does not change the kind of its frames', () => {
+  const server = recordingLink({ flexibleData: true, followsPeer: true });
+  server.link.receive(frame(0x701, '01 3e', { flexibleData: true }), 0);
+  server.link.send(pattern(200));
+  const [first] = server.link.poll(0, 8);
+  server.link.receive(frame(0x701, '01 3e'), 0);
+  server.link.receive(frame(0x701, '30 00 00'), 0);
+  const rest = server.link.poll(0, 8);
+  assert.ok([first!, ...rest].every((one) => one.flexibleData && one.data.length > 8));
+});
+
 test('while a message is in flight, a second one is not taken', () => {
   const { link } = recordingLink();
   assert.ok(link.send(pattern(100)));
