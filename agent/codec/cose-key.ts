@@ -35,6 +35,8 @@ export interface PublicKey {
   readonly algorithm: AlgorithmName;
   /** Raw bytes, `publicKeyBytes[algorithm]` long. */
   readonly bytes: Uint8Array;
+  /** Its identifier where it was not read from a COSE_Key; computed by the reader, never stated. */
+  readonly id?: Uint8Array;
 }
 
 const names = Object.keys(algorithms) as AlgorithmName[];

@@ -83,10 +83,15 @@ const envelopeSchema = tuple(
   array(signatureSchema, 0, maxSignaturesPerFile),
 );
 
+/** What stands for an algorithm where another format than COSE_Sign states none. */
+export const noAlgorithm = 0;
+
 export interface Signature {
   readonly header: Infer<typeof signatureHeader>;
   /** The protected header as received: part of what is signed. */
   readonly protectedBytes: Uint8Array;
+  /** What is signed, where the file is no COSE_Sign; the Sig_structure when absent. */
+  readonly signedBytes?: Uint8Array;
   readonly proof?: Infer<typeof merkleProof>;
   readonly signature: Uint8Array;
 }

@@ -8,12 +8,13 @@ import { encode } from '../codec/schema.ts';
 import { Writer } from '../codec/writer.ts';
 
 /**
- * The identifier of a public key, 32 bytes.
+ * The identifier of a public key, 32 bytes: the one of the key's own encoding, if that is not COSE.
  *
  * AKP keys are hashed over {kty, alg, pub} (RFC 9964). EC2 keys are hashed over {kty, crv, x, y}:
  * RFC 9679 leaves `alg` out there, which is safe because ESP256 is the only algorithm with EC2 keys.
  */
 export function keyId(crypto: Crypto, key: PublicKey): Uint8Array {
+  if (key.id !== undefined) return key.id;
   return crypto.digest(
     'SHA-256',
     key.algorithm === 'ESP256' ? ellipticThumbprint(key.bytes) : encode(coseKey, key),

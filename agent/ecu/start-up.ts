@@ -11,6 +11,7 @@ import {
   configuration as configurationSchema,
 } from '../metadata/configuration.ts';
 import { verifications } from '../metadata/device-messages.ts';
+import { cborMetadata } from '../verify/cbor-metadata.ts';
 import { MetadataStore } from '../verify/metadata-store.ts';
 import { TimeKeeper } from '../verify/time.ts';
 import { readTimeAuthority } from '../verify/time-authority.ts';
@@ -76,6 +77,7 @@ export function acceptTime(
   const { configuration, hal, store, time } = state;
   const authority = readTimeAuthority({
     crypto: hal.crypto,
+    format: cborMetadata,
     profile: profileName(configuration.profile),
     store,
     partial: configuration.verification === verifications.partial,

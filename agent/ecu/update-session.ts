@@ -13,6 +13,7 @@ import {
   stages,
   type VerificationStep,
 } from '../metadata/vehicle-messages.ts';
+import { cborMetadata } from '../verify/cbor-metadata.ts';
 import { FullVerification } from '../verify/full-verification.ts';
 import { PartialVerification } from '../verify/partial-verification.ts';
 import type { Verification } from '../verify/verification.ts';
@@ -84,6 +85,7 @@ export class UpdateSession {
     const { configuration, ecus, hal, store, time } = this.state;
     const options = {
       crypto: hal.crypto,
+      format: cborMetadata,
       profile: profileName(configuration.profile),
       vehicleId: configuration.vehicleId,
       ecus: ecus.map((ecu) => ecu.verifierEcu()),

@@ -15,6 +15,7 @@ import { profileName, repositoryName } from '../metadata/common.ts';
 import type { PrimaryConfiguration } from '../metadata/configuration.ts';
 import { manifest } from '../metadata/report.ts';
 import type { Target } from '../metadata/targets.ts';
+import { cborMetadata } from '../verify/cbor-metadata.ts';
 import { FullVerification } from '../verify/full-verification.ts';
 import type { ImageStaging } from './image-staging.ts';
 import type { Repositories } from './repositories.ts';
@@ -153,6 +154,7 @@ export class UpdateCycle {
     const { state, configuration, repositories } = this.primary;
     const verification = new FullVerification({
       crypto: state.hal.crypto,
+      format: cborMetadata,
       profile: profileName(state.configuration.profile),
       vehicleId: state.configuration.vehicleId,
       ecus: vehicleEcus(state, configuration, this.reports),

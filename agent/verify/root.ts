@@ -2,7 +2,6 @@
  * Root metadata (Uptane §5.4.4.3): from the trusted version N to N+1, N+2 … as far as there is one.
  */
 
-import { decodeEnvelope } from '../codec/cose-sign.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { maxRootBytes, maxRootRotationsPerCycle } from '../limits.ts';
 import type { RepositoryName, RoleName } from '../metadata/common.ts';
@@ -27,10 +26,10 @@ function checkOwnSignatures(
   file: Uint8Array,
   needed: readonly RoleName[],
 ): Root | Refusal {
-  const { crypto, profile } = context;
-  const envelope = decodeEnvelope(file, maxRootBytes);
+  const { crypto, format, profile } = context;
+  const envelope = format.open(file, maxRootBytes);
   if (isRefusal(envelope)) return envelope;
-  const root = decodePayload(rootSchema, envelope, 'root', maxRootBytes);
+  const root = decodePayload(format, rootSchema, envelope, 'root', maxRootBytes);
   if (isRefusal(root)) return root;
   const table = checkKeyTable(crypto, root, profile, needed);
   if (table !== undefined) return table;
@@ -54,7 +53,7 @@ export function checkNextRoot(
   file: Uint8Array,
   needed: readonly RoleName[],
 ): Root | Refusal {
-  const envelope = decodeEnvelope(file, maxRootBytes);
+  const envelope = context.format.open(file, maxRootBytes);
   if (isRefusal(envelope)) return envelope;
   const authority = requireAuthority(context, current, 'root');
   if (isRefusal(authority)) return authority;
@@ -62,7 +61,7 @@ export function checkNextRoot(
   const old = { role: 'root', authority, row: 'CRT-03' } as const;
   const refused = verifySignatures(context.crypto, envelope, old);
   if (refused !== undefined) return refused;
-  const next = decodePayload(rootSchema, envelope, 'root', maxRootBytes);
+  const next = decodePayload(context.format, rootSchema, envelope, 'root', maxRootBytes);
   if (isRefusal(next)) return next;
   // CRT-04, HRD-05: exactly N+1
   if (next.version !== current.version + 1) {

@@ -3,9 +3,9 @@
  * decoding, role type, version against the stored file, expiry, vehicle, hashes.
  */
 import type { Crypto } from '../../hal/types.ts';
-import { decodeEnvelope, type Envelope } from '../codec/cose-sign.ts';
-import { majorMap, majorUnsigned, Reader, sameBytes } from '../codec/reader.ts';
-import { decode, type Schema } from '../codec/schema.ts';
+import type { Envelope } from '../codec/cose-sign.ts';
+import { sameBytes } from '../codec/reader.ts';
+import type { Schema } from '../codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { type Authority, verifyEnvelope } from '../crypto/verify-envelope.ts';
 import {
@@ -15,11 +15,13 @@ import {
   type RoleName,
   roles,
 } from '../metadata/common.ts';
+import type { MetadataFormat } from './metadata-format.ts';
 import type { MetadataStore } from './metadata-store.ts';
 
 /** What a whole verification holds fixed. */
 export interface VerificationContext {
   readonly crypto: Crypto;
+  readonly format: MetadataFormat;
   readonly profile: ProfileName;
   readonly vehicleId: string;
   readonly store: MetadataStore;
@@ -34,6 +36,9 @@ export interface Opened<T> {
   /** The whole file, as received. */
   readonly bytes: Uint8Array;
 }
+
+/** What it takes to read a signed file at all. */
+type Reading = Pick<VerificationContext, 'crypto' | 'format'>;
 
 interface Versioned {
   readonly version: number;
@@ -54,16 +59,16 @@ export interface OpenOptions {
  * @returns codes of `verifyEnvelope`, `metadata-role-type`, `cbor-…`
  */
 export function openSigned<T>(
-  crypto: Crypto,
+  { crypto, format }: Reading,
   schema: Schema<T>,
   file: Uint8Array,
   options: OpenOptions,
 ): Opened<T> | Refusal {
-  const envelope = decodeEnvelope(file, options.maxBytes);
+  const envelope = format.open(file, options.maxBytes);
   if (isRefusal(envelope)) return envelope;
   const refused = verifySignatures(crypto, envelope, options);
   if (refused !== undefined) return refused;
-  const value = decodePayload(schema, envelope, options.role, options.maxBytes);
+  const value = decodePayload(format, schema, envelope, options.role, options.maxBytes);
   if (isRefusal(value)) return value;
   return { value, payload: envelope.payload, bytes: file };
 }
@@ -86,20 +91,18 @@ export function verifySignatures(
 
 /** Decodes a payload whose signatures hold. Codes `metadata-role-type` (MET-04), `cbor-…`. */
 export function decodePayload<T>(
+  format: MetadataFormat,
   schema: Schema<T>,
   envelope: Envelope,
   role: RoleName,
   maxBytes: number,
 ): T | Refusal {
-  const reader = new Reader(envelope.payload);
-  reader.enter(majorMap, 64);
-  const key = reader.head(majorUnsigned);
-  const type = reader.head(majorUnsigned);
+  const type = format.roleType(envelope.payload);
   // MET-04: one key may sign for several roles; the payload says for which one it did
-  if (reader.refused === undefined && key === 1 && type !== roles[role]) {
+  if (type !== undefined && type !== roles[role]) {
     return refuse('metadata-role-type', `role type ${type} where ${role} is expected`);
   }
-  return decode(schema, envelope.payload, maxBytes);
+  return format.decode(schema, envelope.payload, maxBytes);
 }
 
 /**
@@ -120,7 +123,7 @@ export function loadVerified<T>(
   const stored = context.store.load(repository, key, digest);
   if (stored === undefined) return undefined;
   if (sameBytes(stored.bytes, next.bytes)) return next;
-  const opened = openSigned(context.crypto, schema, stored.bytes, {
+  const opened = openSigned(context, schema, stored.bytes, {
     ...options,
     now: 0,
     row: 'HRD-15',

@@ -53,7 +53,7 @@ export function acceptSnapshot(
   }
   const form = { role: 'snapshot', authority, maxBytes: maxSnapshotBytes } as const;
   // CSN-03: threshold of the latest Root's keys
-  const next = openSigned(crypto, snapshotSchema, file, { ...form, now, row: 'CSN-03' });
+  const next = openSigned(context, snapshotSchema, file, { ...form, now, row: 'CSN-03' });
   if (isRefusal(next)) return next;
   // CSN-02: and its version
   if (next.value.version !== version) {

@@ -55,7 +55,7 @@ export function acceptTargets(
   const digest = authorityDigest(crypto, [authority]);
   const form = { role: 'targets', authority, maxBytes } as const;
   // CTG-03, HRD-08: threshold of Root's keys, or of the delegator's
-  const next = openSigned(crypto, targetsSchema, file, { ...form, now, row: 'CTG-03' });
+  const next = openSigned(context, targetsSchema, file, { ...form, now, row: 'CTG-03' });
   if (isRefusal(next)) return next;
   // CTG-02: the version of the latest Snapshot; mix-and-match
   if (rule.version !== undefined && next.value.version !== rule.version) {

@@ -11,12 +11,14 @@ import {
   profileAlgorithms,
   type RoleAuthority,
 } from './authority.ts';
+import type { MetadataFormat } from './metadata-format.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import { loadRoot, partialRoles, requireAuthority } from './root.ts';
 import { openSigned, type VerificationContext } from './signed-file.ts';
 
 export interface TimeAuthorityOptions {
   readonly crypto: Crypto;
+  readonly format: MetadataFormat;
   readonly profile: ProfileName;
   readonly store: MetadataStore;
   /** True: the time keys of stored Director Targets count before those of Root (TIM-06). */
@@ -28,8 +30,8 @@ export interface TimeAuthorityOptions {
  * @returns codes `metadata-not-stored`, `time-unknown` when no time key is listed
  */
 export function readTimeAuthority(options: TimeAuthorityOptions): RoleAuthority | Refusal {
-  const { crypto, profile, store, partial } = options;
-  const context = { crypto, profile, store, vehicleId: '', now: 0 };
+  const { crypto, format, profile, store, partial } = options;
+  const context = { crypto, format, profile, store, vehicleId: '', now: 0 };
   const root = loadRoot(context, 'director', partialRoles);
   if (isRefusal(root)) return root;
   if (partial) {
@@ -45,14 +47,15 @@ export function readTimeAuthority(options: TimeAuthorityOptions): RoleAuthority 
 
 /** Keys of the verifier's own profile only: Targets name them for ECUs of every profile at once. */
 function fromTargets(
-  { crypto, profile, store }: VerificationContext,
+  context: VerificationContext,
   authority: RoleAuthority,
 ): RoleAuthority | undefined {
+  const { crypto, profile, store } = context;
   const stored = store.load('director', 'targets', authorityDigest(crypto, [authority]));
   if (stored === undefined) return undefined;
   const form = { role: 'targets', authority, maxBytes: maxDirectorTargetsBytes } as const;
   // HRD-15: verified again when loaded; its expiry is not what is judged here
-  const opened = openSigned(crypto, targetsSchema, stored.bytes, {
+  const opened = openSigned(context, targetsSchema, stored.bytes, {
     ...form,
     now: 0,
     row: 'HRD-15',

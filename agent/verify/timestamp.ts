@@ -45,7 +45,7 @@ export function acceptTimestamp(
   root: Root,
   file: Uint8Array,
 ): Opened<Timestamp> | Refusal {
-  const { crypto, now, store } = context;
+  const { now, store } = context;
   const authority = requireAuthority(context, root, 'timestamp');
   if (isRefusal(authority)) return authority;
   const digest = onlineAuthorityDigest(context, root);
@@ -53,7 +53,7 @@ export function acceptTimestamp(
 
   const form = { role: 'timestamp', authority, maxBytes: maxTimestampBytes } as const;
   // CTS-02: threshold of the latest Root's keys
-  const next = openSigned(crypto, timestampSchema, file, { ...form, now, row: 'CTS-02' });
+  const next = openSigned(context, timestampSchema, file, { ...form, now, row: 'CTS-02' });
   if (isRefusal(next)) return next;
   const previous = loadVerified(
     context,

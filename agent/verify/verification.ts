@@ -9,6 +9,7 @@ import type { Crypto } from '../../hal/types.ts';
 import type { Refusal } from '../codes.ts';
 import type { ProfileName, RepositoryName } from '../metadata/common.ts';
 import type { ImageKindName, Target } from '../metadata/targets.ts';
+import type { MetadataFormat } from './metadata-format.ts';
 import type { MetadataStore } from './metadata-store.ts';
 
 /** A metadata file to fetch: by name from one repository, `maxBytes` long at most. */
@@ -42,6 +43,8 @@ export interface VerifierEcu {
 
 export interface VerificationOptions {
   readonly crypto: Crypto;
+  /** How the repositories write their files. */
+  readonly format: MetadataFormat;
   /** Fixed at provisioning; keys and signatures of other profiles never count. */
   readonly profile: ProfileName;
   readonly vehicleId: string;

@@ -11,6 +11,7 @@ import {
   type RepositoryName,
 } from '../../agent/metadata/common.ts';
 import { cobblestoneFormat, imageKinds, type Target } from '../../agent/metadata/targets.ts';
+import { cborMetadata } from '../../agent/verify/cbor-metadata.ts';
 import { FullVerification } from '../../agent/verify/full-verification.ts';
 import { MetadataStore } from '../../agent/verify/metadata-store.ts';
 import { PartialVerification } from '../../agent/verify/partial-verification.ts';
@@ -186,6 +187,7 @@ export class SimulatedVerifier {
     this.store.writeRoot('images', 1, sim.images.publishedRoots[0]!);
     this.options = {
       crypto,
+      format: cborMetadata,
       profile: sim.director.profile,
       vehicleId,
       ecus: [ecu('ecu-1'), ecu('ecu-2', { hardwareId: 'hw-b' })],

@@ -5,6 +5,7 @@ import { isRefusal } from '../../../agent/codes.ts';
 import { type Signer, signEnvelope } from '../../../agent/crypto/sign-envelope.ts';
 import { timeAttestation } from '../../../agent/metadata/time.ts';
 import { identify, type RoleAuthority } from '../../../agent/verify/authority.ts';
+import { cborMetadata } from '../../../agent/verify/cbor-metadata.ts';
 import { TimeKeeper, verifyTime } from '../../../agent/verify/time.ts';
 import { readTimeAuthority } from '../../../agent/verify/time-authority.ts';
 import { assigned, refused } from '../../simulator/assertions.ts';
@@ -133,7 +134,13 @@ test('TIM-10: time is written when it moved by a minute, or under other keys', (
 test('TIM-05: the time authority is in Director Root, and follows its rotation', () => {
   const sim = new RepositorySimulator();
   const verifier = new SimulatedVerifier(sim);
-  const options = { crypto, profile: 'ecdsa', store: verifier.store, partial: false } as const;
+  const options = {
+    crypto,
+    format: cborMetadata,
+    profile: 'ecdsa',
+    store: verifier.store,
+    partial: false,
+  } as const;
   const before = readTimeAuthority(options);
   if (isRefusal(before)) return assert.unreachable();
   assert.equal(before.keys, [sim.director.signers.time[0]!.key]);
@@ -151,7 +158,7 @@ test('TIM-06: partial verifiers take time keys of their profile from Director Ta
   sim.assign('ecu-1', { filename: 'app-1.bin', releaseCounter: 1 });
   const [own, foreign] = [newSigner('ecdsa'), newSigner('ml-dsa')];
   sim.director.targets.timeKeys = { keys: [own.key, foreign.key], threshold: 1 };
-  const options = { crypto, profile: 'ecdsa', store: partial.store } as const;
+  const options = { crypto, format: cborMetadata, profile: 'ecdsa', store: partial.store } as const;
   const initially = readTimeAuthority({ ...options, partial: true });
   assigned(partial.partial(), ['ecu-1']);
   const fromTargets = readTimeAuthority({ ...options, partial: true });
@@ -178,7 +185,13 @@ test('TIM-05: without a time key in the metadata there is no time', () => {
   sim.director.root.roles = sim.director.root.roles.filter((entry) => entry.role !== 5);
   sim.director.publishRoot();
   const verifier = new SimulatedVerifier(sim);
-  const options = { crypto, profile: 'ecdsa', store: verifier.store, partial: false } as const;
+  const options = {
+    crypto,
+    format: cborMetadata,
+    profile: 'ecdsa',
+    store: verifier.store,
+    partial: false,
+  } as const;
   assigned(verifier.full(), []);
   refused(readTimeAuthority(options), 'time-unknown', 'TIM-05');
   verifier.keyValue.values.clear();
