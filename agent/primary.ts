@@ -12,9 +12,10 @@ import { maxUdsMessageBytes } from './limits.ts';
 import { HttpClient } from './net/http.ts';
 import { RepositoryClient } from './net/repository-client.ts';
 import { ImageStaging } from './primary/image-staging.ts';
+import type { PrimaryContext } from './primary/primary-context.ts';
 import { Repositories } from './primary/repositories.ts';
 import { SecondaryClient } from './primary/secondary-client.ts';
-import { type PrimaryContext, UpdateCycle } from './primary/update-cycle.ts';
+import { UpdateCycle } from './primary/update-cycle.ts';
 
 /** Starts the program; it runs until the platform restarts it. */
 export function start(hal: Hal): void {

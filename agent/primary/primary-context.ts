@@ -1,0 +1,27 @@
+/** What the parts of the Primary's program work on together, and how they note what happens. */
+import { attackOf, type Refusal } from '../codes.ts';
+import type { EcuState } from '../ecu/start-up.ts';
+import type { PrimaryConfiguration } from '../metadata/configuration.ts';
+import type { ImageStaging } from './image-staging.ts';
+import type { Repositories } from './repositories.ts';
+import type { SecondaryClient } from './secondary-client.ts';
+
+export interface PrimaryContext {
+  readonly state: EcuState;
+  readonly configuration: PrimaryConfiguration;
+  readonly repositories: Repositories;
+  readonly secondaries: readonly SecondaryClient[];
+  readonly staging: ImageStaging;
+  /** Waits, in milliseconds. */
+  readonly wait: (milliseconds: number) => Promise<void>;
+}
+
+/** Logs a refusal of the Primary and keeps it for its next version report (INS-04, INS-11). */
+export function recordRefusal({ detections, ecus, hal }: EcuState, refusal: Refusal): void {
+  const { ecuId } = ecus[0]!;
+  detections.add(ecuId, refusal);
+  const attack = attackOf(refusal) ?? 'none';
+  hal.board.log(
+    `refused ecu=${ecuId} code=${refusal.refused} row=${refusal.row} attack=${attack} detail=${refusal.detail}`,
+  );
+}
