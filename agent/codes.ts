@@ -131,6 +131,8 @@ const catalogue = {
   'uds-malformed': { row: 'DBP-20' },
   'secondary-disagrees': { row: 'PRI-12' },
   'secondary-silent': { row: 'PRI-15', transient: true },
+  'secondary-slow': { row: 'ECU-03', transient: true },
+  'secondary-replaced': { row: 'INV-03' },
 
   // Configuration and provisioning
   'configuration-invalid': { row: 'KEY-01' },

@@ -50,6 +50,10 @@ export const maxReportBytes = 4_096;
 export const maxManifestBytes = 1_048_576;
 export const maxAttacksPerReport = 16;
 export const maxHostedEcusPerAgent = 4;
+/** Largest install step of an image; as many steps as ECUs are more than any order needs. */
+export const maxInstallStep = 1_023;
+/** How often signed metadata may have an installation tried before the bundle counts as failed. */
+export const maxBundleAttempts = 16;
 
 // Messages of the backend's planes
 export const maxRegistrationBytes = 2_097_152;

@@ -24,6 +24,7 @@ export const enumerations: Readonly<Record<string, Readonly<Record<string, numbe
   repositories: common.repositories,
   hashAlgorithms: common.hashAlgorithms,
   imageKinds: targets.imageKinds,
+  bundleFailures: targets.bundleFailures,
   ecuRoles: deviceMessages.ecuRoles,
   verifications: deviceMessages.verifications,
   wrapSuites: keyObjects.wrapSuites,

@@ -43,15 +43,25 @@ export const report = record({
   hostedBy: optional(8, identifier),
 });
 
+/** The Primary's statement that it has no report of an ECU, and why (DIR-08). */
+export const absentEcu = record({
+  ecuId: field(1, identifier),
+  /** `secondary-silent`, `secondary-slow`, `secondary-replaced` … */
+  code: field(2, text(48)),
+});
+
 /** Payload of the vehicle version manifest (§5.4.2.1.1). */
 export const manifest = record({
   vehicleId: field(1, identifier),
   primaryEcuId: field(2, identifier),
   /** Encoded COSE_Sign of each report, the Primary's own among them (VVM-04, VVM-05). */
   reports: field(3, array(bytes(1, maxReportBytes), 1, maxEcusPerVehicle)),
+  /** ECUs without a report; each ECU of the vehicle is in one of the two lists. */
+  absent: optional(4, array(absentEcu, 1, maxEcusPerVehicle)),
 });
 
 export type Report = Infer<typeof report>;
 export type Manifest = Infer<typeof manifest>;
+export type AbsentEcu = Infer<typeof absentEcu>;
 export type Detection = Infer<typeof detection>;
 export type InstalledImage = Infer<typeof installedImage>;

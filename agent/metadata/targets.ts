@@ -6,6 +6,7 @@ import {
   bytes,
   field,
   type Infer,
+  integer,
   named,
   optional,
   record,
@@ -14,10 +15,12 @@ import {
   withEncoding,
 } from '../codec/schema.ts';
 import {
+  maxBundleAttempts,
   maxDelegationsPerTargets,
   maxEcusPerVehicle,
   maxFilenameCharacters,
   maxHardwareIdsPerTarget,
+  maxInstallStep,
   maxKeysPerRole,
   maxKeysPerRoot,
   maxPathsPerDelegation,
@@ -62,6 +65,20 @@ export const assignment = record({
   /** The ECU's key object (wrapped content key) travels beside the metadata. */
   keyObjectSha256: field(2, sha256),
   keyObjectLength: field(3, unsigned),
+  /** ECUs of a lower step install and confirm before a higher one begins; 0 when absent. */
+  installStep: optional(4, integer(0, maxInstallStep)),
+});
+
+/**
+ * What becomes of a bundle when an ECU fails (DBP-18). `stop`: nothing more of it is begun.
+ * `retry`: the same, once the ECU has failed `attempts` times. `two-phase`: no ECU confirms before
+ * all have passed their trial, else all go back; tried `attempts` times.
+ */
+export const bundleFailures = { stop: 1, retry: 2, 'two-phase': 3 } as const;
+
+export const bundlePolicy = record({
+  onFailure: field(1, named(bundleFailures)),
+  attempts: field(2, integer(1, maxBundleAttempts)),
 });
 
 /** One listed image: filename, length and hashes are the ciphertext's (CUS-04). */
@@ -105,6 +122,8 @@ export const targets = record({
   vehicleId: optional(5, identifier),
   targets: field(10, array(target, 0, Math.max(maxTargetsPerFile, maxEcusPerVehicle))),
   timeKeys: optional(12, timeKeys),
+  /** Director only; absent: `stop` at the first failure. */
+  bundlePolicy: optional(13, bundlePolicy),
   /** Image repository only (DEL-01, CTG-06). */
   delegations: optional(
     20,
@@ -119,6 +138,15 @@ export type Targets = Infer<typeof targets>;
 export type Target = Infer<typeof target>;
 export type MustMatch = Infer<typeof mustMatch>;
 export type Assignment = Infer<typeof assignment>;
+export type BundlePolicy = Infer<typeof bundlePolicy>;
 export type Delegation = Infer<typeof delegation>;
 export type DelegatedRole = Infer<typeof delegatedRole>;
 export type TimeKeys = Infer<typeof timeKeys>;
+
+/** The policy of Director Targets that state none. */
+export const defaultBundlePolicy: BundlePolicy = { onFailure: bundleFailures.stop, attempts: 1 };
+
+/** The step in which a Director entry is installed (INS-12). */
+export function installStepOf(entry: Target): number {
+  return entry.assignment?.installStep ?? 0;
+}

@@ -3,10 +3,10 @@
  * file that is refused must not become the baseline that its own second try is compared with.
  */
 import { type Refusal, refuse } from '../codes.ts';
-import type { Target, Targets } from '../metadata/targets.ts';
+import { defaultBundlePolicy, type Target, type Targets } from '../metadata/targets.ts';
 import { checkAssignment, isInstalled } from './agreement.ts';
 import { checkDirectorTargets, entryFor } from './targets.ts';
-import type { VerificationOptions, VerifierEcu } from './verification.ts';
+import type { Decision, VerificationOptions, VerifierEcu } from './verification.ts';
 
 type Ecus = Pick<VerificationOptions, 'ecus' | 'everyEcu'>;
 
@@ -66,7 +66,16 @@ export function entriesFor(ecus: readonly VerifierEcu[], targets: Targets): read
   return entries;
 }
 
-/** Those of them that are not installed yet (FV-06), newly assigned or left from before. */
-export function pendingTargets(entries: readonly Entry[]): readonly Target[] {
-  return entries.filter(({ target, ecu }) => !isInstalled(target, ecu)).map(({ target }) => target);
+/** What verified Director Targets ask of the verifier's ECUs: installed already, or still to be. */
+export function decide(entries: readonly Entry[], targets: Targets): Decision {
+  return {
+    // FV-06: newly assigned, or left from before
+    assignments: entries.filter((one) => !isInstalled(one.target, one.ecu)).map(targetOf),
+    bundle: entries.map(targetOf),
+    policy: targets.bundlePolicy ?? defaultBundlePolicy,
+  };
+}
+
+function targetOf({ target }: Entry): Target {
+  return target;
 }

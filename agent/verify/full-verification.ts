@@ -9,15 +9,14 @@
  */
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { maxDirectorTargetsBytes, maxTargetsBytes } from '../limits.ts';
-import type { Target } from '../metadata/targets.ts';
 import { checkAgreement } from './agreement.ts';
 import { checkDelegations, DelegationSearch } from './delegations.ts';
 import {
+  decide,
   type Entry,
   entriesFor,
   judgeDirectorTargets,
   keepsDirectorTargets,
-  pendingTargets,
 } from './director-policy.ts';
 import { RepositoryVerification } from './repository-verification.ts';
 import type { Decision, FileRequest, Verification, VerificationOptions } from './verification.ts';
@@ -27,7 +26,7 @@ export class FullVerification implements Verification {
   private readonly director: RepositoryVerification;
   private readonly images: RepositoryVerification;
   private entries: readonly Entry[] = [];
-  private pending: readonly Target[] = [];
+  private wanted: Decision | undefined;
   private imagesStarted = false;
   private search: DelegationSearch | undefined;
   private agreed = 0;
@@ -84,11 +83,12 @@ export class FullVerification implements Verification {
   private proceed(): Refusal | undefined {
     if (!this.director.done()) return undefined;
     if (!this.imagesStarted) {
-      this.entries = entriesFor(this.options.ecus, this.director.targets());
-      this.pending = pendingTargets(this.entries);
+      const targets = this.director.targets();
+      this.entries = entriesFor(this.options.ecus, targets);
+      this.wanted = decide(this.entries, targets);
       // FV-06: nothing that is not installed already
-      if (this.pending.length === 0) {
-        this.outcome = { assignments: [] };
+      if (this.wanted.assignments.length === 0) {
+        this.outcome = this.wanted;
         return undefined;
       }
       // FV-07: the Image repository's Root, and on through its roles
@@ -120,7 +120,7 @@ export class FullVerification implements Verification {
       const refused = checkAgreement(target, found.target);
       if (refused !== undefined) return refused;
     }
-    this.outcome = { assignments: this.pending };
+    this.outcome = this.wanted;
     return undefined;
   }
 }

@@ -7,10 +7,10 @@
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { maxDirectorTargetsBytes } from '../limits.ts';
 import {
+  decide,
   entriesFor,
   judgeDirectorTargets,
   keepsDirectorTargets,
-  pendingTargets,
 } from './director-policy.ts';
 import { partialRoles, RootUpdate, requireAuthority } from './root.ts';
 import { acceptTargets } from './targets.ts';
@@ -76,8 +76,7 @@ export class PartialVerification implements Verification {
     } as const;
     const targets = acceptTargets(options, rule, file);
     if (isRefusal(targets)) return targets;
-    const assignments = pendingTargets(entriesFor(options.ecus, targets.value));
-    this.outcome = { assignments };
+    this.outcome = decide(entriesFor(options.ecus, targets.value), targets.value);
     return undefined;
   }
 }

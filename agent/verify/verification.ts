@@ -8,7 +8,7 @@
 import type { Crypto } from '../../hal/types.ts';
 import type { Refusal } from '../codes.ts';
 import type { ProfileName, RepositoryName } from '../metadata/common.ts';
-import type { ImageKindName, Target } from '../metadata/targets.ts';
+import type { BundlePolicy, ImageKindName, Target } from '../metadata/targets.ts';
 import type { MetadataFormat } from './metadata-format.ts';
 import type { MetadataStore } from './metadata-store.ts';
 
@@ -61,6 +61,9 @@ export interface VerificationOptions {
 export interface Decision {
   /** Verified Director entries for `ecus` that are not installed yet. */
   readonly assignments: readonly Target[];
+  /** All verified Director entries for `ecus`, installed or not: the bundle they belong to. */
+  readonly bundle: readonly Target[];
+  readonly policy: BundlePolicy;
 }
 
 /** A verification in "ask / supply" form. */

@@ -77,10 +77,19 @@ export class Arguments {
   integer(name: string, min: number, max: number, fallback = min): number {
     const given = this.optional(name);
     if (given === undefined) return fallback;
+    return this.wholeNumber(name, given, min, max) ?? fallback;
+  }
+
+  /** Whole numbers from `min` to `max`, of an option that may be repeated. */
+  integers(name: string, min: number, max: number): readonly number[] {
+    return this.list(name).map((given) => this.wholeNumber(name, given, min, max) ?? min);
+  }
+
+  private wholeNumber(name: string, given: string, min: number, max: number): number | undefined {
     const value = /^[0-9]{1,16}$/.test(given) ? Number(given) : Number.NaN;
     if (value >= min && value <= max) return value;
     this.refuse(`${spelled(name)} '${given}': expected a whole number from ${min} to ${max}`);
-    return fallback;
+    return undefined;
   }
 
   /** One of the names of `choices`. */

@@ -14,6 +14,7 @@ import {
   imageByDigest,
   insertKeyObject,
   storeAssignment,
+  storeBundlePolicy,
   storeContentKey,
 } from '../store/images.ts';
 import { ecusOf, findVehicle } from './inventory.ts';
@@ -52,20 +53,24 @@ export function acceptContentKey(
  *   `assignment-refused`
  */
 export function assign(services: Services, request: AssignmentRequest): number | Refusal {
-  const { vehicleId, assignments } = request;
+  const { vehicleId, assignments, bundlePolicy } = request;
   return services.database.transaction(() => {
     const vehicle = findVehicle(services, vehicleId);
     if (isRefusal(vehicle)) return vehicle;
     const ecus = new Map(ecusOf(services, vehicleId).map((ecu) => [ecu.ecuId, ecu]));
     const named = new Set<string>();
-    for (const { ecuId, filename } of assignments) {
+    for (const { ecuId, filename, installStep = 0 } of assignments) {
       const ecu = ecus.get(ecuId);
       if (ecu === undefined) return refuse('ecu-unknown', `${ecuId} is not in this vehicle`);
       // CTG-07: never two images for one ECU
       if (named.has(ecuId)) return refuse('targets-ecu-repeated', `${ecuId} is named twice`);
       named.add(ecuId);
-      const refused = assignOne(services, vehicleId, ecu, filename);
+      const refused = assignOne(services, vehicleId, ecu, filename, installStep);
       if (refused !== undefined) return refused;
+    }
+    if (bundlePolicy !== undefined) {
+      const { onFailure, attempts } = bundlePolicy;
+      services.database.run(storeBundlePolicy, vehicleId, onFailure, attempts);
     }
     issueMetadata(services, vehicleId, 'targets');
     return latestMetadata(services, vehicleId, 'targets').version;
@@ -77,6 +82,7 @@ function assignOne(
   vehicleId: string,
   ecu: EcuDescription,
   filename: string,
+  installStep: number,
 ): Refusal | undefined {
   const target = chooseTarget(services, ecu, filename);
   if (isRefusal(target)) return target;
@@ -86,8 +92,16 @@ function assignOne(
   const sha256 = crypto.digest('SHA-256', keyObject);
   database.run(insertKeyObject, vehicleId, sha256, keyObject);
   const encoded = encode(targetSchema, target);
-  const now = services.now();
-  database.run(storeAssignment, ecu.ecuId, vehicleId, encoded, sha256, keyObject.length, now);
+  database.run(
+    storeAssignment,
+    ecu.ecuId,
+    vehicleId,
+    encoded,
+    sha256,
+    keyObject.length,
+    installStep,
+    services.now(),
+  );
   return undefined;
 }
 

@@ -4,7 +4,7 @@
  */
 import { decodeEnvelope, type Envelope } from '../../agent/codec/cose-sign.ts';
 import { decode } from '../../agent/codec/schema.ts';
-import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import { type Code, codes, isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { verifyEnvelope } from '../../agent/crypto/verify-envelope.ts';
 import {
   maxManifestBytes,
@@ -14,6 +14,7 @@ import {
 } from '../../agent/limits.ts';
 import type { EcuDescription, ManifestAnswer } from '../../agent/metadata/device-messages.ts';
 import {
+  type AbsentEcu,
   manifest as manifestSchema,
   type Report,
   report as reportSchema,
@@ -21,9 +22,11 @@ import {
 import { historyEntries } from '../http/messages.ts';
 import type { Services } from '../services.ts';
 import {
+  forgetAbsence,
   insertAnomaly,
   insertDetection,
   insertManifest,
+  storeAbsence,
   storeReport,
   trimAnomalies,
   trimManifests,
@@ -41,6 +44,12 @@ interface CheckedReport {
   readonly bytes: Uint8Array;
 }
 
+interface CheckedManifest {
+  readonly reports: readonly CheckedReport[];
+  /** The Primary's statements of ECUs that it has no report of. */
+  readonly absent: readonly AbsentEcu[];
+}
+
 /**
  * Takes a manifest and answers whether there is an update. A refusal leaves nothing but an anomaly.
  * @param body encoded COSE_Sign as received
@@ -53,8 +62,8 @@ export function acceptManifest(
   vehicleId: string,
   body: Uint8Array,
 ): ManifestAnswer | Refusal {
-  const reports = checkManifest(services, vehicleId, body);
-  const refused = isRefusal(reports) ? reports : store(services, vehicleId, body, reports);
+  const checked = checkManifest(services, vehicleId, body);
+  const refused = isRefusal(checked) ? checked : store(services, vehicleId, body, checked);
   if (refused !== undefined) {
     recordAnomaly(services, vehicleId, refused);
     return refused;
@@ -72,7 +81,7 @@ function checkManifest(
   services: Services,
   vehicleId: string,
   body: Uint8Array,
-): readonly CheckedReport[] | Refusal {
+): CheckedManifest | Refusal {
   // DIR-05: first, which vehicle
   const vehicle = findVehicle(services, vehicleId);
   if (isRefusal(vehicle)) return vehicle;
@@ -99,11 +108,36 @@ function checkManifest(
     if (reports.has(ecuId)) return refuse('report-mismatch', `two reports of ${ecuId}`);
     reports.set(ecuId, checked);
   }
-  // DIR-08: every ECU of the inventory is represented
+  const absent = manifest.absent ?? [];
+  const misstated = checkAbsences(absent, vehicle.primary_ecu_id, ecus, reports);
+  if (misstated !== undefined) return misstated;
+  // DIR-08: every ECU of the inventory is represented: by its report, or by what the Primary signs
+  const stated = new Set(absent.map(({ ecuId }) => ecuId));
   for (const ecuId of ecus.keys()) {
-    if (!reports.has(ecuId)) return refuse('ecu-missing', `no report of ${ecuId}`);
+    if (!reports.has(ecuId) && !stated.has(ecuId)) {
+      return refuse('ecu-missing', `no report of ${ecuId}`);
+    }
   }
-  return [...reports.values()];
+  return { reports: [...reports.values()], absent };
+}
+
+/** Statements of absence: each for one ECU of the vehicle, not the Primary, without a report. */
+function checkAbsences(
+  absent: readonly AbsentEcu[],
+  primaryEcuId: string,
+  ecus: ReadonlyMap<string, EcuDescription>,
+  reports: ReadonlyMap<string, CheckedReport>,
+): Refusal | undefined {
+  const named = new Set<string>();
+  for (const { ecuId } of absent) {
+    if (!ecus.has(ecuId)) return refuse('ecu-unknown', `${ecuId} is not in this vehicle`);
+    if (ecuId === primaryEcuId) return refuse('report-mismatch', 'the Primary reports for itself');
+    if (reports.has(ecuId) || named.has(ecuId)) {
+      return refuse('report-mismatch', `${ecuId} is absent and reported, or named twice`);
+    }
+    named.add(ecuId);
+  }
+  return undefined;
 }
 
 function checkReport(
@@ -180,7 +214,7 @@ function store(
   services: Services,
   vehicleId: string,
   body: Uint8Array,
-  reports: readonly CheckedReport[],
+  { reports, absent }: CheckedManifest,
 ): Refusal | undefined {
   const { database } = services;
   return database.transaction(() => {
@@ -196,6 +230,13 @@ function store(
         database.run(insertDetection, id, position, report.ecuId, code, row, attack ?? null);
         position += 1;
       }
+      database.run(forgetAbsence, report.ecuId);
+    }
+    for (const { ecuId, code } of absent) {
+      const row = Object.hasOwn(codes, code) ? codes[code as Code].row : 'DIR-08';
+      database.run(insertDetection, inserted!.id, position, ecuId, code, row, null);
+      database.run(storeAbsence, ecuId, code, services.now());
+      position += 1;
     }
     database.run(trimManifests, vehicleId, vehicleId, historyEntries);
     return undefined;

@@ -7,6 +7,7 @@ import { isRefusal } from '../../agent/codes.ts';
 import { hashAlgorithms, roles } from '../../agent/metadata/common.ts';
 import { snapshot as snapshotSchema } from '../../agent/metadata/snapshot.ts';
 import {
+  type BundlePolicy,
   type Target,
   target as targetSchema,
   targets as targetsSchema,
@@ -14,7 +15,7 @@ import {
 import { timestamp as timestampSchema } from '../../agent/metadata/timestamp.ts';
 import type { Services } from '../services.ts';
 import { roleAuthority } from '../signer/root-trust.ts';
-import { assignmentsOfVehicle } from '../store/images.ts';
+import { assignmentsOfVehicle, bundlePolicyOf } from '../store/images.ts';
 import {
   type DirectorRole,
   insertDirectorMetadata,
@@ -35,9 +36,18 @@ export function assignedTargets(services: Services, vehicleId: string): readonly
       ecuId: row.ecu_id,
       keyObjectSha256: row.key_object_sha256,
       keyObjectLength: row.key_object_length,
+      ...(row.install_step > 0 && { installStep: row.install_step }),
     };
     return { ...target, assignment };
   });
+}
+
+/** What becomes of the vehicle's bundle when an ECU fails; undefined: as metadata without one. */
+function policyOf(services: Services, vehicleId: string): BundlePolicy | undefined {
+  const row = services.database.one(bundlePolicyOf, vehicleId);
+  if (row === undefined) return undefined;
+  // Stored from a decoded request; the encoder throws should the row hold anything else.
+  return { onFailure: row.on_failure, attempts: row.attempts } as BundlePolicy;
 }
 
 /** The newest file of a role; every registered vehicle has one of each. */
@@ -110,6 +120,7 @@ function issue(
 
 function issueTargets(services: Services, vehicleId: string): void {
   const targets = assignedTargets(services, vehicleId);
+  const policy = policyOf(services, vehicleId);
   // TIM-06: partial verifiers learn the time keys from Targets
   const timeKeys = roleAuthority(services.crypto, services.roots.latest('director'), 'time');
   if (isRefusal(timeKeys)) throw new Error(`Director Root: ${timeKeys.detail}`);
@@ -119,6 +130,7 @@ function issueTargets(services: Services, vehicleId: string): void {
       ...common,
       targets,
       timeKeys: { keys: timeKeys.keys, threshold: timeKeys.threshold },
+      ...(policy && { bundlePolicy: policy }),
     }),
   );
 }

@@ -14,7 +14,12 @@ import {
 } from '../http/messages.ts';
 import type { Services } from '../services.ts';
 import { type VehicleRow, vehiclesAfter } from '../store/inventory.ts';
-import { detectionsOfManifest, lastAnomalies, lastManifests } from '../store/manifests.ts';
+import {
+  absenceOfEcu,
+  detectionsOfManifest,
+  lastAnomalies,
+  lastManifests,
+} from '../store/manifests.ts';
 import { ecusOf, findVehicle } from './inventory.ts';
 import { assignedTargets, latestMetadata } from './metadata.ts';
 import { isUpdateAvailable, lastReport } from './updates.ts';
@@ -55,6 +60,7 @@ export function viewVehicle(services: Services, vehicleId: string): VehicleView 
 
 function viewEcu(services: Services, ecu: EcuDescription, target: Target | undefined): EcuView {
   const report = lastReport(services, ecu.ecuId);
+  const absence = services.database.one(absenceOfEcu, ecu.ecuId);
   return {
     ...ecu,
     signingKeyId: keyId(services.crypto, ecu.signingKey),
@@ -68,6 +74,7 @@ function viewEcu(services: Services, ecu: EcuDescription, target: Target | undef
         plaintextSha256: target.mustMatch.plaintextSha256,
       },
     }),
+    ...(absence && { absent: absence }),
   };
 }
 

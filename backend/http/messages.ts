@@ -7,6 +7,7 @@ import {
   dictionary,
   field,
   type Infer,
+  integer,
   named,
   optional,
   record,
@@ -15,6 +16,7 @@ import {
 } from '../../agent/codec/schema.ts';
 import {
   maxEcusPerVehicle,
+  maxInstallStep,
   maxKeyObjectBytes,
   maxRefusalDetailCharacters,
   maxRolesPerSnapshot,
@@ -30,6 +32,7 @@ import {
 } from '../../agent/metadata/common.ts';
 import { ecuRoles, enrolmentToken, verifications } from '../../agent/metadata/device-messages.ts';
 import { detection, installedImage } from '../../agent/metadata/report.ts';
+import { bundlePolicy } from '../../agent/metadata/targets.ts';
 
 /** Vehicles on one page of `GET /vehicles?after=<vehicle id>`. */
 export const vehiclesPerPage = 1_000;
@@ -105,6 +108,8 @@ export const ecuView = record({
   installed: optional(9, installedImage),
   detections: field(10, array(detection, 0, maxDetectionsPerManifest)),
   assigned: optional(11, assignedImage),
+  /** The Primary said in its last manifest that it has no report of this ECU. */
+  absent: optional(12, record({ code: field(1, text(48)), since: field(2, unixSeconds) })),
 });
 
 /** Answer of `GET /vehicles/{id}`. */
@@ -158,11 +163,18 @@ export const assignmentRequest = record({
   assignments: field(
     2,
     array(
-      record({ ecuId: field(1, identifier), filename: field(2, filename) }),
+      record({
+        ecuId: field(1, identifier),
+        filename: field(2, filename),
+        /** ECUs of a lower step install and confirm before a higher one begins; 0 when absent. */
+        installStep: optional(3, integer(0, maxInstallStep)),
+      }),
       1,
       maxEcusPerVehicle,
     ),
   ),
+  /** For all of the vehicle's assignments; absent: the policy stays as it was. */
+  bundlePolicy: optional(3, bundlePolicy),
 });
 
 /** Answer of `POST /assignments`: the version of the vehicle's new Targets. */

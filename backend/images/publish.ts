@@ -104,8 +104,10 @@ function checkTargets(services: Services, version: number, targets: Targets): Re
     return refuse('metadata-not-next', `signed version ${targets.version}, named ${version}`);
   }
   if (targets.expires <= services.now()) return refuse('metadata-expired', 'already expired');
-  if (targets.vehicleId !== undefined || targets.timeKeys !== undefined) {
-    return refuse('request-malformed', 'vehicle id and time keys are for the Director', 'TGT-03');
+  const { vehicleId, timeKeys, bundlePolicy } = targets;
+  if (vehicleId !== undefined || timeKeys !== undefined || bundlePolicy !== undefined) {
+    const what = 'vehicle id, time keys and bundle policy are for the Director';
+    return refuse('request-malformed', what, 'TGT-03');
   }
   const delegations = checkDelegations(services, targets);
   if (delegations !== undefined) return delegations;

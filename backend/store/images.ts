@@ -15,6 +15,13 @@ export interface AssignmentRow {
   readonly target: Uint8Array;
   readonly key_object_sha256: Uint8Array;
   readonly key_object_length: number;
+  readonly install_step: number;
+}
+
+/** Numbers as in the signed `bundlePolicy`. */
+export interface BundlePolicyRow {
+  readonly on_failure: number;
+  readonly attempts: number;
 }
 
 export const imageByDigest = query<
@@ -63,7 +70,7 @@ export const insertKeyObject = query<[vehicleId: string, sha256: Uint8Array, byt
 );
 
 export const assignmentsOfVehicle = query<[vehicleId: string], AssignmentRow>(
-  `SELECT ecu_id, target, key_object_sha256, key_object_length FROM assignments
+  `SELECT ecu_id, target, key_object_sha256, key_object_length, install_step FROM assignments
    WHERE vehicle_id = ? ORDER BY ecu_id`,
 );
 
@@ -75,13 +82,25 @@ export const storeAssignment = query<
     target: Uint8Array,
     keyObjectSha256: Uint8Array,
     keyObjectLength: number,
+    installStep: number,
     assigned: number,
   ]
 >(
   `INSERT INTO assignments
-     (ecu_id, vehicle_id, target, key_object_sha256, key_object_length, assigned)
-   VALUES (?, ?, ?, ?, ?, ?)
+     (ecu_id, vehicle_id, target, key_object_sha256, key_object_length, install_step, assigned)
+   VALUES (?, ?, ?, ?, ?, ?, ?)
    ON CONFLICT (ecu_id) DO UPDATE SET target = excluded.target,
      key_object_sha256 = excluded.key_object_sha256,
-     key_object_length = excluded.key_object_length, assigned = excluded.assigned`,
+     key_object_length = excluded.key_object_length, install_step = excluded.install_step,
+     assigned = excluded.assigned`,
+);
+
+export const bundlePolicyOf = query<[vehicleId: string], BundlePolicyRow>(
+  'SELECT on_failure, attempts FROM bundle_policies WHERE vehicle_id = ?',
+);
+
+export const storeBundlePolicy = query<[vehicleId: string, onFailure: number, attempts: number]>(
+  `INSERT INTO bundle_policies (vehicle_id, on_failure, attempts) VALUES (?, ?, ?)
+   ON CONFLICT (vehicle_id) DO UPDATE SET on_failure = excluded.on_failure,
+     attempts = excluded.attempts`,
 );

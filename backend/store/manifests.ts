@@ -29,6 +29,12 @@ export interface AnomalyRow {
   readonly detail: string;
 }
 
+export interface AbsenceRow {
+  readonly code: string;
+  /** Unix seconds of the first of the manifests in a row that said so. */
+  readonly since: number;
+}
+
 export const reportOfEcu = query<[ecuId: string], EcuReportRow>(
   'SELECT ecu_id, counter, report FROM ecu_reports WHERE ecu_id = ?',
 );
@@ -39,6 +45,18 @@ export const storeReport = query<[ecuId: string, counter: number, report: Uint8A
    ON CONFLICT (ecu_id) DO UPDATE SET counter = excluded.counter, report = excluded.report
    WHERE ecu_reports.counter < excluded.counter`,
 );
+
+export const absenceOfEcu = query<[ecuId: string], AbsenceRow>(
+  'SELECT code, since FROM ecu_absences WHERE ecu_id = ?',
+);
+
+/** The same statement again leaves `since` as it was. */
+export const storeAbsence = query<[ecuId: string, code: string, since: number]>(
+  `INSERT INTO ecu_absences (ecu_id, code, since) VALUES (?, ?, ?)
+   ON CONFLICT (ecu_id) DO UPDATE SET code = excluded.code`,
+);
+
+export const forgetAbsence = query<[ecuId: string]>('DELETE FROM ecu_absences WHERE ecu_id = ?');
 
 export const insertManifest = query<
   [vehicleId: string, received: number, bytes: Uint8Array],

@@ -133,4 +133,21 @@ export const migrations: readonly string[] = [
   ) STRICT;
   CREATE INDEX assignments_by_vehicle ON assignments (vehicle_id);
   `,
+  `
+  -- In which step an ECU installs its image, and what becomes of a bundle when one fails.
+  ALTER TABLE assignments ADD COLUMN install_step INTEGER NOT NULL DEFAULT 0;
+
+  CREATE TABLE bundle_policies (
+    vehicle_id TEXT PRIMARY KEY REFERENCES vehicles,
+    on_failure INTEGER NOT NULL,
+    attempts INTEGER NOT NULL
+  ) STRICT;
+
+  -- ECUs of which the last manifest has no report, but the Primary's statement why.
+  CREATE TABLE ecu_absences (
+    ecu_id TEXT PRIMARY KEY REFERENCES ecus,
+    code TEXT NOT NULL,
+    since INTEGER NOT NULL
+  ) STRICT;
+  `,
 ];

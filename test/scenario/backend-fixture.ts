@@ -27,6 +27,7 @@ import {
   verifications,
 } from '../../agent/metadata/device-messages.ts';
 import {
+  type Manifest,
   manifest as manifestSchema,
   type Report,
   report as reportSchema,
@@ -282,8 +283,10 @@ export function signManifest(
   primaryEcuId: string,
   reports: readonly Uint8Array[],
   signer: KeyPair,
+  absent: Manifest['absent'] = undefined,
 ): Uint8Array {
-  const payload = encode(manifestSchema, { vehicleId, primaryEcuId, reports });
+  const stated = absent && { absent };
+  const payload = encode(manifestSchema, { vehicleId, primaryEcuId, reports, ...stated });
   return signEnvelope(crypto, [signerOf(signer)], 'manifest', payload, { payloadHash: true });
 }
 

@@ -150,6 +150,49 @@ test('every ECU of the inventory has to be represented (DIR-08)', async () => {
   await expectDropped(body, '400 ecu-missing', 'DIR-08');
 });
 
+/** A manifest of the Primary's report alone, with these statements about other ECUs. */
+function stating(...ecuIds: readonly string[]): Uint8Array {
+  counter += 1;
+  const { primary, vehicleId } = vehicle;
+  const own = signReport(makeReport(primary, vehicleId, { counter }), primary.signing);
+  const absent = ecuIds.map((ecuId) => ({ ecuId, code: 'secondary-silent' }));
+  return signManifest(vehicleId, primary.description.ecuId, [own], primary.signing, absent);
+}
+
+test('an ECU that did not answer is represented by what the Primary signs (DIR-08)', async () => {
+  const { ecuId } = vehicle.secondary.description;
+  const path = `/vehicles/${vehicle.vehicleId}`;
+  const absence = async () =>
+    expectValue(vehicleView, await backend.operator(path)).ecus.map((ecu) => ecu.absent);
+  assert.is(codeOf(await send(stating(ecuId))), '200');
+  assert.equal(await absence(), [undefined, { code: 'secondary-silent', since: startSeconds }]);
+  const history = expectValue(manifestHistory, await backend.operator(`${path}/manifests`));
+  assert.equal(history[0]!.detections, [{ ecuId, code: 'secondary-silent', row: 'PRI-15' }]);
+  backend.now += 60;
+  assert.is(codeOf(await send(stating(ecuId))), '200');
+  assert.is((await absence())[1]!.since, startSeconds, 'since the first manifest that said so');
+  assert.is(codeOf(await send(compose({}))), '200');
+  assert.equal(await absence(), [undefined, undefined], 'its own report ends the absence');
+  backend.now = startSeconds;
+});
+
+test('a statement of absence is for one ECU of the vehicle that has no report (DIR-08)', async () => {
+  const { primary, secondary, vehicleId } = vehicle;
+  const other = secondary.description.ecuId;
+  await expectDropped(stating(other, other), '400 report-mismatch', 'DIR-06');
+  await expectDropped(stating(other, 'stranger'), '400 ecu-unknown', 'DIR-06');
+  await expectDropped(
+    stating(other, primary.description.ecuId),
+    ...(['400 report-mismatch', 'DIR-06'] as const),
+  );
+  const reports = [primary, secondary].map((ecu) =>
+    signReport(makeReport(ecu, vehicleId, { counter: 50 }), ecu.signing),
+  );
+  const absent = [{ ecuId: other, code: 'secondary-silent' }];
+  const both = signManifest(vehicleId, primary.description.ecuId, reports, primary.signing, absent);
+  await expectDropped(both, '400 report-mismatch', 'DIR-06');
+});
+
 test('an ECU of no or of another vehicle is refused (DIR-06)', async () => {
   const { primary, secondary, vehicleId } = vehicle;
   const stranger = makeEcu('stranger');

@@ -6,7 +6,12 @@ import { keyId } from '../../agent/crypto/key-id.ts';
 import { signEnvelope } from '../../agent/crypto/sign-envelope.ts';
 import { root } from '../../agent/metadata/root.ts';
 import { snapshot } from '../../agent/metadata/snapshot.ts';
-import { type Target, type Targets, targets } from '../../agent/metadata/targets.ts';
+import {
+  defaultBundlePolicy,
+  type Target,
+  type Targets,
+  targets,
+} from '../../agent/metadata/targets.ts';
 import { timestamp } from '../../agent/metadata/timestamp.ts';
 import { publishAnswer } from '../../backend/http/messages.ts';
 import { generateKeyPair, type KeyPair, signerOf } from '../../hal/node/signing.ts';
@@ -133,6 +138,7 @@ test('Targets of the Image repository hold nothing of the Director, and no name 
   await refuseTargets({ vehicleId: 'vehicle-1' }, code);
   const keys = [backend.keys.online['director-time'].key];
   await refuseTargets({ timeKeys: { keys, threshold: 1 } }, code);
+  await refuseTargets({ bundlePolicy: defaultBundlePolicy }, code);
   const sha256 = image.target.hashes[0]!.value;
   const assignment = { ecuId: 'ecu', keyObjectSha256: sha256, keyObjectLength: 1 };
   await refuseTargets(withEntry({ assignment }), code);

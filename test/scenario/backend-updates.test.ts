@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { decodeEnvelope } from '../../agent/codec/cose-sign.ts';
-import { encode, type Schema } from '../../agent/codec/schema.ts';
+import { encode, type Infer, type Schema } from '../../agent/codec/schema.ts';
 import { unwrapContentKey } from '../../agent/crypto/key-wrap.ts';
 import { verifyEnvelope } from '../../agent/crypto/verify-envelope.ts';
 import { CobblestoneDecryptor } from '../../agent/image/cobblestone.ts';
@@ -10,7 +10,13 @@ import { imageContext } from '../../agent/image/image-context.ts';
 import { hashAlgorithms } from '../../agent/metadata/common.ts';
 import { manifestAnswer, updateAnswer, updateQuery } from '../../agent/metadata/device-messages.ts';
 import { snapshot } from '../../agent/metadata/snapshot.ts';
-import { type Target, targets } from '../../agent/metadata/targets.ts';
+import {
+  bundleFailures,
+  installStepOf,
+  type Target,
+  type Targets,
+  targets,
+} from '../../agent/metadata/targets.ts';
 import { timeAttestation, timeRequest } from '../../agent/metadata/time.ts';
 import { timestamp } from '../../agent/metadata/timestamp.ts';
 import {
@@ -139,6 +145,42 @@ test('an assigned image reaches its ECU: Targets, key object, ciphertext, plaint
   assert.is(decryptor.write(ciphertext), undefined);
   assert.is(decryptor.finish(), undefined);
   assert.equal(new Uint8Array(pieces), plaintext);
+});
+
+test('step and policy of an assignment are in the signed Targets, and stay (DBP-18)', async () => {
+  const { primary, secondary, vehicleId } = vehicle;
+  const send = async (request: Infer<typeof assignmentRequest>) => {
+    const answer = await backend.operator('/assignments', {
+      method: 'POST',
+      body: encode(assignmentRequest, request),
+    });
+    assert.is(codeOf(answer), '200');
+    return (await fetchTargets()).targets;
+  };
+  const [ecuId, other] = [secondary.description.ecuId, primary.description.ecuId];
+  const steps = (of: Targets) =>
+    of.targets.map((entry) => [entry.assignment!.ecuId, installStepOf(entry)]);
+  const brakesAssignment = { ecuId, filename: 'brakes-2.bin' };
+  const plain = await send({ vehicleId, assignments: [brakesAssignment] });
+  assert.equal(steps(plain), [[ecuId, 0]]);
+  assert.is(plain.bundlePolicy, undefined);
+  const policy = { onFailure: bundleFailures['two-phase'], attempts: 3 };
+  const ordered = await send({
+    vehicleId,
+    assignments: [{ ...brakesAssignment, installStep: 7 }],
+    bundlePolicy: policy,
+  });
+  assert.equal(steps(ordered), [[ecuId, 7]]);
+  assert.equal(ordered.bundlePolicy, policy);
+  const more = await send({
+    vehicleId,
+    assignments: [{ ecuId: other, filename: 'gateway-2.bin', installStep: 1 }],
+  });
+  assert.equal(steps(more), [
+    [ecuId, 7],
+    [other, 1],
+  ]);
+  assert.equal(more.bundlePolicy, policy, 'a policy that is not named stays');
 });
 
 test('an assignment keeps what the other ECUs have, and versions only rise (DIR-15)', async () => {

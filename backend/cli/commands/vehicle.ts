@@ -119,6 +119,11 @@ async function show(given: Arguments, context: Context): Promise<Outcome | Refus
       ? 'nothing'
       : `${ecu.assigned.filename} (release ${ecu.assigned.releaseCounter})`,
   ]);
+  const absences = view.ecus.flatMap(({ ecuId, absent }) =>
+    absent === undefined
+      ? []
+      : `${ecuId} without report since ${time(absent.since)}: ${absent.code}`,
+  );
   const detections = view.ecus.flatMap(({ ecuId, detections: found }) =>
     found.map((detection) => `${ecuId} detected ${describe(detection)}`),
   );
@@ -127,6 +132,7 @@ async function show(given: Arguments, context: Context): Promise<Outcome | Refus
       `${view.vehicleId}: last manifest ${last}, Timestamp ${view.timestampVersion}, ` +
         (view.updateAvailable ? 'update available' : 'up to date'),
       ...table([['ECU', 'role', 'hardware', 'installed', 'assigned'], ...rows]),
+      ...absences,
       ...detections,
     ],
     json: toJson(vehicleView, view),

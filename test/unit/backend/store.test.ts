@@ -24,6 +24,7 @@ import {
   trimAnomalies,
   trimManifests,
 } from '../../../backend/store/manifests.ts';
+import { migrations } from '../../../backend/store/migrations.ts';
 
 const test = suite('store');
 let folder: string;
@@ -73,7 +74,7 @@ test('opening again keeps everything and migrates nothing twice', () => {
   const applied = query<[], { readonly number: number }>('SELECT number FROM migrations');
   assert.equal(
     database.all(applied).map((row) => row.number),
-    [1],
+    migrations.map((_, i) => i + 1),
   );
 });
 
