@@ -17,10 +17,8 @@ import {
   imageKinds,
   type MustMatch,
   type Target,
-  type Targets,
 } from '../metadata/targets.ts';
 import { matchesPattern } from './path-pattern.ts';
-import { entryFor } from './targets.ts';
 import type { VerifierEcu } from './verification.ts';
 
 /** True when the ECU runs exactly this image already. */
@@ -36,14 +34,14 @@ export function isInstalled(target: Target, ecu: VerifierEcu): boolean {
 
 /**
  * Judges a Director entry for the ECU that it names.
- * @param previous the Director Targets stored before this one
+ * @param before the entry for this ECU in the Director Targets stored before these
  * @returns codes `target-hardware`, `target-filename`, `target-kind`, `target-format`,
  *   `target-too-large`, `target-rollback`
  */
 export function checkAssignment(
   target: Target,
   ecu: VerifierEcu,
-  previous: Targets | undefined,
+  before: Target | undefined,
 ): Refusal | undefined {
   const { mustMatch, filename } = target;
   // VIM-02: made for this hardware
@@ -57,7 +55,7 @@ export function checkAssignment(
   return (
     checkKind(mustMatch, ecu) ??
     checkSizes(target, ecu) ??
-    checkReleaseCounter(mustMatch, ecu, entryFor(previous, ecu.ecuId))
+    checkReleaseCounter(mustMatch, ecu, before?.mustMatch.releaseCounter)
   );
 }
 
@@ -103,11 +101,10 @@ function checkSizes(target: Target, ecu: VerifierEcu): Refusal | undefined {
 function checkReleaseCounter(
   mustMatch: MustMatch,
   ecu: VerifierEcu,
-  previous: Target | undefined,
+  before: number | undefined,
 ): Refusal | undefined {
   const release = mustMatch.releaseCounter;
   // FV-15, VIM-04: not below the previous metadata
-  const before = previous?.mustMatch.releaseCounter;
   if (before !== undefined && release < before) {
     return refuse('target-rollback', `release ${release} after ${before} on ${ecu.ecuId}`);
   }

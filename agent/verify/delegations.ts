@@ -10,7 +10,6 @@
  * image itself; delegations of its own are not followed (TUF would follow them).
  */
 
-import { sameBytes } from '../codec/reader.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { refuseSharedKeys } from '../crypto/key-set.ts';
 import { maxDelegationDepth, maxDelegationsVisited, maxTargetsBytes } from '../limits.ts';
@@ -18,7 +17,7 @@ import type { ProfileName } from '../metadata/common.ts';
 import type { Snapshot } from '../metadata/snapshot.ts';
 import type { DelegatedRole, Delegation, Target, Targets } from '../metadata/targets.ts';
 import { sameFile, sameMustMatch } from './agreement.ts';
-import { authorityDigest, type IdentifiedKey, identify, resolveAuthority } from './authority.ts';
+import { type IdentifiedKey, identify, resolveAuthority } from './authority.ts';
 import { delegatedKey } from './metadata-store.ts';
 import { matchesPattern } from './path-pattern.ts';
 import type { VerificationContext } from './signed-file.ts';
@@ -87,10 +86,16 @@ type Result =
   | 'ended'
   | Refusal;
 
+/** A delegated file as one delegator's entry for its role opened it. */
 interface VerifiedFile {
-  readonly name: string;
-  readonly authority: Uint8Array;
+  readonly role: DelegatedRole;
   readonly targets: Targets;
+}
+
+/** The delegation keys of one file, identified once. */
+interface FileKeys {
+  readonly targets: Targets;
+  readonly keys: readonly IdentifiedKey[];
 }
 
 export class DelegationSearch {
@@ -99,6 +104,7 @@ export class DelegationSearch {
   private readonly top: Targets;
   private readonly files: { readonly name: string; readonly bytes: Uint8Array }[] = [];
   private readonly verified: VerifiedFile[] = [];
+  private readonly fileKeys: FileKeys[] = [];
   private needed: string | undefined;
 
   /** @param top the verified top-level Targets of the Image repository */
@@ -150,11 +156,10 @@ export class DelegationSearch {
     // RDL-04: reached by a terminating delegation, and not here
     if (terminating) return 'ended';
     if (targets.delegations === undefined) return 'absent';
-    const keys = identify(this.context.crypto, targets.delegations.keys);
     for (const delegation of targets.delegations.delegations) {
       // RDL-05: in listed order, those that include the hardware and match the filename
       if (!applies(delegation, query)) continue;
-      const result = this.follow(delegation, keys, query, path);
+      const result = this.follow(delegation, targets, query, path);
       // RDL-07: no result from a normal delegation: the next one
       if (result !== 'absent') return result;
     }
@@ -163,16 +168,16 @@ export class DelegationSearch {
 
   private follow(
     delegation: Delegation,
-    keys: readonly IdentifiedKey[],
+    delegator: Targets,
     query: Query,
     path: readonly string[],
   ): Result {
     const { roles, terminating, minimumRoles } = delegation;
-    if (roles.length === 1) return this.visit(roles[0]!, keys, query, path, terminating);
+    if (roles.length === 1) return this.visit(roles[0]!, delegator, query, path, terminating);
     // MRD-01: each role's entry, by the same procedure
     const entries: (Target | undefined)[] = [];
     for (const role of roles) {
-      const result = this.visit(role, keys, query, path, terminating);
+      const result = this.visit(role, delegator, query, path, terminating);
       if (result === 'absent' || result === 'ended') entries.push(undefined);
       else if ('target' in result) entries.push(result.target);
       else return result;
@@ -185,7 +190,7 @@ export class DelegationSearch {
 
   private visit(
     role: DelegatedRole,
-    keys: readonly IdentifiedKey[],
+    delegator: Targets,
     query: Query,
     path: readonly string[],
     terminating: boolean,
@@ -197,23 +202,21 @@ export class DelegationSearch {
     if (query.visited > maxDelegationsVisited || path.length >= maxDelegationDepth) {
       return refuse('delegation-limit', `at ${role.name}, ${query.visited} visited`);
     }
-    const targets = this.open(role, keys);
+    const targets = this.open(role, delegator);
     if (isRefusal(targets) || 'need' in targets) return targets;
     return this.search(targets, query, path.concat(role.name), terminating);
   }
 
-  /** HRD-08, HRD-09: a delegated file gets every check, under this delegator's keys. */
+  /** HRD-08: a delegated file gets every check, under this delegator's keys. */
   private open(
     role: DelegatedRole,
-    keys: readonly IdentifiedKey[],
+    delegator: Targets,
   ): Targets | { readonly need: string } | Refusal {
-    const { crypto, profile, store } = this.context;
-    const authority = resolveAuthority(keys, role, profile);
+    // HRD-09: what another delegator's entry opened under the same name is not believed here
+    for (const file of this.verified) if (file.role === role) return file.targets;
+    const { profile, store } = this.context;
+    const authority = resolveAuthority(this.keysOf(delegator), role, profile);
     if (isRefusal(authority)) return authority;
-    const digest = authorityDigest(crypto, [authority]);
-    for (const file of this.verified) {
-      if (file.name === role.name && sameBytes(file.authority, digest)) return file.targets;
-    }
     const version = versionOf(this.snapshot, role.name);
     if (version === undefined) {
       return refuse('delegation-role', `${role.name} is not in the Snapshot`, 'ROL-09');
@@ -235,8 +238,15 @@ export class DelegationSearch {
       if (supplied === undefined) return { need: role.name };
       return { ...opened, detail: `${role.name}: ${opened.detail}` };
     }
-    this.verified.push({ name: role.name, authority: digest, targets: opened.value });
+    this.verified.push({ role, targets: opened.value });
     return opened.value;
+  }
+
+  private keysOf(targets: Targets): readonly IdentifiedKey[] {
+    for (const file of this.fileKeys) if (file.targets === targets) return file.keys;
+    const keys = identify(this.context.crypto, targets.delegations!.keys);
+    this.fileKeys.push({ targets, keys });
+    return keys;
   }
 
   private fileName(roleName: string): string | undefined {

@@ -5,14 +5,18 @@
 import { type Refusal, refuse } from '../codes.ts';
 import { defaultBundlePolicy, type Target, type Targets } from '../metadata/targets.ts';
 import { checkAssignment, isInstalled } from './agreement.ts';
-import { checkDirectorTargets, entryFor } from './targets.ts';
+import { byName } from './lookup.ts';
+import { checkDirectorTargets } from './targets.ts';
 import type { Decision, VerificationOptions, VerifierEcu } from './verification.ts';
 
 type Ecus = Pick<VerificationOptions, 'ecus' | 'everyEcu'>;
 
-function ecuOf(ecus: readonly VerifierEcu[], ecuId: string): VerifierEcu | undefined {
-  for (const ecu of ecus) if (ecu.ecuId === ecuId) return ecu;
-  return undefined;
+function ecusById(ecus: readonly VerifierEcu[]): (ecuId: string) => VerifierEcu | undefined {
+  return byName(ecus, ({ ecuId }) => ecuId);
+}
+
+function entriesByEcu(targets: Targets | undefined): (ecuId: string) => Target | undefined {
+  return byName(targets?.targets ?? [], ({ assignment }) => assignment?.ecuId);
 }
 
 /**
@@ -27,15 +31,17 @@ export function judgeDirectorTargets(
 ): Refusal | undefined {
   const refused = checkDirectorTargets(targets);
   if (refused !== undefined) return refused;
+  const ecuOf = ecusById(ecus);
+  const before = entriesByEcu(previous);
   for (const target of targets.targets) {
     const ecuId = target.assignment!.ecuId;
-    const ecu = ecuOf(ecus, ecuId);
+    const ecu = ecuOf(ecuId);
     if (ecu === undefined) {
       // CTG-08: the Primary knows every ECU of the vehicle
       if (everyEcu) return refuse('targets-ecu-unknown', ecuId);
       continue;
     }
-    const wrong = checkAssignment(target, ecu, previous);
+    const wrong = checkAssignment(target, ecu, before(ecuId));
     if (wrong !== undefined) return wrong;
   }
   return undefined;
@@ -47,7 +53,9 @@ export function judgeDirectorTargets(
  * told to run, stays the stored one. A Primary keeps all: it serves them to others.
  */
 export function keepsDirectorTargets({ ecus, everyEcu }: Ecus, targets: Targets): boolean {
-  return everyEcu || ecus.some((ecu) => entryFor(targets, ecu.ecuId) !== undefined);
+  if (everyEcu) return true;
+  const entryOf = entriesByEcu(targets);
+  return ecus.some((ecu) => entryOf(ecu.ecuId) !== undefined);
 }
 
 /** An entry with the ECU that it is for. */
@@ -58,9 +66,10 @@ export interface Entry {
 
 /** The entries for the verifier's own ECUs. */
 export function entriesFor(ecus: readonly VerifierEcu[], targets: Targets): readonly Entry[] {
+  const ecuOf = ecusById(ecus);
   const entries: Entry[] = [];
   for (const target of targets.targets) {
-    const ecu = ecuOf(ecus, target.assignment!.ecuId);
+    const ecu = ecuOf(target.assignment!.ecuId);
     if (ecu !== undefined) entries.push({ target, ecu });
   }
   return entries;

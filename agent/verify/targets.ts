@@ -138,10 +138,3 @@ export function checkDirectorTargets(targets: Targets): Refusal | undefined {
   }
   return undefined;
 }
-
-/** The entry for one ECU, if there is one. */
-export function entryFor(targets: Targets | undefined, ecuId: string): Target | undefined {
-  if (targets === undefined) return undefined;
-  for (const target of targets.targets) if (target.assignment?.ecuId === ecuId) return target;
-  return undefined;
-}
