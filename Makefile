@@ -18,7 +18,7 @@ else
 NODE := .node/node_modules/node-linux-$(architecture)/bin/node
 endif
 
-.PHONY: demo test help setup packages backend typecheck lint format arrows licences ci bench clean
+.PHONY: demo test help setup packages backend typecheck lint format arrows licences conformance conformance-check mutants ci bench clean
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name)
 	@$(NODE) backend/fleet/demo.ts
@@ -27,7 +27,7 @@ test: setup ## All tests, or those whose path begins with ONLY (make test ONLY=u
 	@$(NODE) test/run.ts
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 # An installation is complete when its copy of the lock file is there and equal: the copy goes with
 # the folder, and is written last.
@@ -71,6 +71,15 @@ arrows: setup ## Import arrows between the folders, and what tier 2 may use
 
 licences: setup ## Licences, pins and reasons of every package
 	@$(NODE) test/checks/licences.ts
+
+conformance: setup ## Writes docs/conformance.md: every requirement with its code and its tests
+	@$(NODE) --disable-warning=ExperimentalWarning test/conformance/run.ts
+
+conformance-check: setup
+	@$(NODE) --disable-warning=ExperimentalWarning test/conformance/run.ts --check
+
+mutants: setup ## Removes every check that names a requirement; a test of that name has to fail (ONLY=)
+	@$(NODE) --disable-warning=ExperimentalWarning test/conformance/mutants.ts
 
 # One check after the other, so that one run shows everything; the tests come last and count the
 # checks that failed.

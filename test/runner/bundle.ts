@@ -23,6 +23,18 @@ const sourceLocations: Plugin = {
   },
 };
 
+function inPlaceOf(standIns: Readonly<Record<string, string>>): Plugin {
+  return {
+    name: 'stand-ins',
+    setup(builder) {
+      builder.onResolve({ filter: /./ }, ({ path }) => {
+        const standIn = standIns[path];
+        return standIn === undefined ? undefined : { path: standIn };
+      });
+    },
+  };
+}
+
 const definitions = {
   'import.meta.url': 'source$url',
   'import.meta.filename': 'source$filename',
@@ -32,9 +44,14 @@ const definitions = {
 
 /**
  * Bundles the test at `source` into `outfile`; npm packages stay outside.
+ * @param standIns modules for packages, by exactly the name under which these are imported
  * @returns the bundler's messages when it could not, undefined otherwise
  */
-export async function bundleTest(source: string, outfile: string): Promise<string | undefined> {
+export async function bundleTest(
+  source: string,
+  outfile: string,
+  standIns: Readonly<Record<string, string>> = {},
+): Promise<string | undefined> {
   try {
     await build({
       entryPoints: [source],
@@ -47,7 +64,7 @@ export async function bundleTest(source: string, outfile: string): Promise<strin
       sourcemap: 'inline',
       logLevel: 'silent',
       define: definitions,
-      plugins: [sourceLocations],
+      plugins: [sourceLocations, inPlaceOf(standIns)],
     });
     return undefined;
   } catch (error) {

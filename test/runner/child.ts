@@ -39,11 +39,22 @@ async function groupEnded(pid: number): Promise<boolean> {
   return !signalGroup(pid, 0);
 }
 
+/** Where a program runs, where not in this process's folder and environment. */
+export interface Surroundings {
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
 /** Runs `node program`; never rejects for what the program does. */
-export async function runChild(program: string, milliseconds: number): Promise<ChildResult> {
+export async function runChild(
+  program: string,
+  milliseconds: number,
+  surroundings: Surroundings = {},
+): Promise<ChildResult> {
   const child = spawn(process.execPath, ['--enable-source-maps', program], {
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
+    ...surroundings,
   });
   const pid = child.pid;
   let output = '';
