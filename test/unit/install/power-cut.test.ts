@@ -7,7 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isRefusal } from '../../../agent/codes.ts';
 import { loadProgram } from '../../../hal/emulated/bootloader.ts';
-import { PowerCut } from './cut-storage.ts';
+import { PowerCut } from '../../../hal/emulated/faulty-flash.ts';
 import {
   createRig,
   crypto,
@@ -28,6 +28,7 @@ const smallImage = makeImage('agent-2', 17_000, 2);
 const largeImage = makeImage('agent-2', 290_000, 2);
 
 interface Part {
+  readonly seed: number;
   readonly rig: Rig;
   readonly newImage: TestImage;
 }
@@ -70,9 +71,10 @@ function liveOn(part: Part): void {
 }
 
 /** Runs until the cut; true when it happened. */
-function liveUntilCut(part: Part, cutAt: number): boolean {
+function liveUntilCut(part: Part, operation: number): boolean {
   const { storage } = part.rig;
-  storage.restore(cutAt);
+  const cut = { stage: 'inside', loseUnsynced: part.seed % 2 === 0 } as const;
+  storage.powerOn([{ kind: 'cut', operation, cut }]);
   try {
     liveOn(part);
     return false;
@@ -80,7 +82,7 @@ function liveUntilCut(part: Part, cutAt: number): boolean {
     if (!(error instanceof PowerCut)) throw error;
     return true;
   } finally {
-    storage.restore();
+    storage.powerOn();
   }
 }
 
@@ -95,10 +97,10 @@ function assertUpdated(part: Part): void {
 /** A part fresh from the factory, with its own tears. */
 function factory(newImage: TestImage, seed: number): Part {
   const slotBlocks = Math.ceil(newImage.plaintext.length / 4096);
-  const rig = createRig({ slotBlocks, seed, loseUnsynced: seed % 2 === 0 });
+  const rig = createRig({ slotBlocks, seed });
   manufacture(rig, oldImage);
-  rig.storage.restore();
-  return { rig, newImage };
+  rig.storage.powerOn();
+  return { seed, rig, newImage };
 }
 
 /** Program and erase operations of an update without a cut. */

@@ -1,10 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { RecordLog } from '../../../agent/install/record-log.ts';
+import { FaultyFlash, PowerCut, seededRandom } from '../../../hal/emulated/faulty-flash.ts';
 import { createFlash, type FlashGeometry, norGeometry } from '../../../hal/emulated/flash.ts';
 import { createMemoryStorage } from '../../../hal/emulated/flash-storage.ts';
 import { createNodeCrypto } from '../../../hal/node/crypto.ts';
-import { CutStorage, PowerCut, seededRandom } from './cut-storage.ts';
 
 const test = suite('record log');
 const crypto = createNodeCrypto();
@@ -77,7 +77,7 @@ test('erasing goes round all blocks', () => {
 });
 
 /** Appends until the power fails and returns the last payload that `append` returned for. */
-function appendUntilCut(storage: CutStorage, geometry: FlashGeometry, from: number): number {
+function appendUntilCut(storage: FaultyFlash, geometry: FlashGeometry, from: number): number {
   const map = { log: { offset: 0, size: storage.bytes.length } };
   const flash = createFlash(map, geometry, () => storage.open());
   let done = from;
@@ -97,17 +97,16 @@ test('torn records, lost writes and half-erased blocks never cost the newest rec
   let cuts = 0;
   for (const [i, geometry] of geometries.entries()) {
     const random = seededRandom(1000 + i);
-    const { writeAlign, blockLength } = geometry;
-    const options = { writeAlign, blockLength, random, loseUnsynced: i % 2 === 0 };
-    const storage = new CutStorage(erasedBytes(geometry), options);
+    const storage = new FaultyFlash(erasedBytes(geometry), geometry, 1000 + i);
+    const cut = { stage: 'inside', loseUnsynced: i % 2 === 0 } as const;
     let confirmed = 0;
     for (let round = 0; round < 250; round++) {
       // Small numbers cut again while the log recovers from the cut before.
-      storage.restore(random(round % 3 === 0 ? 3 : 40));
+      storage.powerOn([{ kind: 'cut', operation: random(round % 3 === 0 ? 3 : 40), cut }]);
       confirmed = appendUntilCut(storage, geometry, confirmed);
-      assert.ok(storage.fired);
       cuts += 1;
-      storage.restore();
+      assert.is(storage.fired, cuts - i * 250);
+      storage.powerOn();
       const map = { log: { offset: 0, size: storage.bytes.length } };
       const flash = createFlash(map, geometry, () => storage.open());
       const found = new RecordLog(flash.open({ path: 'log' }), crypto).latest();
@@ -170,11 +169,9 @@ test('copying a record without its seal never erases the block of the newest sea
   }
   const seal = bytes.lastIndexOf(0) - 3;
   bytes.fill(0xff, seal, seal + 4);
-  const random = seededRandom(5);
-  const options = { writeAlign: 4, blockLength: 4096, random, loseUnsynced: false };
-  for (let cutAt = 0; cutAt < 3; cutAt++) {
-    const storage = new CutStorage(bytes.slice(), options);
-    storage.restore(cutAt);
+  for (let operation = 0; operation < 3; operation++) {
+    const storage = new FaultyFlash(bytes.slice(), norGeometry, 5);
+    storage.powerOn([{ kind: 'cut', operation, cut: { stage: 'inside' } }]);
     const map = { log: { offset: 0, size: 8192 } };
     const flash = createFlash(map, norGeometry, () => storage.open());
     assert.throws(() => new RecordLog(flash.open({ path: 'log' }), crypto), /power cut/);

@@ -3,6 +3,7 @@ import { CobblestoneEncryptor } from '../../../agent/image/cobblestone.ts';
 import { imageContext } from '../../../agent/image/image-context.ts';
 import { BootBlock } from '../../../agent/install/boot-block.ts';
 import { type InstallRequest, SlotInstaller } from '../../../agent/install/slot-installer.ts';
+import { FaultyFlash, seededRandom } from '../../../hal/emulated/faulty-flash.ts';
 import {
   createFlash,
   type FlashGeometry,
@@ -11,12 +12,11 @@ import {
 } from '../../../hal/emulated/flash.ts';
 import { createNodeCrypto } from '../../../hal/node/crypto.ts';
 import type { Boot, Flash, FlashPartition, SlotImage } from '../../../hal/types.ts';
-import { CutStorage, seededRandom } from './cut-storage.ts';
 
 export const crypto = createNodeCrypto();
 
 export interface Rig {
-  readonly storage: CutStorage;
+  readonly storage: FaultyFlash;
   readonly flash: Flash;
   readonly geometry: FlashGeometry;
   readonly slotBytes: number;
@@ -31,7 +31,6 @@ export interface RigOptions {
   /** Blocks of each of the two slots. */
   readonly slotBlocks: number;
   readonly seed?: number;
-  readonly loseUnsynced?: boolean;
 }
 
 /** Partitions slot-a, slot-b, state and journal of both pairs in memory, all erased. */
@@ -52,12 +51,7 @@ export function createRig(options: RigOptions): Rig {
     map[`${pair}journal`] = { offset: state + 2 * blockLength, size: 2 * blockLength };
   }
   const bytes = new Uint8Array(2 * pairBytes).fill(geometry.eraseValue);
-  const storage = new CutStorage(bytes, {
-    writeAlign: geometry.writeAlign,
-    blockLength,
-    random: seededRandom(options.seed ?? 1),
-    loseUnsynced: options.loseUnsynced ?? false,
-  });
+  const storage = new FaultyFlash(bytes, geometry, options.seed);
   const flash = createFlash(map, geometry, () => storage.open());
   return { storage, flash, geometry, slotBytes, pair: '', pairOffset: 0 };
 }

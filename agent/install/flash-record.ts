@@ -1,0 +1,137 @@
+/**
+ * One record in flash, as record log and key-value store lay it down (docs/SPEC.md §3):
+ *
+ * record  magic (4) ‖ payload length (4) ‖ sequence (8) ‖ payload ‖ check (8) ‖ padding
+ * seal    one programming unit, programmed after the record was synchronised
+ *
+ * The check is the first 8 bytes of SHA-256 over what stands before it: a torn record fails it. A
+ * seal of which any bit is programmed proves that the record before it was durable.
+ */
+import type { Crypto, FlashPartition, FlashStatus } from '../../hal/types.ts';
+import { sameBytes } from '../codec/reader.ts';
+
+const headBytes = 16;
+const checkBytes = 8;
+const scanBytes = 1_024;
+
+/** A valid record, as it was found. */
+export interface FlashRecord {
+  readonly sequence: number;
+  readonly payload: Uint8Array;
+  readonly sealed: boolean;
+  /** First byte, and the byte just behind the seal, in the partition. */
+  readonly offset: number;
+  readonly end: number;
+}
+
+function writeBigEndian(out: Uint8Array, offset: number, size: number, value: number): void {
+  let rest = value;
+  for (let i = size - 1; i >= 0; i--) {
+    out[offset + i] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
+}
+
+function readBigEndian(bytes: Uint8Array, offset: number, size: number): number {
+  let value = 0;
+  for (let i = 0; i < size; i++) value = value * 256 + bytes[offset + i]!;
+  return value;
+}
+
+export class FlashRecords {
+  readonly geometry: FlashStatus;
+  private readonly partition: FlashPartition;
+  private readonly crypto: Crypto;
+  private readonly magic: Uint8Array;
+  private readonly maxPayload: number;
+
+  /** @param magic 4 bytes that begin each record */
+  constructor(
+    partition: FlashPartition,
+    crypto: Crypto,
+    magic: readonly number[],
+    maxPayload: number,
+  ) {
+    this.partition = partition;
+    this.crypto = crypto;
+    this.magic = new Uint8Array(magic);
+    this.maxPayload = maxPayload;
+    this.geometry = partition.status();
+    if (this.geometry.busy) partition.sync();
+  }
+
+  /** Bytes that a record takes with its padding and seal. */
+  size(payloadLength: number): number {
+    return this.padded(payloadLength) + this.geometry.writeAlign;
+  }
+
+  /** The valid record at `offset` that ends by `limit`; undefined: erased, torn or something else. */
+  read(offset: number, limit: number): FlashRecord | undefined {
+    const room = limit - offset;
+    if (room < this.size(0)) return undefined;
+    const head = new Uint8Array(headBytes);
+    this.partition.read(head, offset);
+    if (!sameBytes(head.subarray(0, this.magic.length), this.magic)) return undefined;
+    const length = readBigEndian(head, 4, 4);
+    const sequence = readBigEndian(head, 8, 8);
+    if (length > this.maxPayload || sequence > Number.MAX_SAFE_INTEGER) return undefined;
+    const size = this.size(length);
+    if (size > room) return undefined;
+    const bytes = new Uint8Array(headBytes + length + checkBytes);
+    this.partition.read(bytes, offset);
+    const body = bytes.subarray(0, headBytes + length);
+    if (!sameBytes(this.check(body), bytes.subarray(headBytes + length))) return undefined;
+    const end = offset + size;
+    const { writeAlign } = this.geometry;
+    const sealed = !this.isErased(end - writeAlign, writeAlign);
+    return { sequence, payload: body.subarray(headBytes), sealed, offset, end };
+  }
+
+  /** Writes a record on erased bytes, makes it durable and reads it back; undefined: not kept. */
+  write(offset: number, sequence: number, payload: Uint8Array): FlashRecord | undefined {
+    if (payload.length > this.maxPayload) {
+      throw new RangeError(`payload: ${payload.length} bytes, at most ${this.maxPayload}`);
+    }
+    const bodyBytes = headBytes + payload.length;
+    const record = new Uint8Array(this.padded(payload.length)).fill(this.geometry.eraseValue);
+    record.set(this.magic, 0);
+    writeBigEndian(record, 4, 4, payload.length);
+    writeBigEndian(record, 8, 8, sequence);
+    record.set(payload, headBytes);
+    record.set(this.check(record.subarray(0, bodyBytes)), bodyBytes);
+    this.partition.write(record, offset);
+    this.partition.sync();
+    const kept = this.read(offset, offset + this.size(payload.length));
+    const same = kept && kept.sequence === sequence && sameBytes(kept.payload, payload);
+    return same ? kept : undefined;
+  }
+
+  /** Programs the seal of a record that is durable. */
+  seal(record: FlashRecord): void {
+    const { writeAlign, eraseValue } = this.geometry;
+    const unit = new Uint8Array(writeAlign).fill(0xff - eraseValue);
+    this.partition.write(unit, record.end - writeAlign);
+    this.partition.sync();
+  }
+
+  isErased(offset: number, length: number): boolean {
+    const bytes = new Uint8Array(Math.min(length, scanBytes));
+    for (let done = 0; done < length; done += bytes.length) {
+      const part = bytes.subarray(0, Math.min(bytes.length, length - done));
+      this.partition.read(part, offset + done);
+      for (let i = 0; i < part.length; i++) {
+        if (part[i] !== this.geometry.eraseValue) return false;
+      }
+    }
+    return true;
+  }
+
+  private check(body: Uint8Array): Uint8Array {
+    return this.crypto.digest('SHA-256', body).subarray(0, checkBytes);
+  }
+
+  private padded(payloadLength: number): number {
+    const { writeAlign } = this.geometry;
+    return Math.ceil((headBytes + payloadLength + checkBytes) / writeAlign) * writeAlign;
+  }
+}
