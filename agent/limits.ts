@@ -17,6 +17,9 @@ export const maxSnapshotBytes = 32_768;
 export const maxTargetsBytes = 32_768;
 /** Director Targets name every ECU of one vehicle. */
 export const maxDirectorTargetsBytes = 1_048_576;
+export const maxOfflineSnapshotBytes = 32_768;
+/** One campaign on a medium: as much as a Secondary takes in one message. */
+export const maxOfflineTargetsBytes = 65_536;
 export const maxTimeBytes = 65_536;
 export const maxKeyObjectBytes = 4_096;
 
@@ -37,12 +40,21 @@ export const maxRolesPerDelegation = 8;
 export const maxDelegationsVisited = 32;
 export const maxDelegationDepth = 8;
 export const maxMerkleProofNodes = 40;
+export const maxOfflineTargetsFiles = 256;
+export const maxTargetsPerOfflineFile = 64;
+export const maxOfflineAssignments = 512;
 
 // Time
 export const maxNoncesPerTimeRequest = 1_024;
 export const nonceBytes = 16;
 /** Attested time is written to flash again when it moved by at least this (TIM-10). */
 export const minimumPersistedTimeStepSeconds = 60;
+
+/**
+ * How long an attested time is carried on by the clock of the ECU alone while the time source is
+ * silent (HRD-03); a configuration may say otherwise.
+ */
+export const maxTimeSilentSeconds = 86_400;
 
 // Vehicle and reports
 export const maxEcusPerVehicle = 1_024;

@@ -3,7 +3,7 @@
  *
  * Keys: `director/root` (version number of the trusted Root), `director/3.root` (that file, and
  * the ones before it), `director/timestamp`, `…/snapshot`, `…/targets`, `…/role/NAME` (delegated),
- * `…/targets-floor`.
+ * `…/targets-floor`, `director/offline-snapshot`, `director/offline-targets` (PURE-2).
  *
  * HRD-14: each change is one atomic write. The version number is what makes a new Root trusted. A
  * file of another role is stored together with a digest of the authority (key ids and thresholds)
@@ -24,6 +24,8 @@ const storedFile = tuple(bytes(32), unsigned, bytes(1, maxStoredBytes));
 const storedFloor = tuple(bytes(32), unsigned, bytes(32));
 
 const extension = '.cbor';
+/** Roles whose file is asked for without knowing its version. */
+const unversioned = ['timestamp', 'targets', 'offline-snapshot', 'offline-targets'];
 
 export interface StoredFile {
   readonly version: number;
@@ -110,14 +112,15 @@ export class MetadataStore {
 
   /**
    * The stored bytes for a file name, for a Primary that serves Secondaries: `2.root.cbor`,
-   * `timestamp.cbor`, `5.snapshot.cbor`, `3.targets.cbor`, `targets.cbor`, `1.brakes.cbor`.
+   * `timestamp.cbor`, `5.snapshot.cbor`, `3.targets.cbor`, `targets.cbor`, `1.brakes.cbor`,
+   * `offline-snapshot.cbor`, `offline-targets.cbor`.
    * @returns undefined when there is no such file, or another version of it
    */
   read(repository: RepositoryName, fileName: string): Uint8Array | undefined {
     const end = fileName.length - extension.length;
     if (end < 1 || fileName.slice(end) !== extension) return undefined;
     const stem = fileName.slice(0, end);
-    if (stem === 'timestamp' || stem === 'targets') return this.readFile(repository, stem)?.[2];
+    if (unversioned.indexOf(stem) >= 0) return this.readFile(repository, stem)?.[2];
     const dot = stem.indexOf('.');
     const version = dot < 1 ? undefined : parseVersion(stem.slice(0, dot));
     const role = stem.slice(dot + 1);

@@ -30,8 +30,9 @@ import type { Crypto } from '../../hal/types.ts';
 export const crypto: Crypto = createNodeCrypto();
 
 export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-type TopRole = 'root' | 'timestamp' | 'snapshot' | 'targets' | 'time';
-const topRoles: readonly TopRole[] = ['root', 'timestamp', 'snapshot', 'targets', 'time'];
+type OnlineRole = 'root' | 'timestamp' | 'snapshot' | 'targets' | 'time';
+type TopRole = OnlineRole | 'offline-snapshot' | 'offline-targets';
+const onlineRoles: readonly OnlineRole[] = ['root', 'timestamp', 'snapshot', 'targets', 'time'];
 
 /** A delegated role: its file, and who signs it. */
 export interface SimulatedRole {
@@ -54,6 +55,8 @@ export class SimulatedRepository {
     snapshot: 1,
     targets: 1,
     time: 1,
+    'offline-snapshot': 1,
+    'offline-targets': 1,
   };
   root: Mutable<Root>;
   timestamp: Mutable<Omit<Timestamp, 'snapshot'>>;
@@ -72,7 +75,15 @@ export class SimulatedRepository {
     this.name = name;
     this.profile = profile;
     const one = () => [newSigner(profile)];
-    this.signers = { root: one(), timestamp: one(), snapshot: one(), targets: one(), time: one() };
+    this.signers = {
+      root: one(),
+      timestamp: one(),
+      snapshot: one(),
+      targets: one(),
+      time: one(),
+      'offline-snapshot': one(),
+      'offline-targets': one(),
+    };
     const common = { formatVersion: 1, version: 1, expires } as const;
     const vehicle = vehicleId === undefined ? {} : { vehicleId };
     this.root = { type: roles.root, ...common, keys: [], roles: [] };
@@ -85,6 +96,11 @@ export class SimulatedRepository {
 
   /** Writes the present signers and thresholds into Root's key table; does not publish it. */
   refreshKeyTable(): void {
+    // OFF-01: the roles of offline updates are the Director's
+    const topRoles: readonly TopRole[] =
+      this.name === 'director'
+        ? [...onlineRoles, 'offline-snapshot', 'offline-targets']
+        : onlineRoles;
     const all = topRoles.flatMap((role) => this.signers[role].map((signer) => signer.key));
     this.root.keys = all.filter((key, i) => all.indexOf(key) === i);
     this.root.roles = topRoles.map((role) => ({

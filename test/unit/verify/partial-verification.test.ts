@@ -68,10 +68,9 @@ test('PV-04, HRD-16: a partial verifier follows Director Root to new Targets key
 test('PV-04: a Root without Timestamp and Snapshot keys serves partial verification alone', () => {
   const { sim, director, verifier } = start();
   const partial = new SimulatedVerifier(sim, { everyEcu: false });
-  const { targets, timestamp, snapshot } = roles;
+  const { timestamp, snapshot } = roles;
   const kept = director.root.roles.filter(({ role }) => role !== timestamp && role !== snapshot);
-  const more = kept.filter(({ role }) => role === targets);
-  director.root.roles = kept.concat(more.map((e) => ({ ...e, role: roles['offline-targets'] })));
+  director.root.roles = kept;
   director.publishRoot();
   assigned(partial.partial(), ['ecu-1']);
   refused(verifier.full(), 'root-threshold', 'ROOT-01');
