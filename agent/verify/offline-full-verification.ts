@@ -3,10 +3,9 @@
  * part, and unless nothing is new the Image repository's, then that both agree on every image.
  */
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
-import type { Target } from '../metadata/targets.ts';
 import { checkAgreement } from './agreement.ts';
 import { DelegationSearch } from './delegations.ts';
-import { type Entry, entriesFor, pendingTargets } from './director-policy.ts';
+import { decide, type Entry, entriesFor } from './director-policy.ts';
 import { OfflineDirector } from './offline-director.ts';
 import { OfflineImages } from './offline-images.ts';
 import { fullRoles } from './root.ts';
@@ -17,11 +16,12 @@ export class OfflineFullVerification implements Verification {
   private readonly director: OfflineDirector;
   private readonly images: OfflineImages;
   private entries: readonly Entry[] = [];
-  private pending: readonly Target[] = [];
   private imagesStarted = false;
   private search: DelegationSearch | undefined;
   private agreed = 0;
   private roleRequest: FileRequest | undefined;
+  /** What becomes the outcome when the Image repository agrees. */
+  private decided: Decision | undefined;
   private outcome: Decision | Refusal | undefined;
 
   /** @param options.now attested time, or the latest that is known (HRD-03, docs/POUF.md) */
@@ -64,11 +64,12 @@ export class OfflineFullVerification implements Verification {
   private proceed(): Refusal | undefined {
     if (!this.director.done()) return undefined;
     if (!this.imagesStarted) {
-      this.entries = entriesFor(this.options.ecus, this.director.targets());
-      this.pending = pendingTargets(this.entries);
+      const targets = this.director.targets();
+      this.entries = entriesFor(this.options.ecus, targets);
+      this.decided = decide(this.entries, targets);
       // OFF-04: stop when nothing is new
-      if (this.pending.length === 0) {
-        this.outcome = { assignments: [] };
+      if (this.decided.assignments.length === 0) {
+        this.outcome = this.decided;
         return undefined;
       }
       this.imagesStarted = true;
@@ -93,7 +94,7 @@ export class OfflineFullVerification implements Verification {
       const refused = checkAgreement(target, found.target);
       if (refused !== undefined) return refused;
     }
-    this.outcome = { assignments: this.pending };
+    this.outcome = this.decided;
     return undefined;
   }
 }

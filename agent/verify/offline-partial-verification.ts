@@ -3,7 +3,7 @@
  * Unlike online, the Snapshot is looked at too: it is what makes an old campaign worthless.
  */
 import type { Refusal } from '../codes.ts';
-import { entriesFor, pendingTargets } from './director-policy.ts';
+import { decide, entriesFor } from './director-policy.ts';
 import { OfflineDirector } from './offline-director.ts';
 import { partialRoles } from './root.ts';
 import type { Decision, FileRequest, Verification, VerificationOptions } from './verification.ts';
@@ -30,8 +30,8 @@ export class OfflinePartialVerification implements Verification {
     const refused = this.director.supply(file);
     if (refused !== undefined) this.outcome = refused;
     else if (this.director.done()) {
-      const entries = entriesFor(this.options.ecus, this.director.targets());
-      this.outcome = { assignments: pendingTargets(entries) };
+      const targets = this.director.targets();
+      this.outcome = decide(entriesFor(this.options.ecus, targets), targets);
     }
     return refused;
   }
