@@ -20,7 +20,11 @@ export type Attack =
   | 'endless-data'
   | 'slow-retrieval'
   | 'cross-vehicle-replay'
-  | 'report-replay';
+  | 'report-replay'
+  | 'drop-request'
+  | 'denial-of-service'
+  | 'partial-bundle'
+  | 'fast-forward';
 
 interface Entry {
   readonly row: string;
@@ -85,6 +89,7 @@ const catalogue = {
   'target-kind': { row: 'FV-14' },
   'target-format': { row: 'CUS-05' },
   'target-too-large': { row: 'INS-09' },
+  'bundle-incompatible': { row: 'DIR-13', attack: 'mix-and-match' },
 
   // Time (agent/verify)
   'time-nonce': { row: 'HRD-03', attack: 'freeze' },
@@ -154,6 +159,11 @@ const catalogue = {
   'image-not-encrypted': { row: 'CUS-04' },
   'image-not-listed': { row: 'TGT-01' },
   'assignment-refused': { row: 'DIR-13' },
+  'vehicle-silent': { row: 'DIR-08', attack: 'drop-request' },
+  'bundle-mixed': { row: 'DBP-12', attack: 'partial-bundle' },
+  'versions-lost': { row: 'MET-07' },
+  'versions-implausible': { row: 'MET-07', attack: 'fast-forward' },
+  'log-limit': { row: 'DBP-09' },
   'metadata-not-next': { row: 'MET-07' },
   'body-too-large': { row: 'HRD-13' },
   'body-incomplete': { row: 'IMG-06' },

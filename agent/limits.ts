@@ -34,6 +34,8 @@ export const maxRolesPerSnapshot = 256;
 export const maxTargetsPerFile = 1_024;
 export const maxHardwareIdsPerTarget = 32;
 export const maxHashesPerTarget = 4;
+/** Releases of other ECUs that an image may require, and as many that it may conflict with. */
+export const maxReleaseRangesPerImage = 8;
 export const maxDelegationsPerTargets = 32;
 export const maxPathsPerDelegation = 32;
 export const maxRolesPerDelegation = 8;
@@ -75,6 +77,11 @@ export const maxTokenCharacters = 64;
 export const maxRefusalDetailCharacters = 512;
 /** How far ahead of the Director's clock a report's time may be (DIR-11). */
 export const maxReportClockSkewSeconds = 300;
+/**
+ * How far above its own a Director believes the metadata versions that a vehicle reports to hold:
+ * far more than a restored backup can have lost, far too few to use up the numbers.
+ */
+export const maxVersionsRecovered = 1_000_000;
 /** How far a report's time may lie behind the one before (a restart forgets a little). */
 export const maxReportTimeBehindSeconds = 86_400;
 

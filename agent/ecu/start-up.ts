@@ -54,14 +54,15 @@ export function openState(hal: Hal): EcuState | Refusal {
   }
   const detections = new DetectionLog(hal.keyValue);
   const { keyValue, clock, crypto } = hal;
+  const store = new MetadataStore(keyValue);
   return {
     hal,
     configuration,
     ecus,
-    store: new MetadataStore(keyValue),
+    store,
     time: new TimeKeeper({ keyValue, clock, crypto }),
     detections,
-    reports: new VersionReports(hal, configuration.vehicleId, detections),
+    reports: new VersionReports(hal, configuration.vehicleId, detections, store),
   };
 }
 

@@ -5,6 +5,8 @@ import { isRefusal } from '../codes.ts';
 import { signEnvelope } from '../crypto/sign-envelope.ts';
 import { hashAlgorithms } from '../metadata/common.ts';
 import { type Detection, report } from '../metadata/report.ts';
+import { readHeldMetadata } from '../verify/held-metadata.ts';
+import type { MetadataStore } from '../verify/metadata-store.ts';
 import type { DetectionLog } from './detections.ts';
 import type { ManagedEcu } from './managed-ecu.ts';
 
@@ -18,12 +20,14 @@ export class VersionReports {
   private readonly hal: Hal;
   private readonly vehicleId: string;
   private readonly detections: DetectionLog;
+  private readonly store: MetadataStore;
   private sent: Sent[] = [];
 
-  constructor(hal: Hal, vehicleId: string, detections: DetectionLog) {
+  constructor(hal: Hal, vehicleId: string, detections: DetectionLog, store: MetadataStore) {
     this.hal = hal;
     this.vehicleId = vehicleId;
     this.detections = detections;
+    this.store = store;
   }
 
   /**
@@ -38,6 +42,7 @@ export class VersionReports {
     const counter = this.nextCounter(ecu.ecuId);
     this.sent = this.sent.filter((one) => one.ecuId !== ecu.ecuId);
     this.sent.push({ ecuId: ecu.ecuId, counter, detections: found.length });
+    const held = readHeldMetadata(this.store, this.hal.crypto, ecu.ecuId);
     const payload = encode(report, {
       ecuId: ecu.ecuId,
       vehicleId: this.vehicleId,
@@ -52,6 +57,7 @@ export class VersionReports {
       time,
       counter,
       ...(hostedBy === undefined ? {} : { hostedBy }),
+      ...(held && { held }),
     });
     // EVR-01: the signature entry names the payload's hash and its function (HRD-19).
     return signEnvelope(this.hal.crypto, [ecu.signer], 'report', payload, { payloadHash: true });

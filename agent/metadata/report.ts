@@ -10,7 +10,7 @@ import {
   unsigned,
 } from '../codec/schema.ts';
 import { maxAttacksPerReport, maxEcusPerVehicle, maxReportBytes } from '../limits.ts';
-import { filename, hashes, identifier, unixSeconds } from './common.ts';
+import { filename, hashes, identifier, sha256, unixSeconds, versionNumber } from './common.ts';
 
 /** An attack that was detected, or a refusal that is none (EVR-04). */
 export const detection = record({
@@ -28,6 +28,20 @@ export const installedImage = record({
   releaseCounter: field(4, unsigned),
 });
 
+/**
+ * What an ECU holds of the Director's metadata, so that a Director restored from a backup issues
+ * higher versions instead of a rollback. Absent before the first of each.
+ */
+export const heldMetadata = record({
+  timestamp: optional(1, versionNumber),
+  snapshot: optional(2, versionNumber),
+  targets: optional(3, versionNumber),
+  /** Release that the held Targets name for this ECU. */
+  releaseCounter: optional(4, unsigned),
+  /** Of the held Timestamp file: the same version with other content is a lost one too. */
+  timestampSha256: optional(5, sha256),
+});
+
 /** Payload of one ECU's version report (§5.4.2.1.2). */
 export const report = record({
   ecuId: field(1, identifier),
@@ -41,6 +55,7 @@ export const report = record({
   counter: field(7, unsigned),
   /** The ECU whose agent runs this one, for hosted ECUs. */
   hostedBy: optional(8, identifier),
+  held: optional(9, heldMetadata),
 });
 
 /** The Primary's statement that it has no report of an ECU, and why (DIR-08). */
@@ -61,6 +76,7 @@ export const manifest = record({
 });
 
 export type Report = Infer<typeof report>;
+export type HeldMetadata = Infer<typeof heldMetadata>;
 export type Manifest = Infer<typeof manifest>;
 export type AbsentEcu = Infer<typeof absentEcu>;
 export type Detection = Infer<typeof detection>;

@@ -24,6 +24,7 @@ import {
   maxKeysPerRole,
   maxKeysPerRoot,
   maxPathsPerDelegation,
+  maxReleaseRangesPerImage,
   maxRolesPerDelegation,
   maxTargetsPerFile,
 } from '../limits.ts';
@@ -46,6 +47,16 @@ export type ImageKindName = keyof typeof imageKinds;
 /** The only image encryption in use (docs/POUF.md §5.7). */
 export const cobblestoneFormat = 'c2sp-cobblestone-256@v1';
 
+/**
+ * Releases on ECUs of one hardware, in the range from `min` to `max`, both included (DIR-13).
+ * Without `max` the range is open. ECUs of other hardware are not meant.
+ */
+export const releaseRange = record({
+  hardwareId: field(1, identifier),
+  min: field(2, unsigned),
+  max: optional(3, unsigned),
+});
+
 /** The must-match section (CUS-01): equal bytes in both repositories. */
 export const mustMatch = record({
   plaintextLength: field(1, unsigned),
@@ -57,6 +68,10 @@ export const mustMatch = record({
   /** Kind `agent` only: version of the bytecode and of the HAL interface the image needs. */
   bytecodeVersion: optional(7, unsigned),
   halVersion: optional(8, unsigned),
+  /** The vehicle has such an ECU, and every such ECU runs a release of the range. */
+  requires: optional(9, array(releaseRange, 1, maxReleaseRangesPerImage)),
+  /** No ECU of the vehicle runs a release of the range. */
+  conflicts: optional(10, array(releaseRange, 1, maxReleaseRangesPerImage)),
 });
 
 /** What the Director adds for one ECU, outside must-match. */
@@ -137,6 +152,7 @@ export const targets = record({
 export type Targets = Infer<typeof targets>;
 export type Target = Infer<typeof target>;
 export type MustMatch = Infer<typeof mustMatch>;
+export type ReleaseRange = Infer<typeof releaseRange>;
 export type Assignment = Infer<typeof assignment>;
 export type BundlePolicy = Infer<typeof bundlePolicy>;
 export type Delegation = Infer<typeof delegation>;

@@ -85,6 +85,22 @@ export class MetadataStore {
     return { version: stored[1], bytes: stored[2] };
   }
 
+  /**
+   * The newest file of a role that was ever stored, whatever authority it was accepted under: what
+   * a report says that this ECU holds. Never a base to verify from.
+   */
+  newest(repository: RepositoryName, role: string): StoredFile | undefined {
+    const stored = this.readFile(repository, role);
+    return stored && { version: stored[1], bytes: stored[2] };
+  }
+
+  /** The highest version of a role that was verified and not kept, whatever the authority. */
+  newestFloor(repository: RepositoryName, role: string): number {
+    const stored = this.keyValue.read(`${repository}/${role}-floor`);
+    const floor = stored && decode(storedFloor, stored, maxStoredBytes);
+    return floor === undefined || isRefusal(floor) ? 0 : floor[1];
+  }
+
   /** Stores a verified file. `authority` is the digest it may be loaded under. */
   write(
     repository: RepositoryName,
