@@ -2,6 +2,7 @@
 import { attackOf, type Refusal } from '../codes.ts';
 import type { EcuState } from '../ecu/start-up.ts';
 import type { PrimaryConfiguration } from '../metadata/configuration.ts';
+import type { Target } from '../metadata/targets.ts';
 import type { ImageStaging } from './image-staging.ts';
 import type { Repositories } from './repositories.ts';
 import type { SecondaryClient } from './secondary-client.ts';
@@ -16,6 +17,18 @@ export interface PrimaryContext {
   readonly wait: (milliseconds: number) => Promise<void>;
 }
 
+/** Where images and key objects come from; what comes is checked where it arrives. */
+export interface ImageSource {
+  /** The key object with this SHA-256. */
+  keyObject(sha256: Uint8Array): Promise<Uint8Array | Refusal>;
+  /** Ciphertext from byte `from` on; a refusal of `onPiece` ends it. */
+  image(
+    target: Target,
+    from: number,
+    onPiece: (piece: Uint8Array) => Refusal | undefined,
+  ): Promise<Refusal | undefined>;
+}
+
 /** Logs a refusal of the Primary and keeps it for its next version report (INS-04, INS-11). */
 export function recordRefusal({ detections, ecus, hal }: EcuState, refusal: Refusal): void {
   const { ecuId } = ecus[0]!;
@@ -24,4 +37,15 @@ export function recordRefusal({ detections, ecus, hal }: EcuState, refusal: Refu
   hal.board.log(
     `refused ecu=${ecuId} code=${refusal.refused} row=${refusal.row} attack=${attack} detail=${refusal.detail}`,
   );
+}
+
+/** One line of progress: a person may watch, nothing depends on it. */
+export function logProgress(
+  { state }: PrimaryContext,
+  stage: string,
+  ecuId: string,
+  bytes: number,
+  of: number,
+): void {
+  state.hal.board.log(`progress ecu=${ecuId} stage=${stage} bytes=${bytes} of=${of}`);
 }
