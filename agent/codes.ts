@@ -128,6 +128,7 @@ const catalogue = {
 
   // In-vehicle bus (agent/can)
   'can-frame-malformed': { row: 'DBP-20' },
+  'can-client-slow': { row: 'HRD-13' },
   'iso-tp-unexpected-frame': { row: 'DBP-20' },
   'iso-tp-sequence': { row: 'DBP-20' },
   'iso-tp-overflow': { row: 'HRD-13' },
@@ -179,6 +180,7 @@ const catalogue = {
   'passphrase-wrong': { row: 'IMG-03' },
   'key-file-invalid': { row: 'IMG-03' },
   'file-unreadable': { row: 'IMG-04' },
+  'file-unwritable': { row: 'IMG-04' },
   'port-taken': { row: 'SRV-01' },
 } as const satisfies Record<string, Entry>;
 

@@ -1,178 +1,162 @@
 /**
  * The emulated CAN bus: one process per bus that passes every frame on to all other clients, in
- * one order for all, without loss. Clients speak cannelloni's stream format.
+ * one order for all, without loss. The project's ECUs speak cannelloni's stream format; other
+ * programs join by socketcand's text protocol and SLCAN (docs/can-bus.md).
  *
- * A client that sends a malformed frame is thrown out, with `can-frame-malformed` in the log; the
- * frames before it are passed on, nothing of it is. A client that reads slowly pauses the writers,
- * so that memory stays bounded; one that never reads stops the bus, as a shorted wire does.
+ * A client that sends what is no frame is thrown out, with `can-frame-malformed` in the log; the
+ * frames before it are passed on, nothing of it is. An ECU that reads slowly pauses the writers,
+ * so that memory stays bounded; one that never reads stops the bus, as a shorted wire does. A
+ * foreign tool that reads slowly is thrown out instead (`can-client-slow`).
  *
- *   node hal/emulated/can-hub.ts --listen unix:/path | tcp:[host:]port
- *
- * Prints `listening <address>` and ends on SIGTERM or when its standard input closes.
+ * Prints the addresses of the foreign formats, last `listening <address>`, and ends on SIGTERM,
+ * SIGINT, or when the pipe that is its standard input closes.
  */
-import { lstatSync, unlinkSync } from 'node:fs';
+import { fstatSync, lstatSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { type BusAddress, formatBusAddress, parseBusAddress } from './bus-address.ts';
-import { handshake, incomplete, malformed, scanFrame } from './cannelloni.ts';
+import { isRefusal } from '../../agent/codes.ts';
+import { type BusAddress, formatBusAddress } from './bus-address.ts';
+import { FaultSource } from './can-faults.ts';
+import { type CanHubOptions, readHubOptions, usage } from './can-hub-options.ts';
+import { CanLog, logPaths } from './can-log.ts';
+import { CanWire } from './can-wire.ts';
+import { CannelloniStation } from './cannelloni-station.ts';
+import { SlcanStation } from './slcan-station.ts';
+import type { Log } from './socket-station.ts';
+import { busNames, SocketcandStation } from './socketcand-station.ts';
 
-/** Bytes that may wait for one client before all others are paused. */
-const maxWaitingBytes = 1_048_576;
-
-interface Client {
-  readonly socket: Socket;
-  readonly name: string;
-  /** The start of a frame, or of the handshake, whose rest has not arrived. */
-  rest: Uint8Array;
-  joined: boolean;
-  slow: boolean;
-}
+type Format = 'cannelloni' | 'socketcand' | 'slcan';
 
 export class CanHub {
-  private readonly server: Server;
-  private readonly log: (line: string) => void;
-  private readonly clients = new Set<Client>();
-  private slowClients = 0;
+  private readonly options: CanHubOptions;
+  private readonly print: Log;
+  private readonly log: Log;
+  private readonly wire: CanWire;
+  private readonly faults: FaultSource | undefined;
+  private readonly servers: Server[] = [];
+  private readonly sockets = new Set<Socket>();
+  private readonly canLog: CanLog | undefined;
   private connections = 0;
 
-  /** `log` gets one line per event, the code or event first. */
-  constructor(log: (line: string) => void) {
+  /**
+   * `print` gets what a user wants to know, `log` one line per event, its code first. Throws what
+   * the file system says when the log's files cannot be made.
+   */
+  constructor(options: CanHubOptions, print: Log, log: Log) {
+    this.options = options;
+    this.print = print;
     this.log = log;
-    this.server = createServer({ noDelay: true }, (socket) => this.join(socket));
+    this.faults = options.faults && new FaultSource(options.faults);
+    this.wire = new CanWire(this.faults);
+    if (options.log === undefined) return;
+    const paths = logPaths(options.log);
+    this.canLog = new CanLog(options.log, options.name, (error) =>
+      log(`file-unwritable ${paths.text}, ${paths.capture}: ${error.message}; the log ends here`),
+    );
+    this.wire.join(this.canLog);
+    print(`log ${paths.text} ${paths.capture}`);
   }
 
-  /** Listens and calls `onListening` with the address, its port filled in. */
-  listen(
-    address: BusAddress,
-    onListening: (address: BusAddress) => void,
-    onError: (error: Error) => void,
-  ): void {
-    this.server.on('error', onError);
-    this.server.listen(address, () => {
-      const bound = this.server.address();
-      const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
-      onListening('path' in address ? address : { host: address.host, port });
+  /** Listens on every address of the options; rejects with what the first one says that fails. */
+  async listen(): Promise<void> {
+    const { name, socketcand, slcan, listen } = this.options;
+    if (socketcand !== undefined) {
+      const bound = await this.serve('socketcand', socketcand);
+      this.print(`socketcand ${formatBusAddress(bound)} (${busNames(name).join(', ')})`);
+    }
+    for (const address of slcan) {
+      this.print(`slcan ${formatBusAddress(await this.serve('slcan', address))}`);
+    }
+    this.print(`listening ${formatBusAddress(await this.serve('cannelloni', listen))}`);
+  }
+
+  /** Closes the bus and all its clients; prints how many faults happened. */
+  close(): void {
+    for (const server of this.servers) server.close();
+    for (const socket of this.sockets) socket.destroy();
+    this.canLog?.close();
+    if (this.faults === undefined) return;
+    const counts = Object.entries(this.faults.counts).map(([name, count]) => `${name}=${count}`);
+    this.print(`faults ${counts.join(' ')}`);
+  }
+
+  private async serve(format: Format, address: BusAddress): Promise<BusAddress> {
+    if ('path' in address) await removeStaleSocket(address.path);
+    const server = createServer({ noDelay: true }, (socket) => this.join(format, socket));
+    this.servers.push(server);
+    return new Promise((resolve, reject) => {
+      server.on('error', (error) => {
+        reject(new Error(`port-taken ${formatBusAddress(address)}: ${error.message}`));
+      });
+      server.listen(address, () => {
+        const bound = server.address();
+        const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
+        resolve('path' in address ? address : { host: address.host, port });
+      });
     });
   }
 
-  /** Closes the bus and all its clients. */
-  close(): void {
-    this.server.close();
-    for (const client of this.clients) client.socket.destroy();
-  }
-
-  private join(socket: Socket): void {
+  private join(format: Format, socket: Socket): void {
     this.connections++;
     const name = `client ${this.connections}`;
-    const client: Client = { socket, name, rest: new Uint8Array(0), joined: false, slow: false };
-    this.clients.add(client);
-    socket.on('data', (chunk) => this.receive(client, chunk));
-    socket.on('drain', () => this.drained(client));
-    socket.on('end', () => socket.destroy());
-    socket.on('error', () => socket.destroy());
-    socket.on('close', () => this.leave(client));
-    socket.write(handshake);
-    if (this.slowClients > 0) socket.pause();
-  }
-
-  private leave(client: Client): void {
-    this.clients.delete(client);
-    this.drained(client);
-  }
-
-  private receive(client: Client, chunk: Uint8Array): void {
-    if (client.socket.destroyed) return;
-    const bytes = client.rest.length === 0 ? chunk : Buffer.concat([client.rest, chunk]);
-    let start = 0;
-    if (!client.joined) {
-      start = Math.min(handshake.length, bytes.length);
-      if (Buffer.compare(bytes.subarray(0, start), handshake.subarray(0, start)) !== 0) {
-        this.expel(client, 'no cannelloni handshake');
-        return;
-      }
-      if (start < handshake.length) {
-        client.rest = bytes;
-        return;
-      }
-      client.joined = true;
-    }
-    let end = start;
-    let size = scanFrame(bytes, end);
-    while (size > 0) {
-      end += size;
-      size = scanFrame(bytes, end);
-    }
-    // One write carries all whole frames of the chunk: this is what makes the hub fast.
-    if (end > start) this.forward(client, bytes.subarray(start, end));
-    if (size === malformed) this.expel(client, `at its byte ${end - start} of ${bytes.length}`);
-    else if (size === incomplete) client.rest = bytes.subarray(end);
-  }
-
-  private forward(from: Client, frames: Uint8Array): void {
-    for (const client of this.clients) {
-      if (client === from || !client.joined || client.socket.destroyed) continue;
-      client.socket.write(frames);
-      if (!client.slow && client.socket.writableLength > maxWaitingBytes) {
-        client.slow = true;
-        this.slowClients++;
-        if (this.slowClients === 1) for (const other of this.clients) other.socket.pause();
-      }
-    }
-  }
-
-  private drained(client: Client): void {
-    if (!client.slow) return;
-    client.slow = false;
-    this.slowClients--;
-    if (this.slowClients === 0) for (const other of this.clients) other.socket.resume();
-  }
-
-  private expel(client: Client, detail: string): void {
-    this.log(`can-frame-malformed ${client.name}: ${detail}`);
-    client.socket.destroy();
+    const { wire, log } = this;
+    this.sockets.add(socket);
+    socket.on('close', () => this.sockets.delete(socket));
+    if (format === 'cannelloni') new CannelloniStation(socket, wire, name, log);
+    else if (format === 'slcan') new SlcanStation(socket, wire, `slcan ${name}`, log);
+    else new SocketcandStation(socket, wire, this.options.name, `socketcand ${name}`, log);
   }
 }
 
 /** Removes the socket file of a hub that is gone; one that still answers is left alone. */
-function removeStaleSocket(address: BusAddress, next: () => void): void {
-  if (!('path' in address)) {
-    next();
-    return;
-  }
-  const probe = connect(address, () => {
-    probe.destroy();
-    next();
-  });
-  probe.on('error', (error: NodeJS.ErrnoException) => {
-    // Only a socket is removed: connecting to any other file is refused in the same way.
-    const stale = error.code === 'ECONNREFUSED' && lstatSync(address.path).isSocket();
-    if (stale) unlinkSync(address.path);
-    next();
+function removeStaleSocket(path: string): Promise<void> {
+  return new Promise((resolve) => {
+    const probe = connect({ path }, () => {
+      probe.destroy();
+      resolve();
+    });
+    probe.on('error', (error: NodeJS.ErrnoException) => {
+      // Only a socket is removed: connecting to any other file is refused in the same way.
+      const stale = error.code === 'ECONNREFUSED' && lstatSync(path).isSocket();
+      if (stale) unlinkSync(path);
+      resolve();
+    });
   });
 }
 
-function main(argv: readonly string[]): void {
-  const address = argv[0] === '--listen' ? parseBusAddress(argv[1] ?? '') : undefined;
-  if (address === undefined || argv.length !== 2) {
-    console.error('argument-invalid usage: can-hub.ts --listen unix:/path|tcp:[host:]port');
+/** Calls back when whoever started this program is gone: its end of the pipe is closed then. */
+function whenStarterEnds(end: () => void): void {
+  const input = fstatSync(0);
+  // A terminal or /dev/null is no starter that waits for us.
+  if (!input.isFIFO() && !input.isSocket()) return;
+  process.stdin.on('end', end).on('close', end).on('error', end).resume();
+}
+
+async function main(argv: readonly string[]): Promise<void> {
+  const options = readHubOptions(argv);
+  if (isRefusal(options)) {
+    console.error(`${options.refused} ${options.detail}\n${usage}`);
     process.exit(2);
   }
-  const hub = new CanHub((line) => console.error(line));
+  let hub: CanHub;
+  try {
+    hub = new CanHub(options, console.log, console.error);
+  } catch (error) {
+    console.error(`file-unwritable ${(error as Error).message}`);
+    process.exit(1);
+  }
+  let ended = false;
   const end = () => {
+    if (ended) return;
+    ended = true;
     hub.close();
     process.exit(0);
   };
-  process.on('SIGTERM', end);
-  process.stdin.on('end', end).on('close', end).on('error', end).resume();
-  removeStaleSocket(address, () =>
-    hub.listen(
-      address,
-      (bound) => console.log(`listening ${formatBusAddress(bound)}`),
-      (error) => {
-        console.error(`port-taken ${formatBusAddress(address)}: ${error.message}`);
-        process.exit(1);
-      },
-    ),
-  );
+  process.on('SIGTERM', end).on('SIGINT', end);
+  whenStarterEnds(end);
+  await hub.listen().catch((error) => {
+    console.error((error as Error).message);
+    process.exit(1);
+  });
 }
 
-if (import.meta.main) main(process.argv.slice(2));
+if (import.meta.main) await main(process.argv.slice(2));

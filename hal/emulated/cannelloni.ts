@@ -4,6 +4,7 @@
  * length (bit 7: FD), one byte of FD flags if FD, data (none in a remote frame).
  */
 import type { CanFrame } from '../types.ts';
+import { type BusFrame, isRemote } from './bus-frame.ts';
 
 export const handshake: Uint8Array = Buffer.from('CANNELLONIv1', 'latin1');
 
@@ -24,7 +25,7 @@ export const incomplete = 0;
 export const malformed = -1;
 
 /** Which numbers of data bytes an FD frame may have, by index. */
-const isFlexibleDataLength: readonly boolean[] = Array.from(
+export const isFlexibleDataLength: readonly boolean[] = Array.from(
   { length: 65 },
   (_, length) => length <= 8 || [12, 16, 20, 24, 32, 48, 64].includes(length),
 );
@@ -95,4 +96,45 @@ export function encodeFrame(frame: CanFrame, bytes: Uint8Array, offset: number):
   if (flexibleData) bytes[start++] = frame.bitRateSwitch ? bitRateSwitchFlag : 0;
   bytes.set(data, start);
   return start + data.length - offset;
+}
+
+/** The frame at `offset` as it is, flags and remote frames included; its data are a view. */
+export function decodeBusFrame(bytes: Uint8Array, offset: number, size: number): BusFrame {
+  const lengthByte = bytes[offset + 4]!;
+  const flexibleData = lengthByte >= flexibleDataBit;
+  const start = flexibleData ? 6 : 5;
+  return {
+    canId: canIdAt(bytes, offset),
+    length: flexibleData ? lengthByte - flexibleDataBit : lengthByte,
+    flexibleDataFlags: flexibleData ? bytes[offset + 5]! : undefined,
+    data: bytes.subarray(offset + start, offset + size),
+  };
+}
+
+/** The bytes of a frame that a parser has judged; throws when it cannot exist on CAN. */
+export function encodeBusFrame(frame: BusFrame): Uint8Array {
+  const { canId, length, data, flexibleDataFlags } = frame;
+  const start = flexibleDataFlags === undefined ? 5 : 6;
+  const bytes = new Uint8Array(start + data.length);
+  bytes[0] = canId / 0x1000000;
+  bytes[1] = canId / 0x10000;
+  bytes[2] = canId / 0x100;
+  bytes[3] = canId;
+  bytes[4] = flexibleDataFlags === undefined ? length : length + flexibleDataBit;
+  if (flexibleDataFlags !== undefined) bytes[5] = flexibleDataFlags;
+  bytes.set(data, start);
+  if (data.length !== (isRemote(frame) ? 0 : length) || scanFrame(bytes, 0) !== bytes.length) {
+    throw new RangeError(`frame: ${Buffer.from(bytes).toString('hex')} cannot be on a bus`);
+  }
+  return bytes;
+}
+
+/** SocketCAN's identifier of the frame at `offset`, with its flag bits: 0 … 2³²−1. */
+export function canIdAt(bytes: Uint8Array, offset: number): number {
+  return (
+    bytes[offset]! * 0x1000000 +
+    bytes[offset + 1]! * 0x10000 +
+    bytes[offset + 2]! * 0x100 +
+    bytes[offset + 3]!
+  );
 }

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { parseBusAddress } from '../../hal/emulated/bus-address.ts';
 import { handshake } from '../../hal/emulated/cannelloni.ts';
 
@@ -12,29 +13,47 @@ export interface Bus {
   readonly address: string;
   /** Lines that the hub has logged. */
   readonly log: string[];
+  /** Lines that the hub has printed for its user, `listening` and later ones too. */
+  readonly printed: string[];
+  /** Folder of the bus, removed by `stop`. */
+  readonly folder: string;
+  /** The hub's port for a foreign format: `socketcand`, `slcan`. */
+  port(format: string): number;
   readonly hub: ChildProcess;
   /** Starts a program of this folder on the bus. */
   start(program: string): ChildProcess;
-  stop(): Promise<void>;
+  /** Ends every process of the bus; `keep` leaves the folder. */
+  stop(keep?: 'keep'): Promise<void>;
 }
 
-/** Starts a hub on a socket file of its own, or on `listen`. */
-export async function startBus(listen?: string): Promise<Bus> {
+/** Starts a hub on a socket file of its own, or on `listen`, with more options of its command line. */
+export async function startBus(listen?: string, ...options: string[]): Promise<Bus> {
   const folder = mkdtempSync(join(tmpdir(), 'can-'));
   const hub = spawn(
     process.execPath,
-    ['hal/emulated/can-hub.ts', '--listen', listen ?? `unix:${join(folder, 'bus')}`],
+    [
+      'hal/emulated/can-hub.ts',
+      ...['--listen', listen ?? `unix:${join(folder, 'bus')}`],
+      ...options.map((option) => option.replace('FOLDER', folder)),
+    ],
     { stdio: 'pipe' },
   );
   const log: string[] = [];
+  const printed: string[] = [];
   hub.stderr.on('data', (chunk) => log.push(...String(chunk).trim().split('\n')));
-  const [line] = await once(hub.stdout, 'data');
-  const address = String(line).trim().slice('listening '.length);
+  createInterface({ input: hub.stdout }).on('line', (line) => printed.push(line));
+  const lineOf = (format: string) => printed.find((line) => line.startsWith(`${format} `));
+  await until(() => lineOf('listening') !== undefined || hub.exitCode !== null);
+  if (hub.exitCode !== null) throw new Error(`the hub ended: ${log.join(' ')}`);
+  const address = lineOf('listening')!.slice('listening '.length);
   const children: ChildProcess[] = [];
   return {
     address,
     log,
+    printed,
+    folder,
     hub,
+    port: (format) => Number(/:(\d+)/.exec(lineOf(format)!)![1]),
     start(program) {
       const child = spawn(process.execPath, [join(import.meta.dirname, program), address], {
         stdio: ['pipe', 'inherit', 'inherit'],
@@ -42,14 +61,14 @@ export async function startBus(listen?: string): Promise<Bus> {
       children.push(child);
       return child;
     },
-    async stop() {
+    async stop(keep) {
       for (const child of [...children, hub]) {
         if (child.exitCode !== null || child.signalCode !== null) continue;
         const ended = once(child, 'exit');
         child.stdin?.end();
         await ended;
       }
-      rmSync(folder, { recursive: true });
+      if (keep === undefined) rmSync(folder, { recursive: true });
     },
   };
 }
