@@ -53,7 +53,7 @@ export async function startBus(listen?: string, ...options: string[]): Promise<B
     printed,
     folder,
     hub,
-    port: (format) => Number(/:(\d+)/.exec(lineOf(format)!)![1]),
+    port: (format) => Number(/:(\d+)( |$)/.exec(lineOf(format)!)![1]),
     start(program) {
       const child = spawn(process.execPath, [join(import.meta.dirname, program), address], {
         stdio: ['pipe', 'inherit', 'inherit'],
