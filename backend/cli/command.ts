@@ -26,6 +26,8 @@ export interface Context {
 export interface Outcome {
   readonly lines: readonly string[];
   readonly json: Json;
+  /** The command did its work and its answer is no: exit status 1. */
+  readonly negative?: boolean;
 }
 
 export interface Command {

@@ -4,6 +4,7 @@ import { assignCommands } from './commands/assign.ts';
 import { ceremonyCommands } from './commands/ceremony.ts';
 import { imageCommands } from './commands/image.ts';
 import { inspectCommands } from './commands/inspect.ts';
+import { repositoryCommands } from './commands/repository.ts';
 import { rootCommands } from './commands/root.ts';
 import { statusCommands } from './commands/status.ts';
 import { vehicleCommands } from './commands/vehicle.ts';
@@ -16,4 +17,5 @@ export const commands: readonly Command[] = [
   ...assignCommands,
   ...statusCommands,
   ...inspectCommands,
+  ...repositoryCommands,
 ];

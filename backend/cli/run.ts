@@ -47,7 +47,7 @@ export async function run(words: readonly string[], streams: Streams): Promise<n
   streams.out(
     wantsJson ? jsonLine(outcome.json) : outcome.lines.map((line) => `${line}\n`).join(''),
   );
-  return 0;
+  return outcome.negative ? 1 : 0;
 }
 
 /** The command that the first one or two words name. */
