@@ -122,4 +122,13 @@ export const maxUdsAttempts = 3;
 export const maxUdsPendingResponses = 120;
 export const udsP2Milliseconds = 1_000;
 export const udsP2StarMilliseconds = 30_000;
+/** S3 of the server: a session without any request of its tester ends. */
+export const udsSessionTimeoutMilliseconds = 5_000;
+/** S3 of the client: a session that is to be kept gets a TesterPresent this often. */
+export const udsTesterPresentMilliseconds = 2_000;
+/** Wrong proofs of one tester before it has to wait; and each one after that. */
+export const maxAuthenticationAttempts = 3;
+export const authenticationDelayMilliseconds = 10_000;
+export const authenticationChallengeBytes = 32;
+export const maxAuthenticationProofBytes = 96;
 export const rebootWaitMilliseconds = 30_000;

@@ -33,6 +33,8 @@ export function start(hal: Hal): void {
   }
   const filters = primary.secondaries.map(({ address }) => address.responseId);
   const driver = new LinkDriver({ can: hal.can, clock: hal.clock, port: can.port, filters });
+  const { crypto, random } = hal;
+  const credentials = { vehicleId, signer: state.ecus[0]!.signer, crypto, random };
   const secondaries = primary.secondaries.map(({ address, ecuIds }) => {
     const client = new UdsClient({
       transmitId: address.requestId,
@@ -42,7 +44,7 @@ export function start(hal: Hal): void {
       maxMessageBytes: maxUdsMessageBytes,
     });
     driver.add(client);
-    return new SecondaryClient(client, ecuIds);
+    return new SecondaryClient(client, ecuIds, credentials);
   });
   const { director, images, download } = primary;
   const http = new HttpClient(hal);

@@ -2,7 +2,10 @@
  * A UDS client (ISO 14229-1:2020, timing of ISO 14229-2) over an ISO-TP link, sans-I/O and with
  * callbacks. One request at a time. An answer is waited for during P2, or P2* after 0x78; a
  * request is repeated only where that is harmless: TransferData with the same counter,
- * ReadDataByIdentifier, TesterPresent, and whatever the server was too busy to take.
+ * ReadDataByIdentifier, DiagnosticSessionControl, the request for a challenge, TesterPresent, and
+ * whatever the server was too busy to take.
+ *
+ * A session that is to be kept gets a TesterPresent whenever nothing else was said for a while.
  */
 import type { CanFrame } from '../../hal/types.ts';
 import { type Refusal, refuse } from '../codes.ts';
@@ -11,9 +14,11 @@ import {
   maxUdsPendingResponses,
   udsP2Milliseconds,
   udsP2StarMilliseconds,
+  udsTesterPresentMilliseconds,
 } from '../limits.ts';
 import { earlier, type IsoTpDirection, IsoTpLink, type IsoTpLinkOptions } from './iso-tp.ts';
 import {
+  authentication,
   hasSubFunction,
   negative,
   negativeResponse,
@@ -48,6 +53,7 @@ export type UdsClientOptions = Omit<IsoTpLinkOptions, 'onMessage' | 'onSent' | '
 export type UdsDone = (response: Uint8Array | Refusal) => void;
 
 const noBytes = new Uint8Array(0);
+const testerPresent = new Uint8Array([service.testerPresent, suppressPositiveResponse]);
 
 export class UdsClient {
   readonly receiveId: number;
@@ -62,6 +68,12 @@ export class UdsClient {
   /** The server was busy, not silent: repeat at the deadline. */
   private serverBusy = false;
   private now = 0;
+  private keeping = false;
+  /** When the server last got a request or a TesterPresent of ours. */
+  private saidAt = 0;
+  /** A TesterPresent is being sent; `transmitDue`: a request waits for that. */
+  private sayingPresent = false;
+  private transmitDue = false;
 
   constructor(options: UdsClientOptions) {
     this.receiveId = options.receiveId;
@@ -98,6 +110,13 @@ export class UdsClient {
     this.transmit();
   }
 
+  /** From now on, or until told otherwise, the server's session is kept alive. */
+  keepSession(keep: boolean): void {
+    this.keeping = keep;
+    this.saidAt = this.now;
+    if (keep && this.link.onWork !== undefined) this.link.onWork();
+  }
+
   /** RequestDownload, TransferData block after block, RequestTransferExit. */
   download(request: DownloadRequest, source: UdsTransferSource): UdsTransfer {
     const payload = encodeDownloadRequest(request);
@@ -126,21 +145,49 @@ export class UdsClient {
     // An answer that is on its way is guarded by N_Cr, not by P2.
     const waiting = this.deadline !== undefined && !this.link.receiving;
     if (waiting && nowMs >= this.deadline!) this.expire();
+    const present = this.presentAt();
+    if (present !== undefined && nowMs >= present) {
+      this.sayingPresent = true;
+      this.link.send(testerPresent);
+    }
     return this.link.poll(nowMs, writable);
   }
 
   nextDeadline(): number | undefined {
-    return earlier(this.link.receiving ? undefined : this.deadline, this.link.nextDeadline());
+    const answer = this.link.receiving ? undefined : this.deadline;
+    return earlier(earlier(answer, this.presentAt()), this.link.nextDeadline());
+  }
+
+  /** When a TesterPresent is due; undefined while something is being said or none is wanted. */
+  private presentAt(): number | undefined {
+    if (!this.keeping || this.onDone !== undefined || this.sayingPresent) return undefined;
+    return this.saidAt + udsTesterPresentMilliseconds;
   }
 
   private transmit(): void {
+    if (this.sayingPresent) {
+      this.transmitDue = true;
+      return;
+    }
     this.attempts++;
     this.deadline = undefined;
     this.serverBusy = false;
     if (!this.link.send(this.payload)) throw new Error('the link is still sending');
   }
 
+  private presentEnded(): void {
+    this.sayingPresent = false;
+    if (!this.transmitDue) return;
+    this.transmitDue = false;
+    this.transmit();
+  }
+
   private sent(): void {
+    this.saidAt = this.now;
+    if (this.sayingPresent) {
+      this.presentEnded();
+      return;
+    }
     const suppressed =
       hasSubFunction(this.payload[0]!) && this.payload[1]! >= suppressPositiveResponse;
     if (suppressed) this.finish(noBytes);
@@ -184,6 +231,11 @@ export class UdsClient {
   }
 
   private failed(refusal: Refusal, direction: IsoTpDirection): void {
+    if (this.sayingPresent && direction === 'send') {
+      this.saidAt = this.now;
+      this.presentEnded();
+      return;
+    }
     if (this.onDone === undefined) return;
     if (refusal.refused === 'iso-tp-overflow') {
       this.finish(refusal);
@@ -196,12 +248,7 @@ export class UdsClient {
   }
 
   private lost(refusal: Refusal): void {
-    const serviceId = this.payload[0]!;
-    const repeatable =
-      serviceId === service.transferData ||
-      serviceId === service.readDataByIdentifier ||
-      serviceId === service.testerPresent;
-    if (repeatable && this.attempts < maxUdsAttempts) this.transmit();
+    if (isRepeatable(this.payload) && this.attempts < maxUdsAttempts) this.transmit();
     else this.finish(refusal);
   }
 
@@ -211,6 +258,18 @@ export class UdsClient {
     this.deadline = undefined;
     onDone(result);
   }
+}
+
+/** True for requests that do no more when they are handled twice. */
+function isRepeatable(request: Uint8Array): boolean {
+  const serviceId = request[0]!;
+  return (
+    serviceId === service.transferData ||
+    serviceId === service.readDataByIdentifier ||
+    serviceId === service.diagnosticSessionControl ||
+    serviceId === service.testerPresent ||
+    (serviceId === service.authentication && request[1] === authentication.requestChallenge)
+  );
 }
 
 /** True when an answer repeats the parameters of its request that the standard makes it repeat. */

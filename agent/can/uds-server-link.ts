@@ -9,7 +9,10 @@ import type { UdsReply, UdsServer } from './uds-server.ts';
 
 export interface UdsServerLinkOptions
   extends Omit<IsoTpLinkOptions, 'onMessage' | 'onSent' | 'onError'> {
+  /** May be shared by links: one for each address that testers use. */
   readonly server: UdsServer;
+  /** Number of this address among those of the server; 0 by default. */
+  readonly tester?: number;
   /** The last frame of an answer was handed out; after 0x51 the program may restart. */
   readonly onAnswered?: (response: Uint8Array) => void;
   /** A request or an answer was lost; the client repeats what may be repeated. */
@@ -24,6 +27,7 @@ export class UdsServerLink {
   readonly extended: boolean;
   private readonly options: UdsServerLinkOptions;
   private readonly link: IsoTpLink;
+  private readonly tester: number;
   private response: Uint8Array | undefined;
   /** Continuation of the request whose 0x78 is on its way, and when it may run. */
   private pending: (() => UdsReply) | undefined;
@@ -34,10 +38,12 @@ export class UdsServerLink {
     this.receiveId = options.receiveId;
     this.extended = options.extended;
     this.options = options;
+    this.tester = options.tester ?? 0;
     this.link = new IsoTpLink({
       ...options,
       followsPeer: true,
-      onMessage: (request) => this.reply(options.server.handle(request)),
+      onMessage: (request) =>
+        this.reply(options.server.handle(request, { tester: this.tester, nowMs: this.now })),
       onSent: () => this.sent(),
       onError: (refusal, direction) => {
         // Work that was begun is finished, even when nobody heard that it goes on.
@@ -58,6 +64,10 @@ export class UdsServerLink {
 
   poll(nowMs: number, writable: number): CanFrame[] {
     this.now = nowMs;
+    const { server } = this.options;
+    // S3 stands still while a message of the tester is on its way, or an answer to it.
+    if (this.engaged) server.keepAlive(this.tester, nowMs);
+    server.expire(nowMs);
     const { pending, runAt } = this;
     if (pending !== undefined && runAt !== undefined && nowMs >= runAt) {
       this.pending = undefined;
@@ -68,7 +78,12 @@ export class UdsServerLink {
   }
 
   nextDeadline(): number | undefined {
-    return earlier(this.runAt, this.link.nextDeadline());
+    const session = this.engaged ? undefined : this.options.server.nextDeadline();
+    return earlier(session, earlier(this.runAt, this.link.nextDeadline()));
+  }
+
+  private get engaged(): boolean {
+    return this.pending !== undefined || this.link.receiving || this.link.sending;
   }
 
   private reply(reply: UdsReply): void {

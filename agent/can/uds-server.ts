@@ -1,13 +1,22 @@
 /**
  * A UDS server (ISO 14229-1:2020), sans-I/O: a request goes in, the answer comes out. The server
- * checks lengths, sub-functions and the order of transfers; the program's handlers decide.
+ * checks lengths, sub-functions, the order of transfers and whose session it is; the program's
+ * handlers decide.
+ *
+ * A session other than the default one belongs to the tester that opened it and ends when that
+ * tester is silent for S3 (ISO 14229-2:2021, §7.2). Others are told meanwhile to ask again later,
+ * except that a tester whose session is not held gives way to one with a lower number.
  *
  * Work that takes longer than P2 returns `{ pending }`: the reply then says 0x78 (response
  * pending) and carries the continuation, which the caller runs once that answer is on its way.
  */
 
 import { isRefusal, type Refusal } from '../codes.ts';
-import { maxUdsIdentifiersPerRead, maxUdsMessageBytes } from '../limits.ts';
+import {
+  maxUdsIdentifiersPerRead,
+  maxUdsMessageBytes,
+  udsSessionTimeoutMilliseconds,
+} from '../limits.ts';
 import {
   encodeNegativeResponse,
   hasSubFunction,
@@ -39,9 +48,15 @@ export interface UdsHandlers {
   admit(serviceId: number, activeSession: number, subFunction?: number): number | undefined;
   /** Answers with `sessionParameters()`. */
   diagnosticSessionControl(newSession: number): UdsOutcome;
+  /** A session begins, or the default one again after S3: what was allowed in the last one ends. */
+  sessionChanged(newSession: number): void;
   ecuReset(kind: number): UdsOutcome;
   /** Answers with the data record of one identifier; 0x31 where it is not known. */
   readDataByIdentifier(identifier: number): UdsOutcome;
+  /** The tester has proven who it is: nobody takes its session away. True when there is none. */
+  holdsSession(): boolean;
+  /** `parameters` follow the sub-function. Answers with the return value and what goes with it. */
+  authentication(subFunction: number, parameters: Uint8Array, requester: UdsRequester): UdsOutcome;
   /** Answers with no bytes. */
   writeDataByIdentifier(identifier: number, record: Uint8Array): UdsOutcome;
   /** `control`: 1 start, 2 stop, 3 request results. Answers with the status record. */
@@ -55,6 +70,18 @@ export interface UdsHandlers {
   requestFileTransfer(request: FileTransferRequest): UdsOutcome;
 }
 
+/** Who asks, and when. */
+export interface UdsRequester {
+  /** Which of the server's addresses the request came to; testers are told apart by it. */
+  readonly tester: number;
+  /** Monotonic time of the request. */
+  readonly nowMs: number;
+  /** The request was addressed to every ECU of the bus. */
+  readonly functional?: boolean;
+}
+
+const onlyTester: UdsRequester = { tester: 0, nowMs: 0 };
+
 export interface UdsReply {
   /** Undefined: nothing is sent. */
   readonly response: Uint8Array | undefined;
@@ -65,6 +92,10 @@ export interface UdsReply {
 export class UdsServer {
   /** The active diagnostic session. */
   activeSession: number = session.default;
+  /** Who opened the session; nobody in the default one. */
+  private owner: number | undefined;
+  /** End of S3 in a session other than the default one. */
+  private sessionEnd: number | undefined;
   private readonly handlers: Partial<UdsHandlers>;
   private readonly maxResponseBytes: number;
   private transfer: TransferSequence | undefined;
@@ -75,13 +106,32 @@ export class UdsServer {
     this.maxResponseBytes = maxResponseBytes;
   }
 
-  /** Handles one request; `functional`: it was addressed to every ECU of the bus. */
-  handle(request: Uint8Array, functional = false): UdsReply {
+  /** Handles one request. */
+  handle(request: Uint8Array, requester: UdsRequester = onlyTester): UdsReply {
     const serviceId = request.length === 0 ? 0 : request[0]!;
     const suppress =
       hasSubFunction(serviceId) && request.length >= 2 && request[1]! >= suppressPositiveResponse;
-    const outcome = this.dispatch(serviceId, request);
-    return this.conclude(serviceId, outcome, suppress, functional);
+    this.expire(requester.nowMs);
+    const outcome = this.dispatch(serviceId, request, requester);
+    this.keepAlive(requester.tester, requester.nowMs);
+    return this.conclude(serviceId, outcome, suppress, requester.functional === true);
+  }
+
+  /** `tester` is there: S3 runs anew. For what takes its time: long messages, pending work. */
+  keepAlive(tester: number, nowMs: number): void {
+    if (this.sessionEnd === undefined || tester !== this.owner) return;
+    this.sessionEnd = nowMs + udsSessionTimeoutMilliseconds;
+  }
+
+  /** Ends a session whose tester was silent for S3; never while its work is pending. */
+  expire(nowMs: number): void {
+    if (this.busy || this.sessionEnd === undefined || nowMs < this.sessionEnd) return;
+    this.enter(session.default, onlyTester);
+  }
+
+  /** When `expire` has to be called (ms on the caller's clock); undefined: no session to end. */
+  nextDeadline(): number | undefined {
+    return this.busy ? undefined : this.sessionEnd;
   }
 
   private conclude(
@@ -112,31 +162,38 @@ export class UdsServer {
   }
 
   /** The whole positive answer, or why not. */
-  private dispatch(serviceId: number, request: Uint8Array): UdsOutcome {
+  private dispatch(serviceId: number, request: Uint8Array, requester: UdsRequester): UdsOutcome {
     const { handlers } = this;
     const invalidLength = negative.incorrectMessageLengthOrInvalidFormat;
     if (request.length === 0) return invalidLength;
     if (!this.supports(serviceId)) return negative.serviceNotSupported;
     let subFunction: number | undefined;
     if (hasSubFunction(serviceId)) {
-      const exact = serviceId !== service.routineControl;
-      if (exact ? request.length !== 2 : request.length < 4) return invalidLength;
+      const least = serviceId === service.routineControl ? 4 : 2;
+      const exact = least === 2 && serviceId !== service.authentication;
+      if (exact ? request.length !== 2 : request.length < least) return invalidLength;
       subFunction = request[1]! % suppressPositiveResponse;
       if (!isSubFunction(serviceId, subFunction)) return negative.subFunctionNotSupported;
     }
     if (serviceId === service.testerPresent) return new Uint8Array([0x7e, 0]);
-    if (this.busy) return negative.busyRepeatRequest;
+    // §8.7.5: a second tester is told to repeat, and the first one's session goes on undisturbed.
+    if (this.busy || this.belongsToAnother(requester.tester)) return negative.busyRepeatRequest;
     if (handlers.admit !== undefined) {
       const refused = handlers.admit(serviceId, this.activeSession, subFunction);
       if (refused !== undefined) return refused;
     }
     switch (serviceId) {
       case service.diagnosticSessionControl:
-        return this.sessionControl(subFunction!);
+        return this.sessionControl(subFunction!, requester);
       case service.ecuReset:
         return answer([0x51, subFunction!], handlers.ecuReset!(subFunction!));
       case service.readDataByIdentifier:
         return this.read(request);
+      case service.authentication:
+        return answer(
+          [0x69, subFunction!],
+          handlers.authentication!(subFunction!, request.subarray(2), requester),
+        );
       case service.writeDataByIdentifier:
         if (request.length < 4) return invalidLength;
         return answer(
@@ -170,13 +227,32 @@ export class UdsServer {
     return false;
   }
 
-  private sessionControl(newSession: number): UdsOutcome {
+  /** Whether the session is closed to `tester`; one that has to give way is ended. */
+  private belongsToAnother(tester: number): boolean {
+    if (this.owner === undefined || this.owner === tester) return false;
+    const { holdsSession } = this.handlers;
+    const held = holdsSession === undefined || holdsSession.call(this.handlers);
+    if (tester > this.owner || held) return true;
+    this.enter(session.default, onlyTester);
+    return false;
+  }
+
+  private sessionControl(newSession: number, requester: UdsRequester): UdsOutcome {
     return then(this.handlers.diagnosticSessionControl!(newSession), (record) => {
-      this.activeSession = newSession;
-      // A transfer does not outlive the session that it was started in.
-      this.transfer = undefined;
+      this.enter(newSession, requester);
       return joined([0x50, newSession], record);
     });
+  }
+
+  private enter(newSession: number, requester: UdsRequester): void {
+    const isDefault = newSession === session.default;
+    this.activeSession = newSession;
+    this.owner = isDefault ? undefined : requester.tester;
+    this.sessionEnd = isDefault ? undefined : requester.nowMs + udsSessionTimeoutMilliseconds;
+    // A transfer does not outlive the session that it was started in.
+    this.transfer = undefined;
+    const { sessionChanged } = this.handlers;
+    if (sessionChanged !== undefined) sessionChanged.call(this.handlers, newSession);
   }
 
   private read(request: Uint8Array): UdsOutcome {
@@ -280,6 +356,7 @@ function identifierAt(request: Uint8Array, offset: number): number {
 function isSubFunction(serviceId: number, subFunction: number): boolean {
   if (serviceId === service.testerPresent) return subFunction === 0;
   if (serviceId === service.routineControl) return subFunction >= 1 && subFunction <= 3;
+  if (serviceId === service.authentication) return subFunction <= 8;
   return subFunction >= 1;
 }
 

@@ -8,6 +8,7 @@ export const service = {
   diagnosticSessionControl: 0x10,
   ecuReset: 0x11,
   readDataByIdentifier: 0x22,
+  authentication: 0x29,
   writeDataByIdentifier: 0x2e,
   routineControl: 0x31,
   requestDownload: 0x34,
@@ -20,6 +21,13 @@ export const service = {
 export const session = { default: 1, programming: 2, extended: 3 } as const;
 export const reset = { hard: 1, keyOffOn: 2, soft: 3 } as const;
 export const routine = { start: 1, stop: 2, requestResults: 3 } as const;
+/** Sub-functions of Authentication that this profile has: challenge and response, asymmetric. */
+export const authentication = {
+  deAuthenticate: 0x00,
+  requestChallenge: 0x05,
+  verifyProofOfOwnership: 0x06,
+  configuration: 0x08,
+} as const;
 export const fileMode = { addFile: 1, resumeFile: 6 } as const;
 
 /** Negative response codes (ISO 14229-1:2020, annex A.1). */
@@ -34,6 +42,10 @@ export const negative = {
   requestSequenceError: 0x24,
   requestOutOfRange: 0x31,
   securityAccessDenied: 0x33,
+  authenticationRequired: 0x34,
+  exceedNumberOfAttempts: 0x36,
+  requiredTimeDelayNotExpired: 0x37,
+  ownershipVerificationFailed: 0x58,
   uploadDownloadNotAccepted: 0x70,
   transferDataSuspended: 0x71,
   generalProgrammingFailure: 0x72,
@@ -54,6 +66,7 @@ export function hasSubFunction(serviceId: number): boolean {
   return (
     serviceId === service.diagnosticSessionControl ||
     serviceId === service.ecuReset ||
+    serviceId === service.authentication ||
     serviceId === service.routineControl ||
     serviceId === service.testerPresent
   );

@@ -39,6 +39,7 @@ export const domains = {
   report: 'ota-report-v1',
   manifest: 'ota-manifest-v1',
   merkleRoot: 'ota-merkle-root-v1',
+  access: 'ota-uds-access-v1',
 } as const;
 
 export type Domain = keyof typeof domains;

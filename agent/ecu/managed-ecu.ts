@@ -142,6 +142,11 @@ export class ManagedEcu {
     return this.installer.write(piece);
   }
 
+  /** Ends the stream for now, in order: a later `prepare` goes on where it stopped. */
+  suspend(): void {
+    this.installer.suspend();
+  }
+
   /** Checks the plaintext read back from flash (VIM-08, VIM-09). Codes `image-…`. */
   finish(): Refusal | undefined {
     const image = this.installer.finish();

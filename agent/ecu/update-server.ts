@@ -1,11 +1,23 @@
 /**
  * The UDS services of a Secondary: which identifier, routine and transfer means which step of an
  * update session (docs/POUF.md §4, in-vehicle messages).
+ *
+ * Anybody on the bus may read the status. Everything else needs the programming session and a proof
+ * of the Primary's key, made in that very session.
  */
 
-import { negative, reset, routine } from '../can/uds.ts';
-import type { UdsHandlers, UdsOutcome } from '../can/uds-server.ts';
+import {
+  negative,
+  reset,
+  routine,
+  service,
+  sessionParameters,
+  session as sessions,
+} from '../can/uds.ts';
+import { UdsAuthentication } from '../can/uds-authentication.ts';
+import type { UdsHandlers, UdsOutcome, UdsRequester } from '../can/uds-server.ts';
 import { type DownloadRequest, encodeDownloadGrant } from '../can/uds-transfer-format.ts';
+import type { PublicKey } from '../codec/cose-key.ts';
 import { decode, encode, type Schema } from '../codec/schema.ts';
 import { isRefusal, type Refusal } from '../codes.ts';
 import { maxUdsBlockBytes, maxUdsMessageBytes } from '../limits.ts';
@@ -24,25 +36,72 @@ import {
   suppliedFile,
   verificationStep,
 } from '../metadata/vehicle-messages.ts';
+import { verifyAccess } from './access.ts';
 import type { EcuState } from './start-up.ts';
 import { refusalMessage, UpdateSession } from './update-session.ts';
 
 export class UpdateServer implements Partial<UdsHandlers> {
   private readonly session: UpdateSession;
+  private readonly access: UdsAuthentication;
+  private activeSession: number = sessions.default;
 
-  constructor(state: EcuState) {
+  /** @param primaryKey the Primary's signing key, as it was provisioned */
+  constructor(state: EcuState, primaryKey: PublicKey) {
     this.session = new UpdateSession(state);
+    const { crypto, random } = state.hal;
+    const { vehicleId } = state.configuration;
+    const { ecuId } = state.ecus[0]!;
+    this.access = new UdsAuthentication({
+      random: (count) => random.bytes(count),
+      verify: (serverChallenge, clientChallenge, proof) => {
+        const session = this.activeSession;
+        const claim = { vehicleId, ecuId, session, serverChallenge, clientChallenge };
+        return verifyAccess(crypto, primaryKey, claim, proof);
+      },
+    });
+  }
+
+  admit(serviceId: number, activeSession: number): number | undefined {
+    // These say nothing that the bus may not know; what identifiers need, their handler knows.
+    if (serviceId === service.diagnosticSessionControl) return undefined;
+    if (serviceId === service.readDataByIdentifier) return undefined;
+    if (activeSession !== sessions.programming) return negative.serviceNotSupportedInActiveSession;
+    if (serviceId === service.authentication || this.access.granted) return undefined;
+    return negative.authenticationRequired;
+  }
+
+  diagnosticSessionControl(newSession: number): UdsOutcome {
+    const known = newSession === sessions.default || newSession === sessions.programming;
+    return known ? sessionParameters() : negative.subFunctionNotSupported;
+  }
+
+  /** A proof holds for the session that it was made in; so does a running installation. */
+  sessionChanged(newSession: number): void {
+    this.activeSession = newSession;
+    this.access.reset();
+    this.session.suspend();
+  }
+
+  /** The Primary's address has the lower number: an unproven tester cannot keep it out. */
+  holdsSession(): boolean {
+    return this.access.granted;
+  }
+
+  authentication(subFunction: number, parameters: Uint8Array, requester: UdsRequester): UdsOutcome {
+    return this.access.handle(subFunction, parameters, requester);
   }
 
   readDataByIdentifier(identifier: number): UdsOutcome {
     const { session } = this;
+    if (identifier === dataIdentifiers.status) return encode(statusMessage, session.status());
+    // A nonce forgets the one before, reports wear the flash: neither is for everybody.
+    const known = identifier === dataIdentifiers.nonce || identifier === dataIdentifiers.reports;
+    if (known && !this.access.granted) return negative.authenticationRequired;
     switch (identifier) {
       case dataIdentifiers.nonce:
         return encode(nonceMessage, session.newNonce());
       case dataIdentifiers.reports:
         return encode(reportsMessage, session.reports());
-      case dataIdentifiers.status:
-        return encode(statusMessage, session.status());
       default:
         return negative.requestOutOfRange;
     }

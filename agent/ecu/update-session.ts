@@ -199,6 +199,15 @@ export class UpdateSession {
     return undefined;
   }
 
+  /** The Primary has left: what came of an image is recorded, so that it goes on from there. */
+  suspend(): void {
+    const current = this.installing;
+    if (current === undefined) return;
+    this.installing = undefined;
+    this.stage = 'idle';
+    current.ecu.suspend();
+  }
+
   activate(ecuId: string): Refusal | undefined {
     const ecu = this.ecu(ecuId);
     if (ecu === undefined) return refuse('ecu-unknown', ecuId);

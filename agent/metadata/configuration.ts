@@ -81,10 +81,14 @@ export const configuration = record({
       flexibleData: field(2, boolean),
       /** Where this ECU's UDS server listens; absent on a Primary. */
       address: optional(3, canAddress),
+      /** A second address of that server, for a workshop's tester. */
+      testerAddress: optional(4, canAddress),
     }),
   ),
   trialBoots: field(6, integer(1, 8)),
   primary: optional(7, primaryConfiguration),
+  /** The Primary's signing key: who alone may update this Secondary. Absent on a Primary. */
+  primaryKey: optional(8, coseKey),
 });
 
 /** An ECU's own key pair, stored under `signing-key/ECU` or `wrapping-key/ECU` (KEY-05, KEY-06). */

@@ -12,7 +12,13 @@ import {
   tuple,
   unsigned,
 } from '../codec/schema.ts';
-import { maxHostedEcusPerAgent, maxKeyObjectBytes, maxRootBytes, nonceBytes } from '../limits.ts';
+import {
+  authenticationChallengeBytes,
+  maxHostedEcusPerAgent,
+  maxKeyObjectBytes,
+  maxRootBytes,
+  nonceBytes,
+} from '../limits.ts';
 import { filename, identifier, repositories } from './common.ts';
 import { refusalAnswer } from './device-messages.ts';
 
@@ -42,6 +48,18 @@ export const cobblestoneDataFormat = 0x01;
 
 /** Download addresses: ECU index × this + offset in the ciphertext. */
 export const addressesPerEcu = 1_099_511_627_776;
+
+/**
+ * What a tester signs to be let in (service 0x29): the vehicle, the Secondary's own ECU id, the
+ * diagnostic session, the Secondary's challenge and its own. Signed as payload in domain `access`.
+ */
+export const accessStatement = tuple(
+  identifier,
+  identifier,
+  integer(1, 127),
+  bytes(authenticationChallengeBytes),
+  bytes(authenticationChallengeBytes),
+);
 
 export const nonceMessage = bytes(nonceBytes);
 

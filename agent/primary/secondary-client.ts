@@ -3,8 +3,8 @@
  * Promises live here and in the Primary's program only; the link below is driven by callbacks.
  */
 
-import { reset, routine, service } from '../can/uds.ts';
-import type { UdsClient } from '../can/uds-client.ts';
+import { negative, reset, routine, service } from '../can/uds.ts';
+import { negativeResponseOf, type UdsClient } from '../can/uds-client.ts';
 import { decode, encode, type Schema } from '../codec/schema.ts';
 import { Writer } from '../codec/writer.ts';
 import { type Code, codes, isRefusal, type Refusal, refuse } from '../codes.ts';
@@ -27,6 +27,7 @@ import {
   type VerificationStep,
   verificationStep,
 } from '../metadata/vehicle-messages.ts';
+import { type AccessCredentials, requestOf, SecondarySession } from './secondary-session.ts';
 
 /** Turns a refusal that crossed the link into one of ours; unknown codes are not believed. */
 export function refusalFrom(message: RefusalAnswer, ecuId: string): Refusal {
@@ -40,11 +41,21 @@ export function refusalFrom(message: RefusalAnswer, ecuId: string): Refusal {
 export class SecondaryClient {
   readonly ecuIds: readonly string[];
   private readonly client: UdsClient;
+  private readonly session: SecondarySession;
 
-  /** @param ecuIds the Secondary's own ECU id first, then those it hosts */
-  constructor(client: UdsClient, ecuIds: readonly string[]) {
+  /**
+   * @param ecuIds the Secondary's own ECU id first, then those it hosts
+   * @param credentials what the Primary proves itself with (service 0x29)
+   */
+  constructor(client: UdsClient, ecuIds: readonly string[], credentials: AccessCredentials) {
     this.client = client;
     this.ecuIds = ecuIds;
+    this.session = new SecondarySession(client, ecuIds[0]!, credentials);
+  }
+
+  /** Ends the session: the Secondary may be asked by others again. */
+  release(): Promise<void> {
+    return this.session.close();
   }
 
   nonce(): Promise<Uint8Array | Refusal> {
@@ -55,8 +66,12 @@ export class SecondaryClient {
     return this.readData(dataIdentifiers.reports, reportsMessage);
   }
 
-  status(): Promise<StatusMessage | Refusal> {
-    return this.readData(dataIdentifiers.status, statusMessage);
+  /** The one thing that anybody may read. */
+  async status(): Promise<StatusMessage | Refusal> {
+    const answer = await requestOf(this.client, readRequest(dataIdentifiers.status));
+    return isRefusal(answer)
+      ? answer
+      : decode(statusMessage, answer.subarray(3), maxUdsMessageBytes);
   }
 
   /** Hands over the time attestation (PRI-11). */
@@ -120,6 +135,7 @@ export class SecondaryClient {
 
   async reset(): Promise<Refusal | undefined> {
     const answer = await this.request(new Uint8Array([service.ecuReset, reset.hard]));
+    this.session.lost();
     return isRefusal(answer) ? answer : undefined;
   }
 
@@ -129,13 +145,7 @@ export class SecondaryClient {
   }
 
   private async readData<T>(identifier: number, schema: Schema<T>): Promise<T | Refusal> {
-    const answer = await this.request(
-      new Uint8Array([
-        service.readDataByIdentifier,
-        Math.floor(identifier / 256),
-        identifier % 256,
-      ]),
-    );
+    const answer = await this.request(readRequest(identifier));
     return isRefusal(answer) ? answer : decode(schema, answer.subarray(3), maxUdsMessageBytes);
   }
 
@@ -162,7 +172,26 @@ export class SecondaryClient {
     return answer.refusal && refusalFrom(answer.refusal, this.ecuIds[0]!);
   }
 
-  private request(payload: Uint8Array): Promise<Uint8Array | Refusal> {
-    return new Promise((resolve) => this.client.request(payload, resolve));
+  /** Opens the session where there is none; once more when the Secondary has lost it meanwhile. */
+  private async request(payload: Uint8Array): Promise<Uint8Array | Refusal> {
+    const closed = await this.session.open();
+    if (closed !== undefined) return closed;
+    const answer = await requestOf(this.client, payload);
+    if (!isRefusal(answer) || !tellsOfNoSession(answer)) return answer;
+    this.session.lost();
+    return (await this.session.open()) ?? requestOf(this.client, payload);
   }
+}
+
+function readRequest(identifier: number): Uint8Array {
+  const high = Math.floor(identifier / 256);
+  return new Uint8Array([service.readDataByIdentifier, high, identifier % 256]);
+}
+
+/** The Secondary has restarted, or was not heard from us for too long. */
+function tellsOfNoSession(refusal: Refusal): boolean {
+  const code = negativeResponseOf(refusal);
+  return (
+    code === negative.serviceNotSupportedInActiveSession || code === negative.authenticationRequired
+  );
 }

@@ -38,6 +38,12 @@ export class UpdateCycle {
    * manifest nor a Director that does not take it keeps the vehicle from being updated.
    */
   async run(): Promise<Refusal | undefined> {
+    const refusal = await this.cycle();
+    for (const secondary of this.primary.secondaries) await secondary.release();
+    return refusal;
+  }
+
+  private async cycle(): Promise<Refusal | undefined> {
     await register(this.primary);
     const time = await this.loadTime();
     const unsent = await this.sendManifest();

@@ -4,6 +4,7 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { PublicKey } from '../../agent/codec/cose-key.ts';
 import { encode } from '../../agent/codec/schema.ts';
 import { BootBlock } from '../../agent/install/boot-block.ts';
 import { profiles } from '../../agent/metadata/common.ts';
@@ -93,8 +94,12 @@ export async function provisionVehicle(options: ProvisionOptions): Promise<Provi
   const crypto = createNodeCrypto();
   const agents: ProvisionedAgent[] = [];
   const described: Registration['ecus'][number][] = [];
+  let primaryKey: PublicKey | undefined;
+  // The Primary comes first: its Secondaries are told its key.
   for (const name of agentNames) {
-    const { agent, ecus } = await provisionAgent(options, agentLayouts[name], crypto);
+    const layout = agentLayouts[name];
+    const { agent, ecus } = await provisionAgent(options, layout, crypto, primaryKey);
+    if (layout.program === 'primary') primaryKey = ecus[0]!.signingKey;
     agents.push(agent);
     described.push(...ecus);
   }
@@ -111,7 +116,12 @@ export async function provisionVehicle(options: ProvisionOptions): Promise<Provi
   return agents;
 }
 
-async function provisionAgent(options: ProvisionOptions, layout: AgentLayout, crypto: Crypto) {
+async function provisionAgent(
+  options: ProvisionOptions,
+  layout: AgentLayout,
+  crypto: Crypto,
+  primaryKey: PublicKey | undefined,
+) {
   const folder = join(options.folder, layout.name);
   const keyValueFolder = join(folder, 'key-value');
   mkdirSync(folder, { recursive: true });
@@ -148,7 +158,7 @@ async function provisionAgent(options: ProvisionOptions, layout: AgentLayout, cr
   if (layout.verification === 'full') store.writeRoot('images', 1, options.imagesRoot);
   keyValue.write(
     keyValueNames.configuration,
-    encode(configuration, configure(options, layout, ecus)),
+    encode(configuration, configure(options, layout, ecus, primaryKey)),
   );
   const described = ecus.map((ecu) => provisionKeys(keyValue, ecu));
 
@@ -213,6 +223,7 @@ function configure(
   options: ProvisionOptions,
   layout: AgentLayout,
   ecus: readonly ProvisionedEcu[],
+  primaryKey: PublicKey | undefined,
 ): Configuration {
   return {
     vehicleId: options.vehicleId,
@@ -229,10 +240,12 @@ function configure(
     can: {
       port: canPort,
       flexibleData: true,
-      ...(layout.address === undefined ? {} : { address: { ...layout.address, extended: false } }),
+      ...(layout.address && { address: { ...layout.address, extended: false } }),
+      ...(layout.testerAddress && { testerAddress: { ...layout.testerAddress, extended: false } }),
     },
     trialBoots: 1,
     ...(layout.program === 'primary' ? { primary: configurePrimary(options) } : {}),
+    ...(primaryKey && { primaryKey }),
   };
 }
 

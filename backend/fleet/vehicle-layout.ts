@@ -16,9 +16,20 @@ export const board = loadBoard(
 export const canPort = board.can.port;
 
 /** UDS identifiers of a Secondary, as the board's description has them. */
-function addressOf(name: AgentName): { readonly requestId: number; readonly responseId: number } {
+function addressOf(name: AgentName): BusAddress {
   const { requestId, responseId } = board.can.ecus.find((ecu) => ecu.name === name)!;
   return { requestId, responseId };
+}
+
+/** Where a workshop's tester reaches the Secondary: the same identifiers, 0x100 below. */
+function testerAddressOf(name: AgentName): BusAddress {
+  const { requestId, responseId } = addressOf(name);
+  return { requestId: requestId - 0x100, responseId: responseId - 0x100 };
+}
+
+interface BusAddress {
+  readonly requestId: number;
+  readonly responseId: number;
 }
 
 /** What distinguishes one agent's ECU from the others. */
@@ -29,7 +40,8 @@ export interface AgentLayout {
   readonly program: 'primary' | 'secondary';
   readonly verification: 'full' | 'partial';
   /** UDS identifiers; the Primary is the tester and has none. */
-  readonly address?: { readonly requestId: number; readonly responseId: number };
+  readonly address?: BusAddress;
+  readonly testerAddress?: BusAddress;
 }
 
 export const agentLayouts: Readonly<Record<AgentName, AgentLayout>> = {
@@ -47,6 +59,7 @@ export const agentLayouts: Readonly<Record<AgentName, AgentLayout>> = {
     program: 'secondary',
     verification: 'full',
     address: addressOf('full'),
+    testerAddress: testerAddressOf('full'),
   },
   partial: {
     name: 'partial',
@@ -55,6 +68,7 @@ export const agentLayouts: Readonly<Record<AgentName, AgentLayout>> = {
     program: 'secondary',
     verification: 'partial',
     address: addressOf('partial'),
+    testerAddress: testerAddressOf('partial'),
   },
 };
 

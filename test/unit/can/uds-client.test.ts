@@ -8,6 +8,7 @@ import {
   maxUdsPendingResponses,
   udsP2Milliseconds,
   udsP2StarMilliseconds,
+  udsTesterPresentMilliseconds,
 } from '../../../agent/limits.ts';
 import { bytesOf, frame, hex } from './virtual-wire.ts';
 
@@ -106,7 +107,7 @@ test('without an answer the request fails at P2, not before', () => {
 });
 
 test('harmless requests are repeated as they were, a bounded number of times', () => {
-  for (const request of ['3605aa', '22f190', '3e00']) {
+  for (const request of ['3605aa', '22f190', '3e00', '1002', '290500']) {
     const b = bench();
     b.ask(request);
     let now = 0;
@@ -120,7 +121,7 @@ test('harmless requests are repeated as they were, a bounded number of times', (
 });
 
 test('other requests are never repeated', () => {
-  for (const request of ['1002', '1101', '2ef15aaa', '3400111020', '37']) {
+  for (const request of ['1101', '2906', '2ef15aaa', '3400111020', '37']) {
     const b = bench();
     b.ask(request);
     assert.equal(b.sent(0), [request]);
@@ -225,6 +226,46 @@ test('a server without room (OVFLW) ends the request at once', () => {
   b.client.poll(0, 8);
   b.client.receive(frame(0x701, '320000'), 0);
   assert.equal(b.outcomes, ['iso-tp-overflow']);
+});
+
+test('a session that is kept gets a TesterPresent whenever nothing else was said', () => {
+  const b = bench();
+  b.ask('1002');
+  assert.equal(b.sent(0), ['1002']);
+  b.answer(10, '500203e80bb8');
+  b.client.keepSession(true);
+  const quiet = udsTesterPresentMilliseconds;
+  assert.is(b.client.nextDeadline(), 10 + quiet);
+  assert.equal(b.sent(9 + quiet), []);
+  assert.equal(b.sent(10 + quiet), ['3e80']);
+  b.ask('22f190');
+  assert.equal(b.sent(20 + quiet), ['22f190']);
+  b.answer(500 + quiet, '62f19041');
+  assert.equal(b.sent(19 + 2 * quiet), []);
+  assert.equal(b.sent(20 + 2 * quiet), ['3e80']);
+  b.client.keepSession(false);
+  assert.is(b.client.nextDeadline(), undefined);
+  assert.equal(b.sent(10 * quiet), []);
+});
+
+test('no TesterPresent goes out while an answer is awaited', () => {
+  const b = bench();
+  b.client.keepSession(true);
+  b.ask('3101ff00');
+  b.sent(0);
+  b.answer(500, '7f3178');
+  assert.equal(b.sent(500 + 2 * udsTesterPresentMilliseconds), []);
+});
+
+test('a request waits for a TesterPresent that the bus has not taken yet', () => {
+  const b = bench();
+  b.client.keepSession(true);
+  const quiet = udsTesterPresentMilliseconds;
+  assert.equal(b.client.poll(quiet, 0), []);
+  b.ask('22f190');
+  assert.equal(b.sent(quiet + 1), ['3e80']);
+  assert.equal(b.sent(quiet + 2), ['22f190']);
+  assert.equal(b.outcomes, []);
 });
 
 test.run();

@@ -51,8 +51,8 @@ function bench(changes: Partial<UdsHandlers> = {}, maxResponseBytes?: number): B
   return {
     server,
     calls,
-    ask(request, functional) {
-      const { response } = server.handle(bytesOf(request), functional);
+    ask(request, functional = false) {
+      const { response } = server.handle(bytesOf(request), { tester: 0, nowMs: 0, functional });
       return response === undefined ? 'silent' : hex(response);
     },
   };

@@ -2,47 +2,9 @@
 
 import { IsoTpLink, type IsoTpLinkOptions } from '../../../agent/can/iso-tp.ts';
 import type { Refusal } from '../../../agent/codes.ts';
-import type { CanFrame, Clock, Timer } from '../../../hal/types.ts';
+import type { CanFrame } from '../../../hal/types.ts';
 
-/** A clock that moves only when it is told to; timers fire in the order of their times. */
-export class VirtualClock implements Clock {
-  now = 0;
-  private timers: { at: number; callback: () => void }[] = [];
-
-  monotonic(): number {
-    return this.now;
-  }
-
-  after(milliseconds: number, callback: () => void): Timer {
-    const timer = { at: this.now + milliseconds, callback };
-    this.timers.push(timer);
-    return {
-      cancel: () => {
-        this.timers = this.timers.filter((other) => other !== timer);
-      },
-    };
-  }
-
-  /** Moves to `time`, firing what is due on the way. */
-  advanceTo(time: number): void {
-    for (;;) {
-      let next: { at: number; callback: () => void } | undefined;
-      for (const timer of this.timers) {
-        if (timer.at <= time && (next === undefined || timer.at < next.at)) next = timer;
-      }
-      if (next === undefined) break;
-      const fired = next;
-      this.timers = this.timers.filter((other) => other !== fired);
-      if (fired.at > this.now) this.now = fired.at;
-      fired.callback();
-    }
-    this.now = time;
-  }
-
-  get waiting(): number {
-    return this.timers.length;
-  }
-}
+export { VirtualClock } from '../../simulator/virtual-clock.ts';
 
 export function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');

@@ -39,6 +39,8 @@ export class EcuRig {
   readonly lines: string[] = [];
   readonly signingKey = generateKeyPair('ESP256');
   readonly wrappingKey = generateKeyPair('MLKEM768-P256');
+  /** The Primary's signing key, whose public half this Secondary was given. */
+  readonly primaryKey = generateKeyPair('ESP256');
   readonly factory = makeImage('app-1.bin', 5_000, 1);
   readonly update = makeImage('app-2.bin', 40_000, 2);
   reboots = 0;
@@ -67,6 +69,7 @@ export class EcuRig {
         ],
         can: { port: 'can0', flexibleData: true },
         trialBoots: 1,
+        primaryKey: this.primaryKey.key,
       }),
     );
   }
