@@ -107,6 +107,17 @@ export const minimumBytesPerSecond = 1_024;
 /** How long a transfer may stay below the minimum rate before it is given up. */
 export const slowWindowMilliseconds = 5_000;
 export const connectTimeoutMilliseconds = 10_000;
+/** Failures of an image download in a row, without a complete chunk between them. */
+export const maxDownloadFailures = 8;
+/** How often an image begins anew in one cycle, when the object is no longer the earlier one. */
+export const maxDownloadRestarts = 2;
+/** First bound of the waiting time between attempts (full jitter), and its last. */
+export const retryBaseMilliseconds = 500;
+export const maxRetryMilliseconds = 30_000;
+/** A download waits so long for a busy server at most; a later cycle goes on. */
+export const maxDownloadWaitMilliseconds = 120_000;
+/** Longest Retry-After that is obeyed: no peer may silence a vehicle for longer. */
+export const maxRetryAfterSeconds = 86_400;
 
 // ISO-TP and UDS
 /** SID, block sequence counter, one Cobblestone chunk with its tag. */

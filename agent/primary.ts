@@ -6,9 +6,10 @@
 import type { Hal } from '../hal/types.ts';
 import { LinkDriver } from './can/link-driver.ts';
 import { UdsClient } from './can/uds-client.ts';
-import { isRefusal, refuse } from './codes.ts';
+import { codes, isRefusal, refuse } from './codes.ts';
 import { agentRelease, openState, settleTrials } from './ecu/start-up.ts';
-import { maxUdsMessageBytes } from './limits.ts';
+import { maxRetryMilliseconds, maxUdsMessageBytes, retryBaseMilliseconds } from './limits.ts';
+import { Backoff } from './net/backoff.ts';
 import { HttpClient } from './net/http.ts';
 import { RepositoryClient } from './net/repository-client.ts';
 import { ImageStaging } from './primary/image-staging.ts';
@@ -47,11 +48,14 @@ export function start(hal: Hal): void {
     return new SecondaryClient(client, ecuIds, credentials);
   });
   const { director, images, download } = primary;
+  const { clock, random } = hal;
   const http = new HttpClient(hal);
   const context: PrimaryContext = {
     state,
     configuration: primary,
-    repositories: new Repositories(new RepositoryClient({ http, vehicleId, director, images })),
+    repositories: new Repositories(
+      new RepositoryClient({ http, clock, random, vehicleId, director, images }),
+    ),
     secondaries,
     staging: new ImageStaging(hal.flash.open({ path: download }), hal.keyValue, hal.crypto),
     wait: (milliseconds) => new Promise((resolve) => hal.clock.after(milliseconds, resolve)),
@@ -60,16 +64,27 @@ export function start(hal: Hal): void {
   run(context);
 }
 
-/** Cycles for ever. A cycle that fails with an exception is a bug: the ECU restarts. */
+/**
+ * Cycles for ever; while the network or a server fails, with growing pauses between them. A cycle
+ * that fails with an exception is a bug: the ECU restarts.
+ */
 async function run(context: PrimaryContext): Promise<void> {
-  const { board } = context.state.hal;
+  const { board, random } = context.state.hal;
+  const backoff = new Backoff({
+    random,
+    baseMilliseconds: retryBaseMilliseconds,
+    maxMilliseconds: maxRetryMilliseconds,
+  });
   try {
     for (;;) {
       const refusal = await new UpdateCycle(context).run();
+      const failed = refusal !== undefined && codes[refusal.refused].transient === true;
       if (refusal !== undefined) {
         board.log(`cycle-ended code=${refusal.refused} detail=${refusal.detail}`);
       }
-      await context.wait(context.configuration.pollMilliseconds);
+      if (!failed) backoff.reset();
+      const pause = failed ? backoff.next() : 0;
+      await context.wait(context.configuration.pollMilliseconds + pause);
     }
   } catch (error) {
     board.log(`failed detail=${error instanceof Error ? error.stack : String(error)}`);

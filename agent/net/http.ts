@@ -47,6 +47,8 @@ export interface HttpRequest extends RequestHead {
 /** A refusal; with code `http-status` it says which, and what the peer answered. */
 export interface HttpRefusal extends Refusal {
   readonly status?: number;
+  /** How long the peer asked to be left alone (RFC 9110 §10.2.3). */
+  readonly retryAfterSeconds?: number;
   /** The answer's body, when it is not longer than 1 KiB. */
   readonly answer?: Uint8Array;
 }
@@ -312,9 +314,13 @@ class Exchange implements HttpHandle {
 
 /** What is wrong with an answer, by its head alone. */
 function refuseHead(head: ResponseHead, request: HttpRequest): HttpRefusal | undefined {
-  const { status, contentRange, length } = head;
+  const { status, contentRange, length, retryAfterSeconds } = head;
   const { range } = request;
-  const wrongStatus = { ...refuse('http-status', `status ${status}`), status };
+  const wrongStatus = {
+    ...refuse('http-status', `status ${status}`),
+    status,
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+  };
   if (status < 200 || status > 299) return wrongStatus;
   if (range === undefined) {
     return status === 206 ? refuse('http-malformed', 'a range nobody asked for') : undefined;

@@ -2,7 +2,7 @@
  * One image by ranges of one object: each range is its own request, bound to the entity tag of the
  * first, so that parts of two objects are never joined. Holds one piece at a time.
  */
-import { isRefusal, type Refusal, refuse } from '../codes.ts';
+import { isRefusal, refuse } from '../codes.ts';
 import type { HttpClient, HttpHandle, HttpRefusal } from './http.ts';
 import type { ResponseHead } from './response-parser.ts';
 
@@ -10,7 +10,7 @@ export interface ImageDownloadEvents {
   /** The next ciphertext bytes and their offset in the image; valid during the call only. */
   readonly onPiece: (piece: Uint8Array, offset: number) => void;
   /** Called once, unless cancelled: undefined when the last byte was handed on. */
-  readonly onDone: (refusal: Refusal | undefined) => void;
+  readonly onDone: (refusal: HttpRefusal | undefined) => void;
   /** The object's entity tag, before its first piece: worth keeping to go on later. */
   readonly onEntityTag?: (etag: string) => void;
 }
@@ -75,7 +75,7 @@ export class ImageDownload implements HttpHandle {
     const { http, host, port, path, length, rangeBytes, minimumRate, events } = this.options;
     const from = this.offset;
     const to = Math.min(from + rangeBytes, length) - 1;
-    let refused: Refusal | undefined;
+    let refused: HttpRefusal | undefined;
     const handle: HttpHandle = http.request({
       host,
       port,
@@ -83,7 +83,8 @@ export class ImageDownload implements HttpHandle {
       method: 'GET',
       headers: { Accept: 'application/octet-stream' },
       range: this.etag === undefined ? { from, to } : { from, to, ifRange: this.etag },
-      maxBodyBytes: to - from + 1,
+      // A peer that serves no ranges sends the whole object; of a range, the range is the bound.
+      maxBodyBytes: length - from,
       row: 'INS-09',
       minimumRate,
       onHeaders: (head) => {
@@ -107,7 +108,7 @@ export class ImageDownload implements HttpHandle {
   }
 
   /** INS-09: the object is as long as the Targets say. */
-  private checkObject(head: ResponseHead): Refusal | undefined {
+  private checkObject(head: ResponseHead): HttpRefusal | undefined {
     const total = head.contentRange?.total ?? head.length;
     const { length } = this.options;
     return total === length

@@ -8,13 +8,17 @@
  * What comes back is bytes: verified by agent/verify, or decoded strictly where it is an answer.
  * Images are fetched by ranges, so that a download goes on where it stopped.
  */
+
+import type { Clock, Random, Timer } from '../../hal/types.ts';
 import { decode, encode, type Schema } from '../codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import {
   maxHttpRangeBytes,
   maxKeyObjectBytes,
+  maxRetryMilliseconds,
   maxTimeBytes,
   minimumBytesPerSecond,
+  retryBaseMilliseconds,
 } from '../limits.ts';
 import { hashAlgorithms } from '../metadata/common.ts';
 import {
@@ -29,9 +33,11 @@ import {
 import type { Target } from '../metadata/targets.ts';
 import { timeRequest } from '../metadata/time.ts';
 import type { FileRequest } from '../verify/verification.ts';
+import { Backoff } from './backoff.ts';
 import { collectBody } from './collect-body.ts';
 import type { HttpClient, HttpHandle, HttpRefusal } from './http.ts';
-import { ImageDownload, type ImageDownloadEvents } from './image-download.ts';
+import { ImageDownload } from './image-download.ts';
+import { ResumedDownload, type ResumedDownloadEvents } from './resumed-download.ts';
 
 const mediaType = 'application/cbor';
 /** Answers of the Director that are no metadata. */
@@ -44,6 +50,8 @@ export interface Endpoint {
 
 export interface RepositoryClientOptions {
   readonly http: HttpClient;
+  readonly clock: Clock;
+  readonly random: Random;
   readonly vehicleId: string;
   readonly director: Endpoint;
   readonly images: Endpoint;
@@ -51,8 +59,12 @@ export interface RepositoryClientOptions {
   readonly minimumRate?: number;
 }
 
+type Peer = 'director' | 'images';
+
 export class RepositoryClient {
   private readonly options: RepositoryClientOptions;
+  /** Monotonic milliseconds until which a peer that asked for it is left alone (Retry-After). */
+  private readonly quietUntil = { director: 0, images: 0 };
 
   constructor(options: RepositoryClientOptions) {
     this.options = options;
@@ -66,11 +78,11 @@ export class RepositoryClient {
     file: FileRequest,
     onDone: (result: Uint8Array | undefined | Refusal) => void,
   ): HttpHandle {
-    const { director, images, vehicleId } = this.options;
+    const { vehicleId } = this.options;
     const ofDirector = file.repository === 'director';
     return this.exchange(
       {
-        endpoint: ofDirector ? director : images,
+        peer: file.repository,
         path: ofDirector ? `/metadata/${vehicleId}/${file.name}` : `/metadata/${file.name}`,
         maxBodyBytes: file.maxBytes,
         row: boundRow(file.name),
@@ -85,9 +97,8 @@ export class RepositoryClient {
 
   /** Fetches the key object with this SHA-256; the caller checks it (CUS-05). */
   fetchKeyObject(sha256: Uint8Array, onDone: (result: Uint8Array | Refusal) => void): HttpHandle {
-    const { director, vehicleId } = this.options;
-    const path = `/keys/${vehicleId}/${hexadecimal(sha256)}`;
-    return this.exchange({ endpoint: director, path, maxBodyBytes: maxKeyObjectBytes }, onDone);
+    const path = `/keys/${this.options.vehicleId}/${hexadecimal(sha256)}`;
+    return this.exchange({ peer: 'director', path, maxBodyBytes: maxKeyObjectBytes }, onDone);
   }
 
   /** Sends a signed vehicle version manifest (PRI-01 step 1). */
@@ -112,10 +123,9 @@ export class RepositoryClient {
     nonces: readonly Uint8Array[],
     onDone: (result: Uint8Array | Refusal) => void,
   ): HttpHandle {
-    const { director } = this.options;
     const body = encode(timeRequest, nonces);
     return this.exchange(
-      { endpoint: director, path: '/time', body, maxBodyBytes: maxTimeBytes },
+      { peer: 'director', path: '/time', body, maxBodyBytes: maxTimeBytes },
       onDone,
     );
   }
@@ -128,29 +138,65 @@ export class RepositoryClient {
   }
 
   /**
-   * Downloads an image's ciphertext from byte `from` on, range by range (FNM-02, INS-09).
-   * Codes as in `HttpClient.request`, and `image-length` when the object is not as long as listed.
+   * Downloads an image's ciphertext from byte `from` on, range by range and attempt after attempt
+   * (FNM-02, INS-09). Codes as in `HttpClient.request`, and `image-length` when the object is not
+   * as long as listed.
    * @param etag of the object from which the bytes before `from` came, where it is known
    */
   downloadImage(
     target: Target,
     from: number,
-    events: ImageDownloadEvents,
+    events: ResumedDownloadEvents,
     etag?: string,
   ): HttpHandle {
+    const { http, images, clock, random, minimumRate = minimumBytesPerSecond } = this.options;
+    const quiet = this.refuseQuiet('images', (refusal) => events.onDone(refusal));
+    if (quiet !== undefined) return quiet;
     const digest =
       target.hashes.filter(({ key }) => key === hashAlgorithms['SHA-256'])[0] ?? target.hashes[0]!;
-    return new ImageDownload({
-      http: this.options.http,
-      ...this.options.images,
-      path: `/targets/${hexadecimal(digest.value)}.${target.filename}`,
-      length: target.length,
+    const path = `/targets/${hexadecimal(digest.value)}.${target.filename}`;
+    const { length } = target;
+    const rangeBytes = maxHttpRangeBytes;
+    return new ResumedDownload({
+      start: (at, tag, attempt) =>
+        new ImageDownload({
+          ...{ http, ...images, path, length, rangeBytes, minimumRate },
+          ...{ from: at, etag: tag, events: attempt },
+        }),
       from,
-      rangeBytes: maxHttpRangeBytes,
-      minimumRate: this.options.minimumRate ?? minimumBytesPerSecond,
       etag,
-      events,
+      clock,
+      backoff: new Backoff({
+        random,
+        baseMilliseconds: retryBaseMilliseconds,
+        maxMilliseconds: maxRetryMilliseconds,
+      }),
+      events: {
+        ...events,
+        onDone: (refusal) => {
+          if (refusal !== undefined) this.noteQuiet('images', refusal);
+          events.onDone(refusal);
+        },
+      },
     });
+  }
+
+  /** A refusal without a request, while `peer` wants to be left alone; undefined otherwise. */
+  private refuseQuiet(peer: Peer, onDone: (refusal: HttpRefusal) => void): HttpHandle | undefined {
+    const { clock } = this.options;
+    const left = this.quietUntil[peer] - clock.monotonic();
+    if (left <= 0) return undefined;
+    const retryAfterSeconds = Math.ceil(left / 1_000);
+    const detail = `the ${peer} server asked not to be asked for ${retryAfterSeconds} s`;
+    const timer = clock.after(0, () =>
+      onDone({ ...refuse('http-status', detail), retryAfterSeconds }),
+    );
+    return new Cancellable(timer);
+  }
+
+  private noteQuiet(peer: Peer, { retryAfterSeconds }: HttpRefusal): void {
+    if (retryAfterSeconds === undefined) return;
+    this.quietUntil[peer] = this.options.clock.monotonic() + retryAfterSeconds * 1_000;
   }
 
   private post<T>(
@@ -159,9 +205,8 @@ export class RepositoryClient {
     answer: Schema<T>,
     onDone: (result: T | Refusal) => void,
   ): HttpHandle {
-    const { director } = this.options;
     return this.exchange(
-      { endpoint: director, path, body, maxBodyBytes: maxAnswerBytes },
+      { peer: 'director', path, body, maxBodyBytes: maxAnswerBytes },
       (bytes) => {
         onDone(isRefusal(bytes) ? bytes : decode(answer, bytes, maxAnswerBytes));
       },
@@ -170,7 +215,7 @@ export class RepositoryClient {
 
   private exchange(
     request: {
-      readonly endpoint: Endpoint;
+      readonly peer: Peer;
       readonly path: string;
       readonly body?: Uint8Array;
       readonly maxBodyBytes: number;
@@ -178,12 +223,14 @@ export class RepositoryClient {
     },
     onDone: (result: Uint8Array | HttpRefusal) => void,
   ): HttpHandle {
-    const { endpoint, path, body, maxBodyBytes, row } = request;
+    const { peer, path, body, maxBodyBytes, row } = request;
+    const quiet = this.refuseQuiet(peer, onDone);
+    if (quiet !== undefined) return quiet;
     const accept = { Accept: mediaType };
     return collectBody(
       this.options.http,
       {
-        ...endpoint,
+        ...this.options[peer],
         method: body === undefined ? 'GET' : 'POST',
         path,
         headers: body === undefined ? accept : { ...accept, 'Content-Type': mediaType },
@@ -192,8 +239,29 @@ export class RepositoryClient {
         maxBodyBytes,
         minimumRate: this.options.minimumRate ?? minimumBytesPerSecond,
       },
-      (result) => onDone(isRefusal(result) ? explain(result) : result),
+      (result) => {
+        if (!isRefusal(result)) return onDone(result);
+        this.noteQuiet(peer, result);
+        onDone(explain(result));
+      },
     );
+  }
+}
+
+/** What stands for a request that is not made. */
+class Cancellable implements HttpHandle {
+  private readonly timer: Timer;
+
+  constructor(timer: Timer) {
+    this.timer = timer;
+  }
+
+  pause(): void {}
+
+  resume(): void {}
+
+  cancel(): void {
+    this.timer.cancel();
   }
 }
 

@@ -5,7 +5,7 @@
  * `chunked`. Keeps no body: it points into the caller's buffer.
  */
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
-import { maxHttpHeaderBytes } from '../limits.ts';
+import { maxHttpHeaderBytes, maxRetryAfterSeconds } from '../limits.ts';
 
 const version = 'HTTP/1.1 ';
 const maxChunkLineCharacters = 256;
@@ -26,6 +26,8 @@ export interface ResponseHead {
   /** A strong entity tag with its quotes; weak ones are useless for ranges and left out. */
   readonly etag: string | undefined;
   readonly contentRange: ContentRange | undefined;
+  /** Seconds that the peer asks to be left alone; a date, which needs a clock, counts as nothing. */
+  readonly retryAfterSeconds: number | undefined;
 }
 
 type State =
@@ -46,6 +48,7 @@ const knownHeaders = [
   'content-encoding',
   'content-range',
   'etag',
+  'retry-after',
 ] as const;
 type KnownHeader = (typeof knownHeaders)[number];
 
@@ -235,6 +238,7 @@ export class ResponseParser {
       length,
       etag: strong && etag.charAt(etag.length - 1) === '"' ? etag : undefined,
       contentRange: this.status === 206 ? contentRange : undefined,
+      retryAfterSeconds: parseRetryAfter(this.headers['retry-after']),
     };
     this.state = 'accept';
     return undefined;
@@ -303,6 +307,11 @@ function parseHexadecimal(text: string): number | undefined {
     value = value * 16 + digit;
   }
   return value;
+}
+
+function parseRetryAfter(text: string | undefined): number | undefined {
+  const seconds = text === undefined ? undefined : parseDigits(text, maxLengthDigits);
+  return seconds === undefined ? undefined : Math.min(seconds, maxRetryAfterSeconds);
 }
 
 /** `bytes from-to/total`, all three known; anything else gives undefined. */

@@ -11,6 +11,7 @@ export async function downloadImages(
   assignments: readonly Target[],
 ): Promise<Refusal | undefined> {
   const { staging } = primary;
+  const { board } = primary.state.hal;
   const full = staging.reserve(assignments);
   if (full !== undefined) return full;
   for (const target of assignments) {
@@ -18,10 +19,17 @@ export async function downloadImages(
     if (image.received < image.length) {
       const writer = staging.writer(image);
       const { ecuId } = target.assignment!;
-      const failed = await source.image(target, image.received, (piece) => {
-        const refusal = writer.write(piece);
-        logProgress(primary, 'download', ecuId, writer.received, target.length);
-        return refusal;
+      const failed = await source.image(target, image.received, {
+        onPiece: (piece) => {
+          const refusal = writer.write(piece);
+          logProgress(primary, 'download', ecuId, writer.received, target.length);
+          return refusal;
+        },
+        ...(image.etag === undefined ? {} : { etag: image.etag }),
+        onEntityTag: (etag) => staging.keepEntityTag(image, etag),
+        onRestart: () => writer.restart(),
+        onRetry: ({ refused, detail }, milliseconds) =>
+          board.log(`retry ecu=${ecuId} code=${refused} in=${milliseconds} detail=${detail}`),
       });
       const unfinished = writer.finish();
       if (failed !== undefined || unfinished !== undefined) return failed ?? unfinished;

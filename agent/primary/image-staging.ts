@@ -2,19 +2,33 @@
  * Where the Primary keeps encrypted images between download and delivery (Uptane §5.4.2.4): a flash
  * partition, filled front to back, with its directory in the key-value store. Holds ciphertext only.
  *
- * Order of persistence: bytes, sync, then the directory; after a power cut a download goes on from
- * the last recorded byte. Memory is constant: what was received is hashed from flash.
+ * Order of persistence: bytes, sync, then how many there are; after a power cut a download goes on
+ * from the last recorded byte, less than one chunk before the cut (or one erase block, where those
+ * are larger). Memory is constant: what was received is hashed from flash.
  */
 import type { Crypto, FlashPartition, KeyValue } from '../../hal/types.ts';
 import { sameBytes } from '../codec/reader.ts';
-import { array, decode, encode, field, type Infer, record, unsigned } from '../codec/schema.ts';
+import {
+  array,
+  decode,
+  encode,
+  field,
+  type Infer,
+  optional,
+  record,
+  text,
+  unsigned,
+} from '../codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
-import { maxEcusPerVehicle } from '../limits.ts';
+import { cobblestoneChunkBytes, cobblestoneTagBytes, maxEcusPerVehicle } from '../limits.ts';
 import { hashAlgorithms, hashes, sha256 } from '../metadata/common.ts';
 import type { Target } from '../metadata/targets.ts';
 
 const directoryKey = 'staging';
-const recordEveryBytes = 1_048_576;
+/** A value of its own, since it changes with every chunk and the directory does not. */
+const progressKey = 'staging-progress';
+const chunkBytes = cobblestoneChunkBytes + cobblestoneTagBytes;
+const maxEntityTagCharacters = 128;
 const readBufferBytes = 16_384;
 
 const entrySchema = record({
@@ -22,9 +36,12 @@ const entrySchema = record({
   length: field(2, unsigned),
   hashes: field(3, hashes),
   offset: field(4, unsigned),
-  /** Bytes that are durable. */
+  /** Bytes that are durable; for the image that `progress` names, that counts. */
   received: field(5, unsigned),
+  /** Of the object that the bytes came from. */
+  etag: optional(6, text(maxEntityTagCharacters)),
 });
+const progressSchema = record({ sha256: field(1, sha256), received: field(2, unsigned) });
 const directorySchema = array(entrySchema, 0, maxEcusPerVehicle);
 export type StagedImage = Infer<typeof entrySchema>;
 
@@ -40,30 +57,41 @@ export class ImageStaging {
     this.crypto = crypto;
     const bytes = keyValue.read(directoryKey);
     const directory = bytes === undefined ? [] : decode(directorySchema, bytes, bytes.length);
-    this.directory = isRefusal(directory) ? [] : directory;
+    this.directory = isRefusal(directory) ? [] : withProgress(directory, keyValue);
   }
 
   /**
-   * Makes room for the ciphertexts of `targets`; what was received of the same set is kept.
-   * Code `target-too-large` when they do not fit the partition together.
+   * Makes room for the ciphertexts of `targets`; what was received of them is kept, other images
+   * are forgotten. Code `target-too-large` when they do not fit the partition together.
    */
   reserve(targets: readonly Target[]): Refusal | undefined {
     const { blockLength, size } = this.partition.status();
     const wanted: StagedImage[] = [];
-    let offset = 0;
     for (const target of targets) {
       const digest = target.hashes.filter((one) => one.key === hashAlgorithms['SHA-256'])[0];
       if (digest === undefined) return refuse('hash-missing', target.filename);
       if (wanted.some((one) => sameBytes(one.sha256, digest.value))) continue;
-      const { length } = target;
-      wanted.push({ sha256: digest.value, length, hashes: target.hashes, offset, received: 0 });
-      offset += Math.ceil(length / blockLength) * blockLength;
+      const { length, hashes: listed } = target;
+      wanted.push({ sha256: digest.value, length, hashes: listed, offset: 0, received: 0 });
     }
-    if (offset > size) {
-      return refuse('target-too-large', `images need ${offset} bytes, the Primary has ${size}`);
+    const kept = this.directory.filter((one) => wanted.some((other) => isSame(one, other)));
+    const added = wanted.filter((one) => !kept.some((other) => isSame(one, other)));
+    const directory = place(kept, added, blockLength, size) ?? place([], wanted, blockLength, size);
+    if (directory === undefined) {
+      const needed = wanted.reduce((sum, one) => sum + blocksOf(one, blockLength) * blockLength, 0);
+      return refuse('target-too-large', `images need ${needed} bytes, the Primary has ${size}`);
     }
-    if (!sameLayout(wanted, this.directory)) this.store(wanted);
+    if (added.length > 0 || kept.length < this.directory.length) {
+      this.settleProgress();
+      this.store(directory);
+    }
     return undefined;
+  }
+
+  /** Keeps the tag of the object that an image comes from, to go on with it after a restart. */
+  keepEntityTag(image: StagedImage, etag: string): void {
+    if (etag.length > maxEntityTagCharacters) return;
+    this.store(this.directory.map((one) => (isSame(one, image) ? { ...one, etag } : one)));
   }
 
   /** The staged image with this ciphertext SHA-256; asking for one never reserved is a bug. */
@@ -75,6 +103,7 @@ export class ImageStaging {
 
   /** Continues an image from its durable bytes. */
   writer(image: StagedImage): StagingWriter {
+    this.settleProgress();
     return new StagingWriter(this.partition, image, (received) => this.progress(image, received));
   }
 
@@ -104,15 +133,25 @@ export class ImageStaging {
 
   /** Forgets every staged image: they were delivered, or are not wanted any more. */
   clear(): void {
-    if (this.directory.length > 0) this.store([]);
+    if (this.directory.length === 0) return;
+    this.keyValue.delete(progressKey);
+    this.store([]);
   }
 
   private progress(image: StagedImage, received: number): void {
-    this.store(
-      this.directory.map((one) =>
-        sameBytes(one.sha256, image.sha256) ? { ...one, received } : one,
-      ),
-    );
+    const { sha256: digest } = image;
+    this.keyValue.write(progressKey, encode(progressSchema, { sha256: digest, received }));
+    this.directory = this.directory.map((one) => (isSame(one, image) ? { ...one, received } : one));
+  }
+
+  /**
+   * Moves the progress of the last image into the directory. It is gone before an entry of that
+   * image can be made anew: progress must never vouch for bytes that are not there any more.
+   */
+  private settleProgress(): void {
+    if (this.keyValue.read(progressKey) === undefined) return;
+    this.store(this.directory);
+    this.keyValue.delete(progressKey);
   }
 
   private store(directory: readonly StagedImage[]): void {
@@ -121,11 +160,45 @@ export class ImageStaging {
   }
 }
 
-function sameLayout(a: readonly StagedImage[], b: readonly StagedImage[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every((one, i) => sameBytes(one.sha256, b[i]!.sha256) && one.length === b[i]!.length)
-  );
+/** The directory as it was left, with the newest progress of the image that came last. */
+function withProgress(directory: readonly StagedImage[], keyValue: KeyValue): StagedImage[] {
+  const bytes = keyValue.read(progressKey);
+  const progress = bytes === undefined ? undefined : decode(progressSchema, bytes, bytes.length);
+  if (progress === undefined || isRefusal(progress)) return [...directory];
+  const { sha256: digest, received } = progress;
+  return directory.map((one) => {
+    const counts = sameBytes(one.sha256, digest) && received <= one.length;
+    return counts ? { ...one, received } : one;
+  });
+}
+
+function isSame(a: StagedImage, b: StagedImage): boolean {
+  return a.length === b.length && sameBytes(a.sha256, b.sha256);
+}
+
+function blocksOf({ length }: StagedImage, blockLength: number): number {
+  return Math.ceil(length / blockLength);
+}
+
+/** `added` in the gaps between `kept`, first fit; undefined when they find no room there. */
+function place(
+  kept: readonly StagedImage[],
+  added: readonly StagedImage[],
+  blockLength: number,
+  size: number,
+): readonly StagedImage[] | undefined {
+  const placed = [...kept];
+  for (const image of added) {
+    const bytes = blocksOf(image, blockLength) * blockLength;
+    const ends = placed.map((one) => one.offset + blocksOf(one, blockLength) * blockLength);
+    const free = (offset: number) =>
+      offset + bytes <= size &&
+      placed.every((one, i) => offset + bytes <= one.offset || offset >= ends[i]!);
+    const offset = [0, ...ends].filter(free).sort((a, b) => a - b)[0];
+    if (offset === undefined) return undefined;
+    placed.push({ ...image, offset });
+  }
+  return placed;
 }
 
 /** Writes one image front to back, in whole erase blocks, erasing each just before it is filled. */
@@ -156,6 +229,14 @@ export class StagingWriter {
   /** Bytes taken so far. */
   get received(): number {
     return this.written + this.filled;
+  }
+
+  /** Begins anew: what came was of another object. */
+  restart(): void {
+    this.written = 0;
+    this.filled = 0;
+    this.recorded = 0;
+    this.onDurable(0);
   }
 
   /** Takes the next bytes. Code `image-length` for more than the signed length (INS-09). */
@@ -202,6 +283,7 @@ export class StagingWriter {
     this.partition.write(this.block, at);
     this.written += this.block.length;
     this.filled = 0;
-    if (this.written - this.recorded >= recordEveryBytes) this.record();
+    // With the block that fills up meanwhile, a power cut costs less than a chunk.
+    if (this.written - this.recorded + this.block.length > chunkBytes) this.record();
   }
 }

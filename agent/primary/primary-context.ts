@@ -21,12 +21,21 @@ export interface PrimaryContext {
 export interface ImageSource {
   /** The key object with this SHA-256. */
   keyObject(sha256: Uint8Array): Promise<Uint8Array | Refusal>;
-  /** Ciphertext from byte `from` on; a refusal of `onPiece` ends it. */
-  image(
-    target: Target,
-    from: number,
-    onPiece: (piece: Uint8Array) => Refusal | undefined,
-  ): Promise<Refusal | undefined>;
+  /** Ciphertext from byte `from` on; a refusal of the sink's `onPiece` ends it. */
+  image(target: Target, from: number, sink: ImageSink): Promise<Refusal | undefined>;
+}
+
+/** Where a ciphertext goes. All but `onPiece` matter to sources that may fail on the way. */
+export interface ImageSink {
+  onPiece(piece: Uint8Array): Refusal | undefined;
+  /** Entity tag of the object from which the bytes before `from` came. */
+  readonly etag?: string;
+  /** The object's entity tag, before its first piece. */
+  onEntityTag?(etag: string): void;
+  /** What came so far is void: the next piece is the image's first. */
+  onRestart?(): void;
+  /** The source failed and tries again in so many milliseconds. */
+  onRetry?(refusal: Refusal, milliseconds: number): void;
 }
 
 /** Logs a refusal of the Primary and keeps it for its next version report (INS-04, INS-11). */

@@ -4,6 +4,7 @@ import type { ManifestAnswer } from '../metadata/device-messages.ts';
 import type { Target } from '../metadata/targets.ts';
 import type { RepositoryClient } from '../net/repository-client.ts';
 import type { FileRequest } from '../verify/verification.ts';
+import type { ImageSink } from './primary-context.ts';
 
 export class Repositories {
   private readonly client: RepositoryClient;
@@ -33,22 +34,26 @@ export class Repositories {
     return new Promise((resolve) => this.client.fetchKeyObject(sha256, resolve));
   }
 
-  /** Ciphertext from byte `from` on; a refusal of `onPiece` ends the download. */
-  image(
-    target: Target,
-    from: number,
-    onPiece: (piece: Uint8Array) => Refusal | undefined,
-  ): Promise<Refusal | undefined> {
+  /** Ciphertext from byte `from` on, through whatever the network does; see `ImageSource`. */
+  image(target: Target, from: number, sink: ImageSink): Promise<Refusal | undefined> {
     return new Promise((resolve) => {
-      const download = this.client.downloadImage(target, from, {
-        onPiece: (piece) => {
-          const refusal = onPiece(piece);
-          if (refusal === undefined) return;
-          download.cancel();
-          resolve(refusal);
+      const download = this.client.downloadImage(
+        target,
+        from,
+        {
+          onPiece: (piece) => {
+            const refusal = sink.onPiece(piece);
+            if (refusal === undefined) return;
+            download.cancel();
+            resolve(refusal);
+          },
+          onEntityTag: (etag) => sink.onEntityTag?.(etag),
+          onRestart: () => sink.onRestart?.(),
+          onRetry: (refusal, milliseconds) => sink.onRetry?.(refusal, milliseconds),
+          onDone: resolve,
         },
-        onDone: resolve,
-      });
+        sink.etag,
+      );
     });
   }
 }

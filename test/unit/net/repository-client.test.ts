@@ -16,6 +16,8 @@ import type { Target } from '../../../agent/metadata/targets.ts';
 import { timeRequest } from '../../../agent/metadata/time.ts';
 import type { HttpHandle } from '../../../agent/net/http.ts';
 import { RepositoryClient } from '../../../agent/net/repository-client.ts';
+import { createNodeClock } from '../../../hal/node/clock.ts';
+import { createNodeRandom } from '../../../hal/node/random.ts';
 import { type Answer, newClient, startPeer } from './peer.ts';
 
 const test = suite('repository client');
@@ -38,6 +40,8 @@ async function withRepositories(
   const firstLine = (head: string) => head.slice(0, head.indexOf(' HTTP/'));
   const client = new RepositoryClient({
     http: newClient(),
+    clock: createNodeClock(),
+    random: createNodeRandom(),
     vehicleId: 'vehicle:1',
     director: { host: '127.0.0.1', port: director.port },
     images: { host: '127.0.0.1', port: images.port },
@@ -228,6 +232,9 @@ function download(
         onEntityTag(tag) {
           etag = tag;
         },
+        onRestart() {
+          next = 0;
+        },
         onDone: (refusal) => resolve({ refusal, bytes: bytes.subarray(0, next), etag }),
       },
       settings.etag,
@@ -265,16 +272,31 @@ test('a download may pause within a range and at the end of one', async () => {
   }
 });
 
-test('an object that changes between two ranges is refused', async () => {
+test('an object that changes between two ranges begins anew, and is never joined', async () => {
   let requests = 0;
+  const second = Buffer.from(image).reverse();
   const images: Answer = (socket, head) => {
     requests += 1;
-    serve(image, requests === 1 ? '"1"' : '"2"')(socket, head);
+    serve(requests === 1 ? image : second, requests === 1 ? '"1"' : '"2"')(socket, head);
   };
   await withRepositories({ images }, async ({ client }) => {
-    const { refusal, bytes } = await download(client);
-    assert.is(refusal?.refused, 'http-object-changed');
-    assert.is(bytes.length, maxHttpRangeBytes);
+    const { refusal, bytes, etag } = await download(client);
+    assert.is(refusal, undefined);
+    assert.ok(bytes.equals(second), 'whose hash the caller judges');
+    assert.is(etag, '"2"');
+  });
+});
+
+test('a peer that asks to be left alone is not asked (Retry-After), the other one is', async () => {
+  const busy: Answer = (socket) =>
+    socket.end('HTTP/1.1 503 x\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n');
+  await withRepositories({ director: busy, images: serve(image, '"1"') }, async (fixture) => {
+    const { client } = fixture;
+    const ask = () => result<unknown>((onDone) => client.postTime([new Uint8Array(16)], onDone));
+    assert.match(refusalOf(await ask()).detail, 'status 503');
+    assert.match(refusalOf(await ask()).detail, 'asked not to be asked for 60 s');
+    assert.equal(fixture.lines(), ['director POST /time']);
+    assert.is((await download(client)).refusal, undefined);
   });
 });
 

@@ -100,17 +100,103 @@ test('a download goes on from the last whole block after a restart', () => {
   assert.is(again.check(again.find(target.hashes[0]!.value)), undefined);
 });
 
-test('another set of images begins anew', () => {
-  const { staging } = create();
-  const [one, other] = [targetOf(randomBytes(9_000)), targetOf(randomBytes(9_000))];
-  staging.reserve([one]);
-  const writer = staging.writer(staging.find(one.hashes[0]!.value));
-  writer.write(new Uint8Array(8_192));
-  writer.record();
-  assert.is(staging.find(one.hashes[0]!.value).received, 8_192);
-  staging.reserve([other]);
-  assert.is(staging.find(other.hashes[0]!.value).received, 0);
-  assert.throws(() => staging.find(one.hashes[0]!.value), 'not reserved');
+test('a power cut costs less than one chunk, whatever the pieces', () => {
+  for (const piece of [777, 4_096, 16_400, 65_536]) {
+    const { staging, open } = create();
+    const content = randomBytes(200_000);
+    const target = targetOf(content);
+    staging.reserve([target]);
+    const writer = staging.writer(staging.find(target.hashes[0]!.value));
+    for (let at = 0; at + piece < content.length; at += piece) {
+      writer.write(content.subarray(at, at + piece));
+      // Nothing was finished or recorded in order: the power is gone.
+      const { received } = open().find(target.hashes[0]!.value);
+      assert.ok(writer.received - received < 16_400, `${writer.received} and ${received}`);
+      const back = new Uint8Array(received);
+      staging.read(staging.find(target.hashes[0]!.value), back, 0);
+      assert.equal(back, new Uint8Array(content.subarray(0, received)));
+    }
+  }
+});
+
+test('images that are still wanted stay where they are, others make room', () => {
+  const { staging, open } = create();
+  const contents = [40_000, 90_000, 40_000].map((length) => randomBytes(length));
+  const targets = contents.map((content) => targetOf(content));
+  assert.is(staging.reserve(targets), undefined);
+  contents.forEach((content, i) => {
+    const writer = staging.writer(staging.find(targets[i]!.hashes[0]!.value));
+    writer.write(content);
+    assert.is(writer.finish(), undefined);
+  });
+  const [added, larger] = [targetOf(randomBytes(80_000)), targetOf(randomBytes(100_000))];
+  assert.is(staging.reserve([targets[0]!, added, targets[2]!]), undefined);
+  for (const kept of [targets[0]!, targets[2]!]) {
+    const image = open().find(kept.hashes[0]!.value);
+    assert.is(image.received, kept.length);
+    assert.is(staging.check(image), undefined);
+  }
+  assert.is(open().find(added.hashes[0]!.value).offset, 40_960);
+  // No gap is large enough: everything is laid out anew, and nothing is believed to be there.
+  assert.is(staging.reserve([targets[0]!, larger, targets[2]!]), undefined);
+  assert.is(open().find(targets[0]!.hashes[0]!.value).received, 0);
+});
+
+test('progress of an earlier life of an image does not vouch for a later one', () => {
+  const keyValue = new MemoryKeyValue();
+  const { staging, open } = create(keyValue);
+  const content = randomBytes(50_000);
+  const target = targetOf(content);
+  staging.reserve([target]);
+  const writer = staging.writer(staging.find(target.hashes[0]!.value));
+  writer.write(content);
+  writer.finish();
+  staging.clear();
+  const changes = keyValue.changes;
+  // A cut after each of the changes that reserving it again makes.
+  for (let after = 0; after < 4; after++) {
+    keyValue.failAfter = changes + after;
+    try {
+      staging.reserve([target]);
+    } catch {
+      // The power is gone.
+    }
+    keyValue.failAfter = Number.POSITIVE_INFINITY;
+    const again = open();
+    again.reserve([target]);
+    assert.is(again.find(target.hashes[0]!.value).received, 0);
+    again.clear();
+    keyValue.changes = changes;
+  }
+});
+
+test('the entity tag of an object is kept with its bytes', () => {
+  const { staging, open } = create();
+  const target = targetOf(randomBytes(9_000));
+  staging.reserve([target]);
+  staging.keepEntityTag(staging.find(target.hashes[0]!.value), '"1"');
+  assert.is(open().find(target.hashes[0]!.value).etag, '"1"');
+  const long = `"${'x'.repeat(127)}"`;
+  staging.keepEntityTag(staging.find(target.hashes[0]!.value), long);
+  assert.is(
+    open().find(target.hashes[0]!.value).etag,
+    '"1"',
+    'a tag of 129 characters is not kept',
+  );
+});
+
+test('an image that begins anew forgets what came, also across a restart', () => {
+  const { staging, open } = create();
+  const content = randomBytes(60_000);
+  const target = targetOf(content);
+  staging.reserve([target]);
+  const writer = staging.writer(staging.find(target.hashes[0]!.value));
+  writer.write(randomBytes(50_000));
+  writer.restart();
+  assert.is(open().find(target.hashes[0]!.value).received, 0);
+  writer.write(content);
+  assert.is(writer.finish(), undefined);
+  assert.is(staging.check(staging.find(target.hashes[0]!.value)), undefined);
 });
 
 test('images that do not fit together are refused before a byte is asked for', () => {
