@@ -34,7 +34,7 @@ export function start(hal: Hal): void {
   }
   const filters = primary.secondaries.map(({ address }) => address.responseId);
   const driver = new LinkDriver({ can: hal.can, clock: hal.clock, port: can.port, filters });
-  const { crypto, random } = hal;
+  const { clock, crypto, random } = hal;
   const credentials = { vehicleId, signer: state.ecus[0]!.signer, crypto, random };
   const secondaries = primary.secondaries.map(({ address, ecuIds }) => {
     const client = new UdsClient({
@@ -48,7 +48,6 @@ export function start(hal: Hal): void {
     return new SecondaryClient(client, ecuIds, credentials);
   });
   const { director, images, download } = primary;
-  const { clock, random } = hal;
   const http = new HttpClient(hal);
   const context: PrimaryContext = {
     state,
