@@ -86,6 +86,7 @@ const catalogue = {
   'target-rollback': { row: 'FV-15', attack: 'rollback' },
   'target-hardware': { row: 'VIM-02', attack: 'wrong-ecu' },
   'target-filename': { row: 'VIM-03' },
+  'target-unmapped': { row: 'MAP-03' },
   'target-kind': { row: 'FV-14' },
   'target-format': { row: 'CUS-05' },
   'target-too-large': { row: 'INS-09' },

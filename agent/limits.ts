@@ -38,6 +38,8 @@ export const maxHashesPerTarget = 4;
 export const maxReleaseRangesPerImage = 8;
 export const maxDelegationsPerTargets = 32;
 export const maxPathsPerDelegation = 32;
+/** Mappings in a repository map. */
+export const maxMappings = 16;
 export const maxRolesPerDelegation = 8;
 export const maxDelegationsVisited = 32;
 export const maxDelegationDepth = 8;

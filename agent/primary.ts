@@ -17,6 +17,7 @@ import type { PrimaryContext } from './primary/primary-context.ts';
 import { Repositories } from './primary/repositories.ts';
 import { SecondaryClient } from './primary/secondary-client.ts';
 import { UpdateCycle } from './primary/update-cycle.ts';
+import { endpointOf } from './verify/repository-mapping.ts';
 
 /** Starts the program; it runs until the platform restarts it. */
 export function start(hal: Hal): void {
@@ -26,8 +27,8 @@ export function start(hal: Hal): void {
     return;
   }
   settleTrials(state);
-  const { can, primary, vehicleId } = state.configuration;
-  if (primary === undefined) {
+  const { can, primary, repositoryMap, vehicleId } = state.configuration;
+  if (primary === undefined || repositoryMap === undefined) {
     const refusal = refuse('configuration-invalid', 'a Primary needs its vehicle');
     hal.board.log(`refused code=${refusal.refused} detail=${refusal.detail}`);
     return;
@@ -47,7 +48,9 @@ export function start(hal: Hal): void {
     driver.add(client);
     return new SecondaryClient(client, ecuIds, credentials);
   });
-  const { director, images, download } = primary;
+  // FV-00: where the repositories are
+  const director = endpointOf(repositoryMap, 'director');
+  const images = endpointOf(repositoryMap, 'images');
   const http = new HttpClient(hal);
   const context: PrimaryContext = {
     state,
@@ -56,7 +59,7 @@ export function start(hal: Hal): void {
       new RepositoryClient({ http, clock, random, vehicleId, director, images }),
     ),
     secondaries,
-    staging: new ImageStaging(hal.flash.open({ path: download }), hal.keyValue, hal.crypto),
+    staging: new ImageStaging(hal.flash.open({ path: primary.download }), hal.keyValue, hal.crypto),
     wait: (milliseconds) => new Promise((resolve) => hal.clock.after(milliseconds, resolve)),
   };
   hal.board.log(`ready ecu=${state.ecus[0]!.ecuId} release=${agentRelease}`);

@@ -7,6 +7,7 @@ import * as configuration from '../agent/metadata/configuration.ts';
 import * as deviceMessages from '../agent/metadata/device-messages.ts';
 import * as keyObjects from '../agent/metadata/key-object.ts';
 import * as reports from '../agent/metadata/report.ts';
+import * as repositoryMaps from '../agent/metadata/repository-map.ts';
 import * as roots from '../agent/metadata/root.ts';
 import * as snapshots from '../agent/metadata/snapshot.ts';
 import * as targets from '../agent/metadata/targets.ts';
@@ -47,6 +48,7 @@ export const formats: readonly (readonly [string, Schema<unknown>])[] = [
   keyObjects,
   deviceMessages,
   vehicleMessages,
+  repositoryMaps,
   configuration,
   operatorMessages,
 ].flatMap((module) =>

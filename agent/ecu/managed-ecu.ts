@@ -86,6 +86,7 @@ export class ManagedEcu {
     return {
       ecuId: this.ecuId,
       hardwareId: this.configuration.hardwareId,
+      filenamePattern: this.configuration.filenamePattern,
       kinds: names.filter((name) => kinds.indexOf(imageKinds[name]) >= 0),
       installed: this.running,
       counter: this.boot.status().counter,

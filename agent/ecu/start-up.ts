@@ -13,6 +13,7 @@ import {
 import { verifications } from '../metadata/device-messages.ts';
 import { cborMetadata } from '../verify/cbor-metadata.ts';
 import { MetadataStore } from '../verify/metadata-store.ts';
+import { checkRepositoryMap } from '../verify/repository-mapping.ts';
 import { TimeKeeper } from '../verify/time.ts';
 import { readTimeAuthority } from '../verify/time-authority.ts';
 import { DetectionLog } from './detections.ts';
@@ -43,6 +44,8 @@ export function openState(hal: Hal): EcuState | Refusal {
   if (bytes === undefined) return refuse('configuration-invalid', 'this ECU was never provisioned');
   const configuration = decode(configurationSchema, bytes, maxConfigurationBytes);
   if (isRefusal(configuration)) return refuse('configuration-invalid', configuration.detail);
+  const unusable = checkProvisionedMap(configuration);
+  if (unusable !== undefined) return unusable;
   const ecus: ManagedEcu[] = [];
   for (const one of configuration.ecus) {
     const ecu = ManagedEcu.open(hal, configuration.vehicleId, one);
@@ -64,6 +67,15 @@ export function openState(hal: Hal): EcuState | Refusal {
     detections,
     reports: new VersionReports(hal, configuration.vehicleId, detections, store),
   };
+}
+
+/** Full verifiers consult the repository map that they were provisioned with. */
+function checkProvisionedMap({ repositoryMap, verification }: Configuration): Refusal | undefined {
+  if (repositoryMap !== undefined) return checkRepositoryMap(repositoryMap);
+  // MAP-01, KEY-03: full verification needs one; a partial verifier knows one repository only
+  return verification === verifications.full
+    ? refuse('configuration-invalid', 'full verification needs a repository map', 'MAP-01')
+    : undefined;
 }
 
 /**

@@ -91,6 +91,7 @@ export class UpdateSession {
       ecus: ecus.map((ecu) => ecu.verifierEcu()),
       everyEcu: false,
       store,
+      repositoryMap: configuration.repositoryMap,
       now: time.now(),
     };
     this.assignments = [];

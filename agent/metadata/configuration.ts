@@ -16,13 +16,14 @@ import {
   text,
   unsigned,
 } from '../codec/schema.ts';
-import { maxEcusPerVehicle, maxHostedEcusPerAgent } from '../limits.ts';
+import { maxEcusPerVehicle, maxFilenameCharacters, maxHostedEcusPerAgent } from '../limits.ts';
 import { identifier, profiles } from './common.ts';
 import { verifications } from './device-messages.ts';
+import { repositoryMap } from './repository-map.ts';
 import { imageKinds } from './targets.ts';
 
 const partitionName = text(32);
-const hostName = text(128);
+const filenamePattern = text(maxFilenameCharacters);
 const canIdentifier = integer(0, 536_870_911);
 
 /** One Uptane ECU: the agent's own (first) or one hosted beside it. */
@@ -35,6 +36,8 @@ export const ecuConfiguration = record({
   journal: field(5, partitionName),
   /** Boot block of a hosted ECU; the agent's own belongs to the platform's boot control. */
   state: optional(6, partitionName),
+  /** Filenames of images for this ECU (VIM-03); `*` matches any run of characters. */
+  filenamePattern: field(7, filenamePattern),
 });
 
 /** A UDS server on the bus, as its client reaches it. */
@@ -44,12 +47,8 @@ export const canAddress = record({
   extended: field(3, boolean),
 });
 
-export const endpoint = record({ host: field(1, hostName), port: field(2, integer(1, 65_535)) });
-
-/** What only a Primary has: the repository mapping (MAP-01 … MAP-04) and its Secondaries. */
+/** What only a Primary has: its Secondaries, and what it needs to serve them. */
 export const primaryConfiguration = record({
-  director: field(1, endpoint),
-  images: field(2, endpoint),
   secondaries: field(
     3,
     array(
@@ -58,6 +57,7 @@ export const primaryConfiguration = record({
         /** The Secondary's own ECU id first, then those it hosts. */
         ecuIds: field(2, array(identifier, 1, 1 + maxHostedEcusPerAgent)),
         hardwareIds: field(3, array(identifier, 1, 1 + maxHostedEcusPerAgent)),
+        filenamePatterns: field(4, array(filenamePattern, 1, 1 + maxHostedEcusPerAgent)),
       }),
       0,
       maxEcusPerVehicle,
@@ -89,6 +89,8 @@ export const configuration = record({
   primary: optional(7, primaryConfiguration),
   /** The Primary's signing key: who alone may update this Secondary. Absent on a Primary. */
   primaryKey: optional(8, coseKey),
+  /** Full verifiers only, always (MAP-01, KEY-03). */
+  repositoryMap: optional(9, repositoryMap),
 });
 
 /** An ECU's own key pair, stored under `signing-key/ECU` or `wrapping-key/ECU` (KEY-05, KEY-06). */

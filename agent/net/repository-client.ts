@@ -1,9 +1,7 @@
 /**
  * The vehicle's way to the two repositories (device plane, docs/POUF.md §2).
  *
- * Repository mapping (MAP-01 … MAP-04): fixed in the program. The configuration names one base
- * address for each of the Director and the Image repository, and every image (`*`) needs Targets
- * metadata of both. Nothing received can change this mapping.
+ * Base addresses are those of the repository map (MAP-02), which nothing received can change.
  *
  * What comes back is bytes: verified by agent/verify, or decoded strictly where it is an answer.
  * Images are fetched by ranges, so that a download goes on where it stopped.
@@ -30,6 +28,7 @@ import {
   updateAnswer,
   updateQuery,
 } from '../metadata/device-messages.ts';
+import type { Endpoint } from '../metadata/repository-map.ts';
 import type { Target } from '../metadata/targets.ts';
 import { timeRequest } from '../metadata/time.ts';
 import type { FileRequest } from '../verify/verification.ts';
@@ -42,11 +41,6 @@ import { ResumedDownload, type ResumedDownloadEvents } from './resumed-download.
 const mediaType = 'application/cbor';
 /** Answers of the Director that are no metadata. */
 const maxAnswerBytes = 256;
-
-export interface Endpoint {
-  readonly host: string;
-  readonly port: number;
-}
 
 export interface RepositoryClientOptions {
   readonly http: HttpClient;

@@ -95,6 +95,7 @@ export class UpdateCycle {
       ecus: vehicleEcus(state, configuration, this.reports),
       everyEcu: true,
       store: state.store,
+      repositoryMap: state.configuration.repositoryMap,
       now: state.time.now(),
     });
     for (let ask = verification.ask(); ask !== undefined; ask = verification.ask()) {

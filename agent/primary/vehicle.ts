@@ -48,6 +48,8 @@ export function vehicleEcus(
       ecus.push({
         ecuId,
         hardwareId: secondary.hardwareIds[i]!,
+        // A configuration that lists too few patterns allows this ECU no image at all.
+        filenamePattern: secondary.filenamePatterns[i] ?? '',
         kinds: Object.keys(imageKinds) as ImageKindName[],
         installed:
           known && sha256

@@ -4,8 +4,8 @@
  *
  * Where the Standard stops at an unchanged Director Snapshot (step 4), this goes on with the stored
  * Targets: an assignment that was verified but not installed is still found, and metadata that has
- * expired meanwhile is still refused. FV-00: the mapping is fixed, every image needs both
- * repositories (MAP-04).
+ * expired meanwhile is still refused. FV-00: the repository map says which images there may be;
+ * every image needs both repositories (MAP-04).
  */
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { maxDirectorTargetsBytes, maxTargetsBytes } from '../limits.ts';
@@ -18,6 +18,7 @@ import {
   judgeDirectorTargets,
   keepsDirectorTargets,
 } from './director-policy.ts';
+import { isMapped } from './repository-mapping.ts';
 import { RepositoryVerification } from './repository-verification.ts';
 import type { Decision, FileRequest, Verification, VerificationOptions } from './verification.ts';
 
@@ -110,6 +111,10 @@ export class FullVerification implements Verification {
     this.roleRequest = undefined;
     for (; this.agreed < this.entries.length; this.agreed++) {
       const { target, ecu } = this.entries[this.agreed]!;
+      // MAP-03, FV-00: no mapping says which repositories answer for it, so none does
+      if (!isMapped(this.options.repositoryMap, target.filename)) {
+        return refuse('target-unmapped', target.filename);
+      }
       // FV-12: exactly the same filename, through the delegations
       const found = this.search.find(target.filename, ecu.hardwareId);
       if (isRefusal(found)) return found;

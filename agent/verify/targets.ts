@@ -35,7 +35,7 @@ export interface TargetsRule {
   readonly version?: number;
   /** Further checks before the file is stored; `previous` is the stored file, if any. */
   readonly judge?: (targets: Targets, previous: Targets | undefined) => Refusal | undefined;
-  /** False: verified, but the previous file stays the stored one (INS-08). */
+  /** False: verified, but the previous file, if there is one, stays the stored one (INS-08). */
   readonly keep?: (targets: Targets) => boolean;
 }
 
@@ -72,7 +72,7 @@ export function acceptTargets(
     rule.judge?.(next.value, previous?.value);
   if (refused !== undefined) return refused;
 
-  if (rule.keep !== undefined && !rule.keep(next.value)) {
+  if (previous !== undefined && rule.keep !== undefined && !rule.keep(next.value)) {
     // INS-08: the previous file stays; its successor's version is remembered against rollback
     const payloadSha256 = crypto.digest('SHA-256', next.payload);
     const floor = store.floor(repository, storeKey, digest);

@@ -8,6 +8,7 @@
 import type { Crypto } from '../../hal/types.ts';
 import type { Refusal } from '../codes.ts';
 import type { ProfileName, RepositoryName } from '../metadata/common.ts';
+import type { RepositoryMap } from '../metadata/repository-map.ts';
 import type { BundlePolicy, ImageKindName, Target } from '../metadata/targets.ts';
 import type { MetadataFormat } from './metadata-format.ts';
 import type { MetadataStore } from './metadata-store.ts';
@@ -52,6 +53,8 @@ export interface VerificationOptions {
   /** Primary: every ECU of the vehicle is in `ecus`, and every listed image is judged. */
   readonly everyEcu: boolean;
   readonly store: MetadataStore;
+  /** Which images need which repositories; every image needs both when absent (MAP-04). */
+  readonly repositoryMap?: RepositoryMap | undefined;
   /** Attested unix seconds, taken once for the whole run; 0 when unknown (HRD-03). */
   readonly now: number;
   /** Bound of Director Targets in bytes; `maxDirectorTargetsBytes` when absent. */

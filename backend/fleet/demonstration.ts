@@ -159,6 +159,10 @@ export class Demonstration {
       buildFolder: this.buildFolder,
       director: { host: '127.0.0.1', port: ports.director },
       images: { host: '127.0.0.1', port: ports.images },
+      factory: {
+        director: { host: '127.0.0.1', port: backend.ports.director },
+        images: { host: '127.0.0.1', port: backend.ports.images },
+      },
       directorRoot: readRoot(keys, 'director'),
       imagesRoot: readRoot(keys, 'images'),
       enrolmentToken: token,

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { PublicKey } from '../../agent/codec/cose-key.ts';
 import { encode } from '../../agent/codec/schema.ts';
 import { BootBlock } from '../../agent/install/boot-block.ts';
-import { profiles } from '../../agent/metadata/common.ts';
+import { profiles, repositories } from '../../agent/metadata/common.ts';
 import {
   type Configuration,
   configuration,
@@ -19,15 +19,23 @@ import {
   registration,
   verifications,
 } from '../../agent/metadata/device-messages.ts';
+import type { Endpoint, RepositoryMap } from '../../agent/metadata/repository-map.ts';
 import { imageKinds } from '../../agent/metadata/targets.ts';
+import { HttpClient } from '../../agent/net/http.ts';
+import { RepositoryClient } from '../../agent/net/repository-client.ts';
+import { Repositories } from '../../agent/primary/repositories.ts';
 import { MetadataStore } from '../../agent/verify/metadata-store.ts';
 import { buildAgent } from '../../boards/build.ts';
 import type { EmulatedEcu } from '../../hal/emulated/ecu.ts';
 import { createEmulatedFlash } from '../../hal/emulated/flash.ts';
 import { createFileKeyValue } from '../../hal/emulated/key-value.ts';
+import { createNodeClock } from '../../hal/node/clock.ts';
 import { createNodeCrypto } from '../../hal/node/crypto.ts';
+import { createNodeNet } from '../../hal/node/net.ts';
+import { createNodeRandom } from '../../hal/node/random.ts';
 import { generateKeyPair, type KeyPair } from '../../hal/node/signing.ts';
 import type { Crypto, Flash, KeyValue } from '../../hal/types.ts';
+import { provisionMetadata } from './provision-metadata.ts';
 import {
   type AgentLayout,
   type AgentName,
@@ -43,18 +51,16 @@ import {
   ownPartitions,
 } from './vehicle-layout.ts';
 
-export interface Endpoint {
-  readonly host: string;
-  readonly port: number;
-}
-
 export interface ProvisionOptions {
   readonly folder: string;
   readonly vehicleId: string;
   /** Where agent bundles are built; outside the vehicle, as at a real factory. */
   readonly buildFolder: string;
+  /** The repositories as the vehicle will reach them. */
   readonly director: Endpoint;
   readonly images: Endpoint;
+  /** The same as the factory reaches them. */
+  readonly factory: { readonly director: Endpoint; readonly images: Endpoint };
   /** Version-1 Roots of both repositories, as the key ceremony signed them. */
   readonly directorRoot: Uint8Array;
   readonly imagesRoot: Uint8Array;
@@ -87,7 +93,6 @@ export interface ProvisionedAgent {
 }
 
 const factoryRelease = 1;
-const keyValueNames = { registration: 'registration', configuration: 'configuration' };
 
 /** Makes the vehicle in `folder`. */
 export async function provisionVehicle(options: ProvisionOptions): Promise<ProvisionedAgent[]> {
@@ -103,17 +108,43 @@ export async function provisionVehicle(options: ProvisionOptions): Promise<Provi
     agents.push(agent);
     described.push(...ecus);
   }
-  const primary = agents[0]!;
-  createFileKeyValue(primary.keyValueFolder).write(
-    keyValueNames.registration,
-    encode(registration, {
-      token: options.enrolmentToken,
-      vehicleId: options.vehicleId,
-      primaryEcuId: primary.layout.ecuId,
-      ecus: described,
-    }),
-  );
+  await enrol(options, agents, described, crypto);
   return agents;
+}
+
+/**
+ * Registers the vehicle, then gives every ECU its first metadata and time. A Secondary gets them
+ * from the Primary's store, as it will later.
+ */
+async function enrol(
+  options: ProvisionOptions,
+  agents: readonly ProvisionedAgent[],
+  ecus: Registration['ecus'],
+  crypto: Crypto,
+): Promise<void> {
+  const { vehicleId, enrolmentToken, factory, directorRoot, imagesRoot } = options;
+  const clock = createNodeClock();
+  const http = new HttpClient({ net: createNodeNet(), clock });
+  const repositories = new Repositories(new RepositoryClient({ http, vehicleId, ...factory }));
+  const [primary] = agents;
+  const request = { token: enrolmentToken, vehicleId, primaryEcuId: primary!.layout.ecuId, ecus };
+  const refusal = await repositories.register(encode(registration, request));
+  if (refusal !== undefined) throw new Error(`registration: ${refusal.refused} ${refusal.detail}`);
+  const store = new MetadataStore(createFileKeyValue(primary!.keyValueFolder));
+  for (const agent of agents) {
+    await provisionMetadata({
+      keyValue: createFileKeyValue(agent.keyValueFolder),
+      crypto,
+      clock,
+      random: createNodeRandom(),
+      vehicleId,
+      partial: agent.layout.verification === 'partial',
+      roots: { director: directorRoot, images: imagesRoot },
+      postTime: (nonces) => repositories.postTime(nonces),
+      fetch: async (file) =>
+        agent === primary ? repositories.metadata(file) : store.read(file.repository, file.name),
+    });
+  }
 }
 
 async function provisionAgent(
@@ -152,12 +183,8 @@ async function provisionAgent(
     installFactoryImage(flash, crypto, hosted, `${hosted.ecuId}-1.bin`, firmware);
   }
 
-  const store = new MetadataStore(keyValue);
-  store.writeRoot('director', 1, options.directorRoot);
-  // KEY-02, KEY-03: a partial verifier never looks at the Image repository.
-  if (layout.verification === 'full') store.writeRoot('images', 1, options.imagesRoot);
   keyValue.write(
-    keyValueNames.configuration,
+    'configuration',
     encode(configuration, configure(options, layout, ecus, primaryKey)),
   );
   const described = ecus.map((ecu) => provisionKeys(keyValue, ecu));
@@ -235,6 +262,8 @@ function configure(
       kinds: [ecu.hostedBy === undefined ? imageKinds.agent : imageKinds.opaque],
       slots: [...ecu.partitions.slots],
       journal: ecu.partitions.journal,
+      filenamePattern:
+        ecu.hostedBy === undefined ? agentPattern(layout.name) : hostedPattern(layout.name),
       ...(ecu.hostedBy === undefined ? {} : { state: ecu.partitions.state }),
     })),
     can: {
@@ -246,6 +275,22 @@ function configure(
     trialBoots: 1,
     ...(layout.program === 'primary' ? { primary: configurePrimary(options) } : {}),
     ...(primaryKey && { primaryKey }),
+    ...(layout.verification === 'full' ? { repositoryMap: mapRepositories(options) } : {}),
+  };
+}
+
+/** VIM-03: images of an agent's own, and of the ECU that it hosts. */
+const agentPattern = (name: AgentName): string => `${name}-agent-*.bin`;
+const hostedPattern = (name: AgentName): string => `${hostedEcuId(name)}-*.bin`;
+
+/** MAP-04: one mapping, for every image both repositories. */
+function mapRepositories({ director, images }: ProvisionOptions): RepositoryMap {
+  return {
+    repositories: [
+      { repository: repositories.director, endpoint: director },
+      { repository: repositories.images, endpoint: images },
+    ],
+    mappings: [{ paths: ['*'], repositories: [repositories.director, repositories.images] }],
   };
 }
 
@@ -256,14 +301,13 @@ function configurePrimary(options: ProvisionOptions): NonNullable<Configuration[
       layout.address === undefined ? [] : [{ ...layout, address: layout.address }],
     );
   return {
-    director: options.director,
-    images: options.images,
     secondaries: secondaries.map(({ name, ecuId, hardwareId, address }) => {
       const hosts = options.hosted?.on === name;
       return {
         address: { ...address, extended: false },
         ecuIds: hosts ? [ecuId, hostedEcuId(name)] : [ecuId],
         hardwareIds: hosts ? [hardwareId, hostedHardwareId] : [hardwareId],
+        filenamePatterns: [agentPattern(name), ...(hosts ? [hostedPattern(name)] : [])],
       };
     }),
     download: downloadPartition,

@@ -55,12 +55,16 @@ export async function updateVehicle(sizes: readonly number[]): Promise<VehicleFi
     const answer = await operator.ota('vehicle', 'token', '--vehicle', vehicleId, '--json');
     const imageBytes = Math.max(...sizes);
     const busAddress = `unix:${join(folder, 'can0.sock')}`;
+    const repositories = {
+      director: { host: '127.0.0.1', port: director },
+      images: { host: '127.0.0.1', port: images },
+    };
     const agents = await provisionVehicle({
       folder: join(folder, 'vehicle'),
       vehicleId,
       buildFolder: join(folder, 'build'),
-      director: { host: '127.0.0.1', port: director },
-      images: { host: '127.0.0.1', port: images },
+      ...repositories,
+      factory: repositories,
       directorRoot: readRoot(keys, 'director'),
       imagesRoot: readRoot(keys, 'images'),
       enrolmentToken: (JSON.parse(answer) as { token: string }).token,
@@ -80,7 +84,7 @@ export async function updateVehicle(sizes: readonly number[]): Promise<VehicleFi
       const release = i + 2;
       const path = join(folder, 'image');
       writeFileSync(path, randomBytes(size));
-      const filename = `bench-${release}.bin`;
+      const filename = `${ecuId}-${release}.bin`;
       const words = ['--filename', filename, '--hardware', hostedHardwareId, '--kind', 'opaque'];
       await operator.ota('image', 'publish', path, ...words, '--release', String(release));
       await operator.ota('assign', '--vehicle', vehicleId, '--ecu', ecuId, '--image', filename);

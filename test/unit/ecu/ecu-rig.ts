@@ -14,6 +14,7 @@ import { createNodeClock } from '../../../hal/node/clock.ts';
 import { createNodeRandom } from '../../../hal/node/random.ts';
 import { generateKeyPair } from '../../../hal/node/signing.ts';
 import type { Hal } from '../../../hal/types.ts';
+import { basicMap } from '../../simulator/basic-map.ts';
 import {
   MemoryKeyValue,
   now,
@@ -65,11 +66,13 @@ export class EcuRig {
             kinds: [imageKinds.opaque],
             slots: ['slot-a', 'slot-b'],
             journal: 'journal',
+            filenamePattern: 'app-*',
           },
         ],
         can: { port: 'can0', flexibleData: true },
         trialBoots: 1,
         primaryKey: this.primaryKey.key,
+        repositoryMap: basicMap,
       }),
     );
   }
