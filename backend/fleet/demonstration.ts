@@ -12,10 +12,11 @@ import { BackendProcess } from './backend-process.ts';
 import type { DemoOptions } from './demo-options.ts';
 import { type DemoReport, type ReportedRefusal, readInstalled } from './demo-report.ts';
 import { EmulatedVehicle } from './emulated-vehicle.ts';
+import { enrolVehicle } from './enrol-vehicle.ts';
 import { parseLogLine } from './log-line.ts';
 import { Operator } from './operator.ts';
 import { ProgressView } from './progress-view.ts';
-import { type ProvisionedAgent, provisionVehicle, readRoot } from './provision.ts';
+import { manufactureVehicle, type ProvisionedAgent, readRoot } from './provision.ts';
 import {
   agentLayouts,
   agentNames,
@@ -153,36 +154,38 @@ export class Demonstration {
     const imageBytes = publications.reduce((sum, { path }) => sum + statSync(path).size, 0);
     const block = 4096;
     const busAddress = `unix:${join(folder, 'can0.sock')}`;
-    this.agents = await provisionVehicle({
+    const vehicle = await manufactureVehicle({
       folder: join(folder, 'vehicle'),
       vehicleId,
       buildFolder: this.buildFolder,
       director: { host: '127.0.0.1', port: ports.director },
       images: { host: '127.0.0.1', port: ports.images },
-      factory: {
-        director: { host: '127.0.0.1', port: backend.ports.director },
-        images: { host: '127.0.0.1', port: backend.ports.images },
-      },
       directorRoot: readRoot(keys, 'director'),
       imagesRoot: readRoot(keys, 'images'),
-      enrolmentToken: token,
       busAddress,
       ...(firmware ? { hosted: { on: firmware.on, imageBytes: firmware.bytes } } : {}),
       downloadBytes: Math.ceil((imageBytes * 1.002 + stagingReserveBytes) / block) * block,
       pollMilliseconds,
     });
+    await enrolVehicle(vehicle, {
+      vehicleId,
+      enrolmentToken: token,
+      director: { host: '127.0.0.1', port: backend.ports.director },
+      images: { host: '127.0.0.1', port: backend.ports.images },
+    });
+    this.agents = vehicle.agents;
     const ecuIds = this.agents.flatMap((agent) => agent.ecus.map((ecu) => ecu.ecuId));
     this.say(`Factory: ${vehicleId} with ${ecuIds.join(', ')}; release 1 in slot A of each\n`);
     const view = new ProgressView(ecuIds, process.stdout);
     this.view = view;
-    const vehicle = await EmulatedVehicle.powerOn(this.agents, busAddress, {
+    const running = await EmulatedVehicle.powerOn(this.agents, busAddress, {
       onLine: (agent, line) => this.line(agent, line),
       onFailure: (agent, status) => {
         this.failure = `${agent.layout.name} stopped with status ${status}`;
       },
     });
-    this.stops.push(() => vehicle.powerOff());
-    return vehicle;
+    this.stops.push(() => running.powerOff());
+    return running;
   }
 
   /** The vehicle talks to the backend, or to the attacker before it. */

@@ -1,11 +1,10 @@
 /**
  * What an ECU knows when it leaves the factory (Uptane §5.4.1 items 1 and 2): the metadata that it
  * verifies by, and a time. Nothing is copied: the shipped verification takes each file over the
- * Roots of the key ceremony, so that the store holds what it would accept, and no more.
+ * Roots that were stored before, so that the store holds what it would accept, and no more.
  */
 import { isRefusal, type Refusal } from '../../agent/codes.ts';
 import { maxDirectorTargetsBytes, maxTargetsBytes, nonceBytes } from '../../agent/limits.ts';
-import type { RepositoryName } from '../../agent/metadata/common.ts';
 import { cborMetadata } from '../../agent/verify/cbor-metadata.ts';
 import { checkDelegations } from '../../agent/verify/delegations.ts';
 import { MetadataStore } from '../../agent/verify/metadata-store.ts';
@@ -28,16 +27,12 @@ export interface MetadataProvision {
   readonly postTime: (nonces: readonly Uint8Array[]) => Promise<Uint8Array | Refusal>;
   readonly vehicleId: string;
   readonly partial: boolean;
-  readonly roots: Readonly<Record<RepositoryName, Uint8Array>>;
 }
 
 /** Fills an ECU's key-value store. Throws when a repository offers what the ECU would refuse. */
 export async function provisionMetadata(provision: MetadataProvision): Promise<void> {
-  const { keyValue, crypto, partial, roots, vehicleId } = provision;
+  const { keyValue, crypto, partial, vehicleId } = provision;
   const store = new MetadataStore(keyValue);
-  // KEY-02, KEY-03: a partial verifier never looks at the Image repository
-  store.writeRoot('director', 1, roots.director);
-  if (!partial) store.writeRoot('images', 1, roots.images);
   const now = await provisionTime(provision, store);
   const context = {
     crypto,

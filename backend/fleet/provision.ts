@@ -16,26 +16,18 @@ import {
 import {
   ecuRoles,
   type Registration,
-  registration,
   verifications,
 } from '../../agent/metadata/device-messages.ts';
 import type { Endpoint, RepositoryMap } from '../../agent/metadata/repository-map.ts';
 import { imageKinds } from '../../agent/metadata/targets.ts';
-import { HttpClient } from '../../agent/net/http.ts';
-import { RepositoryClient } from '../../agent/net/repository-client.ts';
-import { Repositories } from '../../agent/primary/repositories.ts';
 import { MetadataStore } from '../../agent/verify/metadata-store.ts';
 import { buildAgent } from '../../boards/build.ts';
 import type { EmulatedEcu } from '../../hal/emulated/ecu.ts';
 import { createEmulatedFlash } from '../../hal/emulated/flash.ts';
 import { createFileKeyValue } from '../../hal/emulated/key-value.ts';
-import { createNodeClock } from '../../hal/node/clock.ts';
 import { createNodeCrypto } from '../../hal/node/crypto.ts';
-import { createNodeNet } from '../../hal/node/net.ts';
-import { createNodeRandom } from '../../hal/node/random.ts';
 import { generateKeyPair, type KeyPair } from '../../hal/node/signing.ts';
 import type { Crypto, Flash, KeyValue } from '../../hal/types.ts';
-import { provisionMetadata } from './provision-metadata.ts';
 import {
   type AgentLayout,
   type AgentName,
@@ -51,7 +43,7 @@ import {
   ownPartitions,
 } from './vehicle-layout.ts';
 
-export interface ProvisionOptions {
+export interface ManufactureOptions {
   readonly folder: string;
   readonly vehicleId: string;
   /** Where agent bundles are built; outside the vehicle, as at a real factory. */
@@ -59,12 +51,9 @@ export interface ProvisionOptions {
   /** The repositories as the vehicle will reach them. */
   readonly director: Endpoint;
   readonly images: Endpoint;
-  /** The same as the factory reaches them. */
-  readonly factory: { readonly director: Endpoint; readonly images: Endpoint };
   /** Version-1 Roots of both repositories, as the key ceremony signed them. */
   readonly directorRoot: Uint8Array;
   readonly imagesRoot: Uint8Array;
-  readonly enrolmentToken: string;
   readonly busAddress: string;
   /** A hosted ECU beside one agent, with room for images of `imageBytes`. */
   readonly hosted?: { readonly on: AgentName; readonly imageBytes: number };
@@ -94,8 +83,17 @@ export interface ProvisionedAgent {
 
 const factoryRelease = 1;
 
-/** Makes the vehicle in `folder`. */
-export async function provisionVehicle(options: ProvisionOptions): Promise<ProvisionedAgent[]> {
+/** A vehicle that no repository knows yet. */
+export interface ManufacturedVehicle {
+  readonly agents: readonly ProvisionedAgent[];
+  /** What its registration will say of its ECUs. */
+  readonly ecus: Registration['ecus'];
+}
+
+/** Makes the vehicle in `folder`; `enrolVehicle` then makes it known and gives it its metadata. */
+export async function manufactureVehicle(
+  options: ManufactureOptions,
+): Promise<ManufacturedVehicle> {
   const crypto = createNodeCrypto();
   const agents: ProvisionedAgent[] = [];
   const described: Registration['ecus'][number][] = [];
@@ -108,47 +106,11 @@ export async function provisionVehicle(options: ProvisionOptions): Promise<Provi
     agents.push(agent);
     described.push(...ecus);
   }
-  await enrol(options, agents, described, crypto);
-  return agents;
-}
-
-/**
- * Registers the vehicle, then gives every ECU its first metadata and time. A Secondary gets them
- * from the Primary's store, as it will later.
- */
-async function enrol(
-  options: ProvisionOptions,
-  agents: readonly ProvisionedAgent[],
-  ecus: Registration['ecus'],
-  crypto: Crypto,
-): Promise<void> {
-  const { vehicleId, enrolmentToken, factory, directorRoot, imagesRoot } = options;
-  const clock = createNodeClock();
-  const http = new HttpClient({ net: createNodeNet(), clock });
-  const repositories = new Repositories(new RepositoryClient({ http, vehicleId, ...factory }));
-  const [primary] = agents;
-  const request = { token: enrolmentToken, vehicleId, primaryEcuId: primary!.layout.ecuId, ecus };
-  const refusal = await repositories.register(encode(registration, request));
-  if (refusal !== undefined) throw new Error(`registration: ${refusal.refused} ${refusal.detail}`);
-  const store = new MetadataStore(createFileKeyValue(primary!.keyValueFolder));
-  for (const agent of agents) {
-    await provisionMetadata({
-      keyValue: createFileKeyValue(agent.keyValueFolder),
-      crypto,
-      clock,
-      random: createNodeRandom(),
-      vehicleId,
-      partial: agent.layout.verification === 'partial',
-      roots: { director: directorRoot, images: imagesRoot },
-      postTime: (nonces) => repositories.postTime(nonces),
-      fetch: async (file) =>
-        agent === primary ? repositories.metadata(file) : store.read(file.repository, file.name),
-    });
-  }
+  return { agents, ecus: described };
 }
 
 async function provisionAgent(
-  options: ProvisionOptions,
+  options: ManufactureOptions,
   layout: AgentLayout,
   crypto: Crypto,
   primaryKey: PublicKey | undefined,
@@ -183,6 +145,10 @@ async function provisionAgent(
     installFactoryImage(flash, crypto, hosted, `${hosted.ecuId}-1.bin`, firmware);
   }
 
+  const store = new MetadataStore(keyValue);
+  store.writeRoot('director', 1, options.directorRoot);
+  // KEY-02, KEY-03: a partial verifier never looks at the Image repository
+  if (layout.verification === 'full') store.writeRoot('images', 1, options.imagesRoot);
   keyValue.write(
     'configuration',
     encode(configuration, configure(options, layout, ecus, primaryKey)),
@@ -247,7 +213,7 @@ function installFactoryImage(
 }
 
 function configure(
-  options: ProvisionOptions,
+  options: ManufactureOptions,
   layout: AgentLayout,
   ecus: readonly ProvisionedEcu[],
   primaryKey: PublicKey | undefined,
@@ -284,7 +250,7 @@ const agentPattern = (name: AgentName): string => `${name}-agent-*.bin`;
 const hostedPattern = (name: AgentName): string => `${hostedEcuId(name)}-*.bin`;
 
 /** MAP-04: one mapping, for every image both repositories. */
-function mapRepositories({ director, images }: ProvisionOptions): RepositoryMap {
+function mapRepositories({ director, images }: ManufactureOptions): RepositoryMap {
   return {
     repositories: [
       { repository: repositories.director, endpoint: director },
@@ -294,7 +260,7 @@ function mapRepositories({ director, images }: ProvisionOptions): RepositoryMap 
   };
 }
 
-function configurePrimary(options: ProvisionOptions): NonNullable<Configuration['primary']> {
+function configurePrimary(options: ManufactureOptions): NonNullable<Configuration['primary']> {
   const secondaries = agentNames
     .map((name) => agentLayouts[name])
     .flatMap((layout) =>

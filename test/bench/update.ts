@@ -9,8 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BackendProcess } from '../../backend/fleet/backend-process.ts';
 import { EmulatedVehicle } from '../../backend/fleet/emulated-vehicle.ts';
+import { enrolVehicle } from '../../backend/fleet/enrol-vehicle.ts';
 import { Operator } from '../../backend/fleet/operator.ts';
-import { provisionVehicle, readRoot } from '../../backend/fleet/provision.ts';
+import { manufactureVehicle, readRoot } from '../../backend/fleet/provision.ts';
 import { hostedEcuId, hostedHardwareId, vehicleId } from '../../backend/fleet/vehicle-layout.ts';
 import type { Result } from './measure.ts';
 
@@ -59,20 +60,21 @@ export async function updateVehicle(sizes: readonly number[]): Promise<VehicleFi
       director: { host: '127.0.0.1', port: director },
       images: { host: '127.0.0.1', port: images },
     };
-    const agents = await provisionVehicle({
+    const made = await manufactureVehicle({
       folder: join(folder, 'vehicle'),
       vehicleId,
       buildFolder: join(folder, 'build'),
       ...repositories,
-      factory: repositories,
       directorRoot: readRoot(keys, 'director'),
       imagesRoot: readRoot(keys, 'images'),
-      enrolmentToken: (JSON.parse(answer) as { token: string }).token,
       busAddress,
       hosted: { on: 'primary', imageBytes },
       downloadBytes: Math.ceil((imageBytes * 1.002) / 4096) * 4096 + mebibyte,
       pollMilliseconds,
     });
+    const { token } = JSON.parse(answer) as { token: string };
+    await enrolVehicle(made, { vehicleId, enrolmentToken: token, ...repositories });
+    const { agents } = made;
     const vehicle = await EmulatedVehicle.powerOn(agents, busAddress, {
       onLine: () => undefined,
       onFailure: () => undefined,

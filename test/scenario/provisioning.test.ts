@@ -10,9 +10,10 @@ import { FullVerification } from '../../agent/verify/full-verification.ts';
 import { MetadataStore } from '../../agent/verify/metadata-store.ts';
 import { checkRepositoryMap } from '../../agent/verify/repository-mapping.ts';
 import { TimeKeeper } from '../../agent/verify/time.ts';
+import { enrolVehicle } from '../../backend/fleet/enrol-vehicle.ts';
 import {
+  manufactureVehicle,
   type ProvisionedAgent,
-  provisionVehicle,
   readRoot,
 } from '../../backend/fleet/provision.ts';
 import { createFileKeyValue } from '../../hal/emulated/key-value.ts';
@@ -28,26 +29,27 @@ test.before(async () => {
   backend = await TestBackend.start();
   await backend.publish('1.targets.cbor', backend.signTargets(1, {}));
   const { director, images } = backend.backend.ports;
-  const factory = {
-    director: { host: '127.0.0.1', port: director },
-    images: { host: '127.0.0.1', port: images },
-  };
   const keys = join(backend.folder, 'keys');
-  agents = await provisionVehicle({
+  const vehicle = await manufactureVehicle({
     folder: join(backend.folder, 'vehicle'),
     buildFolder: join(backend.folder, 'build'),
     vehicleId,
-    factory,
     director: { host: 'director.test', port: 8000 },
     images: { host: 'images.test', port: 8001 },
     directorRoot: readRoot(keys, 'director'),
     imagesRoot: readRoot(keys, 'images'),
-    enrolmentToken: await backend.token(),
     busAddress: 'unix:/nowhere',
     hosted: { on: 'full', imageBytes: 10_000 },
     downloadBytes: 1_048_576,
     pollMilliseconds: 1_000,
   });
+  await enrolVehicle(vehicle, {
+    vehicleId,
+    enrolmentToken: await backend.token(),
+    director: { host: '127.0.0.1', port: director },
+    images: { host: '127.0.0.1', port: images },
+  });
+  agents = vehicle.agents;
 });
 test.after(() => backend.stop());
 

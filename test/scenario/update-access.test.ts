@@ -15,7 +15,7 @@ import { maxUdsMessageBytes } from '../../agent/limits.ts';
 import { storedKeyPair } from '../../agent/metadata/configuration.ts';
 import { SecondaryClient } from '../../agent/primary/secondary-client.ts';
 import { EmulatedVehicle } from '../../backend/fleet/emulated-vehicle.ts';
-import { type ProvisionedAgent, provisionVehicle } from '../../backend/fleet/provision.ts';
+import { manufactureVehicle, type ProvisionedAgent } from '../../backend/fleet/provision.ts';
 import { agentLayouts, vehicleId } from '../../backend/fleet/vehicle-layout.ts';
 import { createEmulatedCan } from '../../hal/emulated/can.ts';
 import { createFileKeyValue } from '../../hal/emulated/key-value.ts';
@@ -46,7 +46,7 @@ async function openWorkshop(): Promise<Workshop> {
   const sim = new RepositorySimulator('composite');
   const busAddress = `unix:${join(folder, 'can0.sock')}`;
   const unused = { host: '127.0.0.1', port: 1 };
-  const agents = await provisionVehicle({
+  const { agents } = await manufactureVehicle({
     folder: join(folder, 'vehicle'),
     vehicleId,
     buildFolder: join(folder, 'build'),
@@ -54,7 +54,6 @@ async function openWorkshop(): Promise<Workshop> {
     images: unused,
     directorRoot: sim.director.publishedRoots[0]!,
     imagesRoot: sim.images.publishedRoots[0]!,
-    enrolmentToken: 'unused',
     busAddress,
     downloadBytes: 65_536,
     pollMilliseconds: 1_000,
