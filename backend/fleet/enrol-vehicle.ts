@@ -29,7 +29,8 @@ export async function enrolVehicle(
 ): Promise<void> {
   const clock = createNodeClock();
   const http = new HttpClient({ net: createNodeNet(), clock });
-  const client = new RepositoryClient({ http, vehicleId, director, images });
+  const random = createNodeRandom();
+  const client = new RepositoryClient({ http, clock, random, vehicleId, director, images });
   const repositories = new Repositories(client);
   const [primary] = agents;
   const request = { token: enrolmentToken, vehicleId, primaryEcuId: primary!.layout.ecuId, ecus };
@@ -42,7 +43,7 @@ export async function enrolVehicle(
       keyValue: createFileKeyValue(agent.keyValueFolder),
       crypto: createNodeCrypto(),
       clock,
-      random: createNodeRandom(),
+      random,
       vehicleId,
       partial: agent.layout.verification === 'partial',
       postTime: (nonces) => repositories.postTime(nonces),
