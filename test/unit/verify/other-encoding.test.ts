@@ -239,7 +239,7 @@ test('the checks know no encoding: only the format, the stored records and the t
   const found = readdirSync(folder)
     .filter((name) => decoders.test(readFileSync(`${folder}/${name}`, 'utf8')))
     .sort();
-  assert.equal(found, ['cbor-metadata.ts', 'metadata-store.ts', 'time.ts']);
+  assert.equal(found, ['cbor-metadata.ts', 'held-metadata.ts', 'metadata-store.ts', 'time.ts']);
 });
 
 test.run();
