@@ -115,7 +115,9 @@ const catalogue = {
   'boot-nothing-to-run': { row: 'VER-02' },
   'counter-rollback': { row: 'HRD-04', attack: 'rollback' },
   'self-test-failed': { row: 'INS-13' },
+  'self-test-hung': { row: 'INS-13' },
   'trial-rolled-back': { row: 'INS-12' },
+  'update-given-up': { row: 'INS-12' },
   'install-out-of-order': { row: 'INS-01' },
 
   // Network (agent/net)

@@ -97,6 +97,10 @@ export const chunksPerJournalRecord = 16;
 
 // Installation
 export const defaultTrialBoots = 1;
+/** Trials of one image that may fail before it is not installed any more. */
+export const maxFailedTrials = 3;
+/** How long a trial may take to confirm itself, and a hosted firmware's self-test to answer. */
+export const trialWatchdogMilliseconds = 60_000;
 /** Payload of one record of a record log: boot block or journal. */
 export const maxFlashRecordBytes = 1_024;
 /** Buffer through which a slot is read back and hashed. */

@@ -62,7 +62,7 @@ export function start(hal: Hal): void {
     staging: new ImageStaging(hal.flash.open({ path: primary.download }), hal.keyValue, hal.crypto),
     wait: (milliseconds) => new Promise((resolve) => hal.clock.after(milliseconds, resolve)),
   };
-  hal.board.log(`ready ecu=${state.ecus[0]!.ecuId} release=${agentRelease}`);
+  hal.board.log(`ready ecu=${state.ecus[0]!.ecuId} release=${agentRelease()}`);
   run(context);
 }
 

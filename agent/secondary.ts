@@ -53,5 +53,5 @@ export function start(hal: Hal): void {
   const filters = addresses.map(({ requestId }) => requestId);
   const driver = new LinkDriver({ can: hal.can, clock: hal.clock, port: can.port, filters });
   for (let i = 0; i < addresses.length; i++) driver.add(linkAt(addresses[i]!, i));
-  hal.board.log(`ready ecu=${state.ecus[0]!.ecuId} release=${agentRelease}`);
+  hal.board.log(`ready ecu=${state.ecus[0]!.ecuId} release=${agentRelease()}`);
 }

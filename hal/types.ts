@@ -195,6 +195,17 @@ export interface SlotImage {
   readonly sha256: Uint8Array;
 }
 
+/** Why an image lost its place: its starts were used up (power loss, crash), and so on. */
+export type RollbackReason = 'unconfirmed' | 'watchdog' | 'self-test' | 'image-damaged';
+
+/** How often the trial of one image has failed; kept until another image fails or one is confirmed. */
+export interface FailedTrials {
+  readonly releaseCounter: number;
+  /** SHA-256 of the image's plaintext. */
+  readonly sha256: Uint8Array;
+  readonly count: number;
+}
+
 export interface BootStatus {
   /** The slot that is running now (0 or 1). */
   readonly active: number;
@@ -208,6 +219,9 @@ export interface BootStatus {
   readonly slots: readonly [SlotImage | undefined, SlotImage | undefined];
   /** The image whose trial ended without confirmation, until `acknowledge` (truthful report). */
   readonly rolledBack: SlotImage | undefined;
+  /** Why; present with `rolledBack`. */
+  readonly rollbackReason: RollbackReason | undefined;
+  readonly failedTrials: FailedTrials | undefined;
 }
 
 /** Boot control of one slot pair. Every change is one atomic, durable record. */
@@ -217,10 +231,29 @@ export interface Boot {
   activate(slot: number, image: SlotImage, attempts: number): void;
   /** Makes the running trial image the confirmed one and raises the counter to its release. */
   confirm(): void;
-  /** Gives up the pending image; the confirmed one boots. */
-  rollback(): void;
+  /** Gives up the pending image; the confirmed one boots. Counts as a failed trial of the image. */
+  rollback(reason: RollbackReason): void;
   /** Forgets `rolledBack`, once it was reported. */
   acknowledge(): void;
+}
+
+/** A running watchdog: when it is not fed in time, the ECU restarts. */
+export interface WatchdogTimer {
+  /** The time begins anew. */
+  feed(): void;
+  /** Stops it; the ECU is not restarted any more. */
+  close(): void;
+}
+
+/**
+ * Restarts an ECU whose program hangs, which no timer of the program itself can. The bootloader
+ * opens it before it starts an image on trial, so that one hanging at its first line is caught too.
+ */
+export interface Watchdog {
+  /** Starts it, or lets one that runs go on with the new time. `timeout` is in milliseconds. */
+  open(options: { readonly timeout: number }): WatchdogTimer;
+  /** The watchdog caused the restart before this run, not the power nor `reboot`. */
+  readonly expired: boolean;
 }
 
 /** What a platform offers an image that runs beside the agent (a hosted ECU's firmware). */
@@ -251,6 +284,7 @@ export interface Hal {
   readonly crypto: Crypto;
   readonly random: Random;
   readonly clock: Clock;
+  readonly watchdog: Watchdog;
   readonly hosted: HostedFirmware;
   readonly board: Board;
 }

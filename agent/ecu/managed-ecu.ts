@@ -9,8 +9,11 @@ import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { unwrapContentKey } from '../crypto/key-wrap.ts';
 import type { Signer } from '../crypto/sign-envelope.ts';
 import { imageContext } from '../image/image-context.ts';
-import { BootBlock } from '../install/boot-block.ts';
+import { areTrialsOf, BootBlock } from '../install/boot-block.ts';
+import { selectImage } from '../install/boot-selection.ts';
 import { SlotInstaller } from '../install/slot-installer.ts';
+import { slotDigest } from '../install/slot-writer.ts';
+import { maxFailedTrials } from '../limits.ts';
 import { hashAlgorithms } from '../metadata/common.ts';
 import { type EcuConfiguration, storedKeyPair } from '../metadata/configuration.ts';
 import { type ImageKindName, imageKinds, type Target } from '../metadata/targets.ts';
@@ -21,6 +24,8 @@ export class ManagedEcu {
   readonly boot: Boot;
   readonly slots: readonly [FlashPartition, FlashPartition];
   readonly signer: Signer;
+  /** Neither slot of a hosted ECU holds its image: its firmware must not be started. */
+  readonly damage: Refusal | undefined;
   private readonly hal: Hal;
   private readonly vehicleId: string;
   private readonly wrappingSecret: Uint8Array;
@@ -31,7 +36,8 @@ export class ManagedEcu {
     hal: Hal,
     vehicleId: string,
     configuration: EcuConfiguration,
-    boot: Boot,
+    slots: readonly [FlashPartition, FlashPartition],
+    started: StartedBoot,
     signer: Signer,
     wrappingSecret: Uint8Array,
   ) {
@@ -40,11 +46,9 @@ export class ManagedEcu {
     this.configuration = configuration;
     this.signer = signer;
     this.wrappingSecret = wrappingSecret;
-    this.slots = [
-      hal.flash.open({ path: configuration.slots[0]! }),
-      hal.flash.open({ path: configuration.slots[1]! }),
-    ];
-    this.boot = boot;
+    this.slots = slots;
+    this.boot = started.boot;
+    this.damage = started.damage;
     this.installer = new SlotInstaller({
       crypto: hal.crypto,
       slots: this.slots,
@@ -63,10 +67,16 @@ export class ManagedEcu {
       key: signing.key,
       sign: (message) => hal.crypto.sign('ESP256', signing.secret, message),
     };
+    const slots = [
+      hal.flash.open({ path: configuration.slots[0]! }),
+      hal.flash.open({ path: configuration.slots[1]! }),
+    ] as const;
     const { state } = configuration;
-    const boot = state === undefined ? hal.boot : hostedBoot(hal, state);
-    if (isRefusal(boot)) return boot;
-    return new ManagedEcu(hal, vehicleId, configuration, boot, signer, wrapping.secret);
+    const started: StartedBoot | Refusal =
+      state === undefined ? { boot: hal.boot, damage: undefined } : startHosted(hal, state, slots);
+    if (isRefusal(started)) return started;
+    const { secret } = wrapping;
+    return new ManagedEcu(hal, vehicleId, configuration, slots, started, signer, secret);
   }
 
   get ecuId(): string {
@@ -97,6 +107,19 @@ export class ManagedEcu {
   }
 
   /**
+   * INS-12: an image whose trial has failed `maxFailedTrials` times is not tried for ever; a new
+   * release is. Code `update-given-up`.
+   */
+  refuseGivenUp({ assignment, filename, mustMatch }: Target): Refusal | undefined {
+    if (assignment?.ecuId !== this.ecuId) return undefined;
+    const failed = this.boot.status().failedTrials;
+    const { releaseCounter, plaintextSha256 } = mustMatch;
+    if (!areTrialsOf(failed, releaseCounter, plaintextSha256)) return undefined;
+    if (failed.count < maxFailedTrials) return undefined;
+    return refuse('update-given-up', `${filename}: ${failed.count} trials failed`);
+  }
+
+  /**
    * Begins to install `target`, whose metadata was verified, with the key object that came for it.
    * @returns the ciphertext offset from which the image is wanted (0 unless an interrupted
    *   installation goes on), or a refusal: `key-object-…`, `slot-too-small`, `counter-rollback`
@@ -107,6 +130,8 @@ export class ManagedEcu {
     if (assignment === undefined || assignment.ecuId !== this.ecuId) {
       return refuse('install-out-of-order', `no assignment for ${this.ecuId}`);
     }
+    const givenUp = this.refuseGivenUp(target);
+    if (givenUp !== undefined) return givenUp;
     // CUS-05: the key object travels beside the metadata, which names its length and hash.
     const digest = this.hal.crypto.digest('SHA-256', keyObject);
     if (
@@ -161,17 +186,42 @@ export class ManagedEcu {
     if (this.checked === undefined) {
       return refuse('install-out-of-order', `${this.ecuId} holds no checked image`);
     }
-    this.installer.activate(this.checked, trialBoots);
+    const refusal = this.installer.activate(this.checked, trialBoots);
     this.checked = undefined;
-    return undefined;
+    return refusal;
   }
 }
 
-/** The agent is the bootloader of what it hosts. */
-function hostedBoot(hal: Hal, state: string): Boot | Refusal {
-  const block = BootBlock.open(hal.flash.open({ path: state }), hal.crypto);
-  if (!isRefusal(block)) block.selectSlot();
-  return block;
+interface StartedBoot {
+  readonly boot: Boot;
+  readonly damage: Refusal | undefined;
+}
+
+/**
+ * The agent is the bootloader of what it hosts: it proves the slot's content, as its own bootloader
+ * has done with the agent (VER-02). Damage of both slots is no reason to stop the agent, which is
+ * what can repair them.
+ */
+function startHosted(
+  hal: Hal,
+  state: string,
+  slots: readonly [FlashPartition, FlashPartition],
+): StartedBoot | Refusal {
+  const boot = BootBlock.open(hal.flash.open({ path: state }), hal.crypto);
+  if (isRefusal(boot)) return boot;
+  const holds = (slot: number, image: SlotImage): boolean => {
+    const partition = slots[slot]!;
+    if (image.length > partition.status().size) return false;
+    try {
+      return sameBytes(slotDigest(partition, hal.crypto, image.length), image.sha256);
+    } catch {
+      // A slot that cannot be read holds nothing that may run.
+      return false;
+    }
+  };
+  const selected = selectImage(boot, holds, hal.watchdog.expired);
+  const damage = isRefusal(selected) ? refuse('slot-corrupt', selected.detail) : undefined;
+  return { boot, damage };
 }
 
 function readKeyPair(hal: Hal, key: string) {

@@ -2,9 +2,10 @@
  * What every program of the agent does first: open the ECU's state, test what a trial boot has
  * started, confirm it or give it up (Uptane §5.4.3.5).
  */
-import type { Hal } from '../../hal/types.ts';
+import type { Hal, RollbackReason, WatchdogTimer } from '../../hal/types.ts';
 import { decode } from '../codec/schema.ts';
-import { isRefusal, type Refusal, refuse } from '../codes.ts';
+import { type Code, isRefusal, type Refusal, refuse } from '../codes.ts';
+import { trialWatchdogMilliseconds } from '../limits.ts';
 import { profileName } from '../metadata/common.ts';
 import {
   type Configuration,
@@ -22,7 +23,7 @@ import { VersionReports } from './version-reports.ts';
 
 /** Release number of this program, set when it is built. */
 declare const AGENT_RELEASE: number;
-export const agentRelease: number = AGENT_RELEASE;
+export const agentRelease = (): number => AGENT_RELEASE;
 
 const maxConfigurationBytes = 65_536;
 
@@ -56,6 +57,7 @@ export function openState(hal: Hal): EcuState | Refusal {
     ecus.push(ecu);
   }
   const detections = new DetectionLog(hal.keyValue);
+  for (const { ecuId, damage } of ecus) if (damage !== undefined) detections.add(ecuId, damage);
   const { keyValue, clock, crypto } = hal;
   const store = new MetadataStore(keyValue);
   return {
@@ -101,27 +103,43 @@ export function acceptTime(
   return isRefusal(seconds) ? seconds : undefined;
 }
 
+/** How the report names each way of losing a trial (EVR-04). */
+const codeOfRollback: Readonly<Record<RollbackReason, Code>> = {
+  unconfirmed: 'trial-rolled-back',
+  watchdog: 'self-test-hung',
+  'self-test': 'self-test-failed',
+  'image-damaged': 'slot-corrupt',
+};
+
 /**
  * Ends the trial of every image that is on one: confirmed when its self-test passes, else given up
  * and restarted into the old image. A trial that ended before, without confirmation, is recorded
- * as a failure, so that the next report tells the truth.
+ * as a failure with its reason, so that the next report tells the truth (INS-12, INS-13).
+ *
+ * The watchdog runs meanwhile: a self-test that never answers ends the trial too.
  */
 export function settleTrials(state: EcuState): void {
+  const { watchdog } = state.hal;
+  const timer = watchdog.open({ timeout: trialWatchdogMilliseconds });
   for (const ecu of state.ecus) {
-    const failed = ecu.boot.status().rolledBack;
-    if (failed !== undefined) {
+    const { rolledBack, rollbackReason = 'unconfirmed' } = ecu.boot.status();
+    if (rolledBack !== undefined) {
+      const code = codeOfRollback[rollbackReason];
       // The record is durable before the boot control forgets: a cut between repeats, never loses.
-      state.detections.add(ecu.ecuId, refuse('trial-rolled-back', failed.filename));
-      state.hal.board.log(`rolled-back ecu=${ecu.ecuId} image=${failed.filename}`);
+      state.detections.add(ecu.ecuId, refuse(code, rolledBack.filename));
+      const image = rolledBack.filename;
+      state.hal.board.log(`rolled-back ecu=${ecu.ecuId} image=${image} reason=${rollbackReason}`);
       ecu.boot.acknowledge();
     }
-    settleTrial(state, ecu);
+    settleTrial(state, ecu, timer);
   }
+  timer.close();
 }
 
-function settleTrial(state: EcuState, ecu: ManagedEcu): void {
+function settleTrial(state: EcuState, ecu: ManagedEcu, timer: WatchdogTimer): void {
   const status = ecu.boot.status();
   if (status.pending === undefined || status.pending !== status.active) return;
+  timer.feed();
   const passed =
     ecu === state.ecus[0] ? selfTest(state) : state.hal.hosted.selfTest(ecu.ecuId, status.active);
   if (passed) {
@@ -129,8 +147,7 @@ function settleTrial(state: EcuState, ecu: ManagedEcu): void {
     state.hal.board.log(`confirmed ecu=${ecu.ecuId} release=${ecu.running?.releaseCounter}`);
     return;
   }
-  state.detections.add(ecu.ecuId, refuse('self-test-failed', ecu.running?.filename));
-  ecu.boot.rollback();
+  ecu.boot.rollback('self-test');
   state.hal.board.reboot();
 }
 
@@ -145,5 +162,5 @@ function selfTest(state: EcuState): boolean {
   const digestWorks = abc[0] === 0xba && abc[1] === 0x78 && abc[2] === 0x16 && abc[3] === 0xbf;
   const own = state.ecus[0]!;
   const signs = own.signer.sign(abc).length === 64;
-  return digestWorks && signs && own.running?.releaseCounter === agentRelease;
+  return digestWorks && signs && own.running?.releaseCounter === agentRelease();
 }

@@ -61,7 +61,7 @@ export class UpdateSession {
     const pending = (ecu: ManagedEcu) => ecu.boot.status().pending !== undefined;
     return {
       stage: stages[this.stage],
-      release: agentRelease,
+      release: agentRelease(),
       ecus: this.state.ecus.map((ecu) => ({
         ecuId: ecu.ecuId,
         releaseCounter: ecu.running?.releaseCounter ?? 0,
@@ -134,6 +134,12 @@ export class UpdateSession {
     this.stage = 'idle';
     const decision = verification.decision();
     if (isRefusal(decision)) return { refusal: refusalMessage(this.refused(decision)) };
+    for (const target of decision.assignments) {
+      const { ecuId } = target.assignment!;
+      // INS-12: before the Primary fetches it again and again
+      const givenUp = this.ecu(ecuId)?.refuseGivenUp(target);
+      if (givenUp !== undefined) return { refusal: refusalMessage(this.refused(givenUp, ecuId)) };
+    }
     this.assignments = decision.assignments;
     const { hal, ecus } = this.state;
     hal.board.log(`verified ecu=${ecus[0]!.ecuId} images=${decision.assignments.length}`);

@@ -6,7 +6,16 @@
  * A power cut during a trial counts as an attempt. Each change is one record, so that slot and
  * counter never disagree: the counter is at most the release counter of the confirmed image.
  */
-import type { Boot, BootStatus, Crypto, FlashPartition, SlotImage } from '../../hal/types.ts';
+import type {
+  Boot,
+  BootStatus,
+  Crypto,
+  FailedTrials,
+  FlashPartition,
+  RollbackReason,
+  SlotImage,
+} from '../../hal/types.ts';
+import { sameBytes } from '../codec/reader.ts';
 import {
   decode,
   encode,
@@ -32,6 +41,15 @@ const slotImage = record({
   sha256: field(4, sha256),
 });
 
+const reasons = { unconfirmed: 1, watchdog: 2, 'self-test': 3, 'image-damaged': 4 } as const;
+const maxFailedTrialsCounted = 255;
+
+const failedTrials = record({
+  releaseCounter: field(1, unsigned),
+  sha256: field(2, sha256),
+  count: field(3, integer(1, maxFailedTrialsCounted)),
+});
+
 const bootRecord = record({
   formatVersion: field(1, named({ 1: 1 })),
   confirmed: field(2, slotNumber),
@@ -41,6 +59,8 @@ const bootRecord = record({
   slot0: optional(6, slotImage),
   slot1: optional(7, slotImage),
   rolledBack: optional(8, slotImage),
+  rollbackReason: optional(9, named(reasons)),
+  failedTrials: optional(10, failedTrials),
 });
 
 type BootRecord = Infer<typeof bootRecord>;
@@ -52,6 +72,13 @@ interface BootState {
   readonly counter: number;
   readonly slots: readonly [SlotImage | undefined, SlotImage | undefined];
   readonly rolledBack: SlotImage | undefined;
+  readonly rollbackReason: RollbackReason | undefined;
+  readonly failedTrials: FailedTrials | undefined;
+}
+
+function reasonOf(value: number | undefined): RollbackReason | undefined {
+  const names = Object.keys(reasons) as RollbackReason[];
+  return names.filter((name) => reasons[name] === value)[0];
 }
 
 function stateOf(stored: BootRecord): BootState | Refusal {
@@ -71,11 +98,13 @@ function stateOf(stored: BootRecord): BootState | Refusal {
     counter: stored.counter,
     slots,
     rolledBack: stored.rolledBack,
+    rollbackReason: reasonOf(stored.rollbackReason),
+    failedTrials: stored.failedTrials,
   };
 }
 
 function recordOf(state: BootState): BootRecord {
-  const { pending, rolledBack } = state;
+  const { pending, rolledBack, rollbackReason, failedTrials } = state;
   const [slot0, slot1] = state.slots;
   return {
     formatVersion: 1,
@@ -86,7 +115,30 @@ function recordOf(state: BootState): BootRecord {
     ...(slot0 && { slot0 }),
     ...(slot1 && { slot1 }),
     ...(rolledBack && { rolledBack }),
+    ...(rollbackReason && { rollbackReason: reasons[rollbackReason] }),
+    ...(failedTrials && { failedTrials }),
   };
+}
+
+/** True when the failed trials were those of the image with this release and plaintext. */
+export function areTrialsOf(
+  failed: FailedTrials | undefined,
+  releaseCounter: number,
+  plaintextSha256: Uint8Array,
+): failed is FailedTrials {
+  return (
+    failed !== undefined &&
+    failed.releaseCounter === releaseCounter &&
+    sameBytes(failed.sha256, plaintextSha256)
+  );
+}
+
+/** One more failed trial of `image`; another image begins at 1. */
+function withFailure(before: FailedTrials | undefined, image: SlotImage): FailedTrials {
+  const { releaseCounter, sha256 } = image;
+  const again = areTrialsOf(before, releaseCounter, sha256);
+  const count = again ? Math.min(before.count + 1, maxFailedTrialsCounted) : 1;
+  return { releaseCounter, sha256, count };
 }
 
 /** The slots with `image` (or nothing) in place of what was in `slot`. */
@@ -129,6 +181,8 @@ export class BootBlock implements Boot {
       counter: image.releaseCounter,
       slots: [image, undefined],
       rolledBack: undefined,
+      rollbackReason: undefined,
+      failedTrials: undefined,
     };
     const log = new RecordLog(partition, crypto);
     log.append(encode(bootRecord, recordOf(state)));
@@ -142,8 +196,9 @@ export class BootBlock implements Boot {
   /**
    * For bootloaders, once a start: the slot to run. Takes one attempt of a pending image before it
    * may run; without an attempt left, rolls back to the confirmed one.
+   * @param byWatchdog the watchdog ended the run before
    */
-  selectSlot(): number {
+  selectSlot(byWatchdog = false): number {
     const { pending, attemptsRemaining } = this.state;
     if (pending === undefined) {
       this.active = this.state.confirmed;
@@ -151,7 +206,7 @@ export class BootBlock implements Boot {
       this.change({ attemptsRemaining: attemptsRemaining - 1 });
       this.active = pending;
     } else {
-      this.rollback();
+      this.rollback(byWatchdog ? 'watchdog' : 'unconfirmed');
       this.active = this.state.confirmed;
     }
     return this.active;
@@ -182,22 +237,28 @@ export class BootBlock implements Boot {
       pending: undefined,
       attemptsRemaining: 0,
       counter: Math.max(counter, slots[pending]!.releaseCounter),
+      failedTrials: undefined,
     });
   }
 
-  rollback(): void {
-    const { pending, slots } = this.state;
+  rollback(reason: RollbackReason): void {
+    const { pending, slots, failedTrials } = this.state;
     if (pending === undefined) throw new Error('rollback: no image is pending');
+    const image = slots[pending]!;
     this.change({
       pending: undefined,
       attemptsRemaining: 0,
       slots: withSlot(this.state, pending, undefined),
-      rolledBack: slots[pending],
+      rolledBack: image,
+      rollbackReason: reason,
+      // INS-12: counted in the same record, so that no cut lets a bad image be tried for ever
+      failedTrials: withFailure(failedTrials, image),
     });
   }
 
   acknowledge(): void {
-    if (this.state.rolledBack !== undefined) this.change({ rolledBack: undefined });
+    if (this.state.rolledBack === undefined) return;
+    this.change({ rolledBack: undefined, rollbackReason: undefined });
   }
 
   /**
@@ -222,6 +283,7 @@ export class BootBlock implements Boot {
       attemptsRemaining: 0,
       slots: withSlot(this.state, confirmed, undefined),
       rolledBack: slots[confirmed],
+      rollbackReason: 'image-damaged',
     });
     this.active = spare;
   }

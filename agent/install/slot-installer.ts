@@ -67,6 +67,10 @@ export class SlotInstaller {
     const refused = this.check(request);
     if (refused !== undefined) return refused;
     const slot = 1 - this.options.boot.status().confirmed;
+    if (this.isActivated(request)) {
+      this.installation = this.start(request, slot, chunkCount(request), undefined);
+      return { resumeOffset: request.ciphertextLength };
+    }
     const entry = this.journal.read();
     const resumed = entry && isFor(entry, request, slot) ? this.resume(request, entry) : undefined;
     if (resumed !== undefined) {
@@ -139,7 +143,9 @@ export class SlotInstaller {
     }
     this.verified = undefined;
     const { boot } = this.options;
-    boot.activate(1 - boot.status().confirmed, image, attempts);
+    const { confirmed, pending } = boot.status();
+    // Pending already: an earlier activation was cut off before its answer. Its attempts stand.
+    if (pending === undefined) boot.activate(1 - confirmed, image, attempts);
     this.journal.clear();
     return undefined;
   }
@@ -160,13 +166,29 @@ export class SlotInstaller {
     if (chunks > installation.recorded) this.recordProgress(installation, decryptor, chunks);
   }
 
+  /**
+   * True when this very image waits for its restart already: whoever asked was interrupted between
+   * activation and restart. Only the check of the slot is left then.
+   */
+  private isActivated(request: InstallRequest): boolean {
+    const { pending, active, confirmed, slots } = this.options.boot.status();
+    if (pending === undefined || active !== confirmed) return false;
+    const image = slots[pending]!;
+    return (
+      image.releaseCounter === request.releaseCounter &&
+      image.length === request.plaintextLength &&
+      sameBytes(image.sha256, request.plaintextSha256)
+    );
+  }
+
   private check(request: InstallRequest): Refusal | undefined {
     const status = this.options.boot.status();
     // HRD-04: the counter is the ECU's own, whatever the metadata before listed
     if (request.releaseCounter < status.counter) {
       return refuse('counter-rollback', `release ${request.releaseCounter} < ${status.counter}`);
     }
-    if (status.pending !== undefined || status.active !== status.confirmed) {
+    const waits = status.pending !== undefined && !this.isActivated(request);
+    if (waits || status.active !== status.confirmed) {
       return refuse('install-out-of-order', 'a trial is running or waits for its restart');
     }
     const length = plaintextLength(request.ciphertextLength);

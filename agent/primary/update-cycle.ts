@@ -58,6 +58,13 @@ export class UpdateCycle {
     const { primary, attendance } = this;
     const decision = await this.verifyMetadata();
     if (isRefusal(decision)) return decision;
+    // INS-12: before anything is fetched for it again and again
+    for (const ecu of primary.state.ecus) {
+      for (const target of decision.assignments) {
+        const givenUp = ecu.refuseGivenUp(target);
+        if (givenUp !== undefined) return givenUp;
+      }
+    }
     const stale = await this.distribute(time, decision.assignments);
     if (stale !== undefined || decision.assignments.length === 0) return stale;
     return new BundleInstallation(primary, primary.repositories, attendance).run(decision);

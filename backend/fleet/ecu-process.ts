@@ -1,6 +1,10 @@
-/** An emulated ECU with its power supply: started again after every reboot, until it is stopped. */
+/**
+ * An emulated ECU with its power supply and watchdog: started again after every reboot and every
+ * loss of power, killed and started again when it hangs, until it is stopped.
+ */
 import { fileURLToPath } from 'node:url';
 import { rebootStatus } from '../../hal/emulated/ecu.ts';
+import { WatchdogSupervisor, watchdogArgument } from '../../hal/emulated/watchdog.ts';
 import { Child } from './child-process.ts';
 import { board } from './vehicle-layout.ts';
 
@@ -23,7 +27,10 @@ export interface EcuProcessOptions {
 
 export class EcuProcess {
   private readonly options: EcuProcessOptions;
+  private readonly watchdog = new WatchdogSupervisor(() => this.expire());
   private child: Child;
+  /** The process was killed, and what for. */
+  private killed: 'power' | 'watchdog' | undefined;
   private stopping = false;
   private peak = 0;
 
@@ -37,18 +44,34 @@ export class EcuProcess {
     return this.peak;
   }
 
+  /** Cuts the power in the middle of whatever the ECU does; it starts again at once. */
+  cutPower(): void {
+    this.killed = 'power';
+    this.child.kill();
+  }
+
   async stop(): Promise<void> {
     this.stopping = true;
+    this.watchdog.stop();
     await this.child.stop();
   }
 
+  private expire(): void {
+    this.options.onLine('restarted by=watchdog');
+    this.killed = 'watchdog';
+    this.child.kill();
+  }
+
   private powerOn(): Child {
+    const cause = this.killed === 'watchdog' ? [watchdogArgument] : [];
+    this.killed = undefined;
     return new Child({
-      arguments: [...smallHeap, program, this.options.description],
+      arguments: [...smallHeap, program, this.options.description, ...cause],
       onLine: (line) => this.line(line),
       onExit: (status) => {
+        this.watchdog.stop();
         if (this.stopping) return;
-        if (status === rebootStatus) this.child = this.powerOn();
+        if (status === rebootStatus || this.killed !== undefined) this.child = this.powerOn();
         else this.options.onFailure(status);
       },
     });
@@ -56,6 +79,7 @@ export class EcuProcess {
 
   private line(line: string): void {
     const peak = /^peak-rss bytes=(\d+)$/.exec(line);
+    if (this.watchdog.line(line)) return;
     if (peak !== null) this.peak = Math.max(this.peak, Number(peak[1]));
     else this.options.onLine(line);
   }

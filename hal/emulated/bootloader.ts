@@ -4,8 +4,9 @@
  */
 
 import { sameBytes } from '../../agent/codec/reader.ts';
-import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import { isRefusal, type Refusal } from '../../agent/codes.ts';
 import { BootBlock } from '../../agent/install/boot-block.ts';
+import { selectImage } from '../../agent/install/boot-selection.ts';
 import { slotDigest } from '../../agent/install/slot-writer.ts';
 import type { Boot, Crypto, Flash, SlotImage } from '../types.ts';
 
@@ -29,9 +30,8 @@ function readImage(
   flash: Flash,
   crypto: Crypto,
   name: string,
-  image: SlotImage | undefined,
+  image: SlotImage,
 ): Uint8Array | undefined {
-  if (image === undefined) return undefined;
   const partition = flash.open({ path: name });
   try {
     if (image.length > partition.status().size) return undefined;
@@ -40,37 +40,32 @@ function readImage(
       program.set(bytes, offset),
     );
     return sameBytes(digest, image.sha256) ? program : undefined;
+  } catch {
+    // A slot that cannot be read holds nothing that may run.
+    return undefined;
   } finally {
     partition.close();
   }
 }
 
 /**
- * Selects the slot, recomputes the SHA-256 of what it holds and returns the program.
- *
- * A damaged trial image is rolled back; a damaged confirmed image is replaced by the other slot's,
- * if that is whole and not below the release counter. Both are recorded and reported later.
+ * Selects the slot as `selectImage` does and returns the program in it.
  * Codes: `boot-block-corrupt`, `boot-nothing-to-run`.
+ * @param byWatchdog the watchdog ended the run before
  */
-export function loadProgram(flash: Flash, crypto: Crypto, pair: SlotPair): LoadedProgram | Refusal {
+export function loadProgram(
+  flash: Flash,
+  crypto: Crypto,
+  pair: SlotPair,
+  byWatchdog = false,
+): LoadedProgram | Refusal {
   const boot = BootBlock.open(flash.open({ path: pair.state }), crypto);
   if (isRefusal(boot)) return boot;
-  const load = (slot: number): LoadedProgram | undefined => {
-    const image = boot.status().slots[slot];
-    const program = readImage(flash, crypto, pair.slots[slot]!, image);
-    return program && image && { program, slot, image, boot };
+  let program: Uint8Array | undefined;
+  const holds = (slot: number, image: SlotImage): boolean => {
+    program = readImage(flash, crypto, pair.slots[slot]!, image);
+    return program !== undefined;
   };
-
-  const selected = load(boot.selectSlot());
-  if (selected !== undefined) return selected;
-  if (boot.status().pending !== undefined) {
-    boot.rollback();
-    const confirmed = load(boot.selectSlot());
-    if (confirmed !== undefined) return confirmed;
-  }
-  const spareSlot = boot.spareSlot();
-  const spare = spareSlot === undefined ? undefined : load(spareSlot);
-  if (spare === undefined) return refuse('boot-nothing-to-run', 'no slot holds its image');
-  boot.replaceConfirmed();
-  return spare;
+  const selected = selectImage(boot, holds, byWatchdog);
+  return isRefusal(selected) ? selected : { ...selected, program: program!, boot };
 }

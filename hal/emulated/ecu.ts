@@ -10,6 +10,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { Script } from 'node:vm';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import { trialWatchdogMilliseconds } from '../../agent/limits.ts';
 import { createNodeClock } from '../node/clock.ts';
 import { createNodeCrypto } from '../node/crypto.ts';
 import { createNodeNet } from '../node/net.ts';
@@ -19,6 +20,7 @@ import { loadProgram } from './bootloader.ts';
 import { createEmulatedCan } from './can.ts';
 import { createEmulatedFlash, type FlashMap } from './flash.ts';
 import { createFileKeyValue } from './key-value.ts';
+import { createLineWatchdog, watchdogArgument } from './watchdog.ts';
 
 /** Exit status of an ECU that restarts itself. */
 export const rebootStatus = 75;
@@ -37,18 +39,29 @@ export interface EmulatedEcu {
   readonly state: string;
   /** Program that tests a hosted ECU's firmware: called with ECU id and slot, status 0 passes. */
   readonly hostedSelfTest?: string;
+  /** Greatest time of its watchdog, in milliseconds; any when absent. */
+  readonly watchdogMilliseconds?: number;
 }
 
-/** Builds the HAL and runs the program in the chosen slot; returns after its `start`. */
-export function runEcu(ecu: EmulatedEcu, log: (line: string) => void): void {
+/**
+ * Builds the HAL and runs the program in the chosen slot; returns after its `start`.
+ * @param byWatchdog the watchdog ended the run before
+ */
+export function runEcu(ecu: EmulatedEcu, log: (line: string) => void, byWatchdog: boolean): void {
   const crypto = createNodeCrypto();
   const flash = createEmulatedFlash(ecu.flashFile, ecu.flashMap);
-  const loaded = loadProgram(flash, crypto, { slots: ecu.slots, state: ecu.state });
+  const pair = { slots: ecu.slots, state: ecu.state };
+  const loaded = loadProgram(flash, crypto, pair, byWatchdog);
   if (isRefusal(loaded)) {
     log(`refused code=${loaded.refused} detail=${loaded.detail}`);
     process.exit(nothingToRunStatus);
   }
   log(`boot slot=${loaded.slot === 0 ? 'A' : 'B'} image=${loaded.image.filename}`);
+  const watchdog = createLineWatchdog(log, byWatchdog, ecu.watchdogMilliseconds);
+  // INS-13: an image that hangs before its first own line is caught too; its program closes it.
+  if (loaded.boot.status().pending === loaded.slot) {
+    watchdog.open({ timeout: trialWatchdogMilliseconds });
+  }
   const hal: Hal = {
     flash,
     boot: loaded.boot,
@@ -58,6 +71,7 @@ export function runEcu(ecu: EmulatedEcu, log: (line: string) => void): void {
     crypto,
     random: createNodeRandom(),
     clock: createNodeClock(),
+    watchdog,
     hosted: { selfTest: (ecuId, slot) => runSelfTest(ecu.hostedSelfTest, ecuId, slot) },
     board: {
       bytecodeVersion: 0,
@@ -96,6 +110,7 @@ export function readDescription(path: string): EmulatedEcu | Refusal {
   };
   const isText = (one: unknown) => typeof one === 'string' && one !== '';
   const { flashFile, flashMap, keyValueFolder, buses, slots, state, hostedSelfTest } = given;
+  const { watchdogMilliseconds: longest } = given;
   expect('flashFile', isText(flashFile), 'a path');
   expect('keyValueFolder', isText(keyValueFolder), 'a path');
   expect('state', isText(state), 'the name of a partition');
@@ -107,6 +122,8 @@ export function readDescription(path: string): EmulatedEcu | Refusal {
   expect('buses', isObject(buses) && Object.values(buses).every(isText), 'addresses by port');
   const pair = Array.isArray(slots) && slots.length === 2 && slots.every(isText);
   expect('slots', pair, 'the names of two partitions');
+  const isTime = longest === undefined || (Number.isSafeInteger(longest) && Number(longest) > 0);
+  expect('watchdogMilliseconds', isTime, 'milliseconds');
   expect('hostedSelfTest', hostedSelfTest === undefined || isText(hostedSelfTest), 'a path');
   if (mistakes.length > 0)
     return refuse('configuration-invalid', `${path}: ${mistakes.join('; ')}`);
@@ -137,7 +154,7 @@ function main(): void {
   const log = (line: string) => process.stdout.write(`${line}\n`);
   process.on('SIGTERM', () => process.exit(0));
   process.on('exit', () => log(`peak-rss bytes=${process.resourceUsage().maxRSS * 1024}`));
-  runEcu(ecu, log);
+  runEcu(ecu, log, process.argv[3] === watchdogArgument);
 }
 
 if (process.argv[1] === import.meta.filename) main();

@@ -45,6 +45,10 @@ export class EcuRig {
   readonly factory = makeImage('app-1.bin', 5_000, 1);
   readonly update = makeImage('app-2.bin', 40_000, 2);
   reboots = 0;
+  /** What became of the watchdog, and whether it ended the run before. */
+  readonly watchdog: string[] = [];
+  byWatchdog = false;
+  hostedSelfTest: (ecuId: string, slot: number) => boolean = () => true;
 
   constructor() {
     manufacture(this.rig, this.factory);
@@ -80,7 +84,7 @@ export class EcuRig {
   /** What the program sees after a start: the bootloader has chosen a slot. */
   start(): EcuState {
     const boot = openBoot(this.rig);
-    boot.selectSlot();
+    boot.selectSlot(this.byWatchdog);
     const unused = () => {
       throw new Error('not on this rig');
     };
@@ -93,7 +97,15 @@ export class EcuRig {
       crypto,
       random: createNodeRandom(),
       clock: createNodeClock(),
-      hosted: { selfTest: () => true },
+      watchdog: {
+        expired: this.byWatchdog,
+        open: ({ timeout }) => {
+          this.watchdog.push(`opened ${timeout}`);
+          const feed = () => void this.watchdog.push('fed');
+          return { feed, close: () => void this.watchdog.push('closed') };
+        },
+      },
+      hosted: { selfTest: (...trial) => this.hostedSelfTest(...trial) },
       board: {
         bytecodeVersion: 0,
         halVersion: 1,

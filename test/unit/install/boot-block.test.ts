@@ -4,7 +4,7 @@ import { encode, field, integer, record } from '../../../agent/codec/schema.ts';
 import { isRefusal } from '../../../agent/codes.ts';
 import { BootBlock } from '../../../agent/install/boot-block.ts';
 import { RecordLog } from '../../../agent/install/record-log.ts';
-import type { SlotImage } from '../../../hal/types.ts';
+import type { RollbackReason, SlotImage } from '../../../hal/types.ts';
 import { createRig, crypto, openBoot, type Rig } from './rig.ts';
 
 const test = suite('boot block');
@@ -63,6 +63,8 @@ test('from the factory, slot 0 is confirmed and the counter is its release', () 
     counter: 5,
     slots: [imageOf(5), undefined],
     rolledBack: undefined,
+    rollbackReason: undefined,
+    failedTrials: undefined,
   });
 });
 
@@ -88,6 +90,8 @@ test('an activated image is tried, confirmed and stays; HRD-04: the counter rise
     counter: 6,
     slots: [imageOf(5), imageOf(6)],
     rolledBack: undefined,
+    rollbackReason: undefined,
+    failedTrials: undefined,
   });
 });
 
@@ -121,8 +125,8 @@ test('a trial may be given up, before and while it runs', () => {
     openBoot(rig, 0).activate(1, imageOf(6), 2);
     const boot = openBoot(rig);
     if (started) boot.selectSlot();
-    boot.rollback();
-    assert.throws(() => boot.rollback(), /no image is pending/);
+    boot.rollback('self-test');
+    assert.throws(() => boot.rollback('self-test'), /no image is pending/);
     assert.equal(boot.status().rolledBack, imageOf(6));
     assert.is(openBoot(rig).selectSlot(), 0);
   }
@@ -161,6 +165,45 @@ test('HRD-04: only an image at or above the counter may replace a damaged one', 
   assert.equal([status.confirmed, status.counter], [1, 6]);
   assert.is(status.slots[0], undefined);
   assert.is(status.rolledBack?.filename, 'again');
+});
+
+test('INS-12: failed trials of one image are counted across starts, those of another begin anew', () => {
+  const rig = factory();
+  const fail = (image: SlotImage, reason: RollbackReason) => {
+    const boot = openBoot(rig, 0);
+    boot.activate(1, image, 1);
+    if (reason === 'self-test') boot.rollback(reason);
+    else for (let start = 0; start < 2; start++) openBoot(rig).selectSlot(reason === 'watchdog');
+    const { rollbackReason, failedTrials } = openBoot(rig, 0).status();
+    assert.is(rollbackReason, reason);
+    openBoot(rig, 0).acknowledge();
+    return failedTrials;
+  };
+  const six = { releaseCounter: 6, sha256: imageOf(6).sha256 };
+  assert.equal(fail(imageOf(6), 'unconfirmed'), { ...six, count: 1 });
+  assert.equal(fail(imageOf(6), 'watchdog'), { ...six, count: 2 });
+  assert.equal(fail(imageOf(6), 'self-test'), { ...six, count: 3 });
+  assert.equal(fail(imageOf(7), 'self-test')?.count, 1);
+  // The same bytes under another release are another image.
+  assert.equal(fail({ ...imageOf(7), releaseCounter: 8 }, 'self-test')?.count, 1);
+  openBoot(rig, 0).activate(1, imageOf(9), 1);
+  const trial = openBoot(rig);
+  trial.selectSlot();
+  trial.confirm();
+  assert.is(openBoot(rig).status().failedTrials, undefined);
+});
+
+test('the largest record has room in the log', () => {
+  const rig = factory();
+  const long = (n: number) => ({ ...imageOf(n), filename: `${n}${'x'.repeat(127)}` });
+  openBoot(rig, 0).activate(1, { ...long(6), length: 2 ** 50, releaseCounter: 2 ** 50 }, 1);
+  const trial = openBoot(rig);
+  trial.selectSlot();
+  trial.confirm();
+  trial.activate(0, { ...long(7), length: 2 ** 50, releaseCounter: 2 ** 51 }, 255);
+  trial.rollback('image-damaged');
+  trial.activate(0, { ...long(7), length: 2 ** 50, releaseCounter: 2 ** 51 }, 255);
+  assert.is(openBoot(rig).status().rolledBack?.filename.length, 128);
 });
 
 test.run();

@@ -121,13 +121,34 @@ test('calls out of order are refused', () => {
   assert.is(codeOf(installer.activate({ ...image })), 'install-out-of-order');
   installer.activate(image);
   assert.is(codeOf(installer.activate(image)), 'install-out-of-order');
-  assert.is(codeOf(installer.begin(newImage.request)), 'install-out-of-order');
+  const other = { ...newImage.request, releaseCounter: newImage.request.releaseCounter + 1 };
+  assert.is(codeOf(installer.begin(other)), 'install-out-of-order');
   boot.selectSlot();
   assert.is(codeOf(installer.begin(newImage.request)), 'install-out-of-order');
-  boot.rollback();
+  boot.rollback('self-test');
   // The given-up trial still runs in slot 1.
   assert.is(codeOf(installer.begin(newImage.request)), 'install-out-of-order');
   assert.is(codeOf(openInstaller(rig, openBoot(rig)).begin(newImage.request)), undefined);
+});
+
+test('INS-12: an image that waits for its restart is checked again and stays activated', () => {
+  const rig = factory();
+  const first = openInstaller(rig, openBoot(rig, 0));
+  transfer(first, newImage);
+  first.activate(first.finish() as SlotImage, 2);
+  // Whoever asked was interrupted before the restart, and begins again.
+  const boot = openBoot(rig, 0);
+  const installer = openInstaller(rig, boot);
+  const { request } = newImage;
+  assert.equal(installer.begin(request), { resumeOffset: request.ciphertextLength });
+  const image = installer.finish() as SlotImage;
+  assert.is(codeOf(installer.activate(image, 5)), undefined);
+  const { pending, attemptsRemaining } = boot.status();
+  assert.equal([pending, attemptsRemaining], [1, 2], 'no more trials than were granted');
+  // HRD-15: what was checked then is not believed now.
+  rig.storage.bytes[rig.slotBytes + 1_000]! ^= 1;
+  installer.begin(request);
+  assert.is(codeOf(installer.finish()), 'image-plaintext-hash');
 });
 
 test('VIM-08: an image whose digest is not the signed one is never offered', () => {
