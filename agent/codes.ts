@@ -139,8 +139,8 @@ const catalogue = {
   'uds-negative-response': { row: 'VER-01', transient: true },
   'uds-malformed': { row: 'DBP-20' },
   'secondary-disagrees': { row: 'PRI-12' },
-  'secondary-silent': { row: 'PRI-15', transient: true },
-  'secondary-slow': { row: 'ECU-03', transient: true },
+  'secondary-silent': { row: 'PRI-15', attack: 'drop-request', transient: true },
+  'secondary-slow': { row: 'ECU-03', attack: 'slow-retrieval', transient: true },
   'secondary-replaced': { row: 'INV-03' },
 
   // Configuration and provisioning

@@ -10,6 +10,8 @@ export interface Lifetimes {
   readonly targets: number;
   readonly imagesTimestamp: number;
   readonly imagesSnapshot: number;
+  /** How long a vehicle may send no manifest before that is an anomaly. */
+  readonly silence: number;
 }
 
 export interface Ports {
@@ -43,6 +45,7 @@ export const defaultLifetimes: Lifetimes = {
   targets: day,
   imagesTimestamp: day,
   imagesSnapshot: 7 * day,
+  silence: 2 * day,
 };
 
 /** Every setting: its flag, its environment variable and what it is when neither says. */
@@ -60,6 +63,7 @@ const settings = {
   'targets-seconds': { variable: 'TARGETS_SECONDS', fallback: String(day) },
   'images-timestamp-seconds': { variable: 'IMAGES_TIMESTAMP_SECONDS', fallback: String(day) },
   'images-snapshot-seconds': { variable: 'IMAGES_SNAPSHOT_SECONDS', fallback: String(7 * day) },
+  'silence-seconds': { variable: 'SILENCE_SECONDS', fallback: String(2 * day) },
   'log-level': { variable: 'OTA_LOG_LEVEL', fallback: 'info' },
 } as const;
 
@@ -114,6 +118,7 @@ export function readConfiguration(
     targets: seconds('targets-seconds'),
     imagesTimestamp: seconds('images-timestamp-seconds'),
     imagesSnapshot: seconds('images-snapshot-seconds'),
+    silence: seconds('silence-seconds'),
   };
   if (!logLevels.includes(settingOf('log-level'))) {
     refused ??= invalid('log-level', `expected one of ${logLevels.join(', ')}`);

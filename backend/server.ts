@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import { isRefusal, type Refusal, refuse } from '../agent/codes.ts';
 import { createNodeCrypto } from '../hal/node/crypto.ts';
 import { type Configuration, type Ports, portVariables } from './configuration.ts';
+import { recordSilentVehicles } from './director/silence.ts';
 import { addDirectorRoutes } from './http/director-routes.ts';
 import { addImagesRoutes } from './http/images-routes.ts';
 import { createListener } from './http/listener.ts';
@@ -35,6 +36,8 @@ export interface BackendOptions {
 }
 
 const drainMilliseconds = 10_000;
+/** Between two looks for vehicles that send no manifests. */
+const silenceLookMilliseconds = 5_000;
 
 const devicePlane = {
   requestMilliseconds: 10_000,
@@ -85,7 +88,11 @@ export async function startBackend(
     operator.log.warn({ code: refused.refused, detail: refused.detail }, 'no image Targets yet');
   }
   const planes = { director, images, operator } as const;
+  recordSilentVehicles(services);
+  const looks = setInterval(() => recordSilentVehicles(services), silenceLookMilliseconds);
+  looks.unref();
   const close = async () => {
+    clearInterval(looks);
     await Promise.all(Object.values(planes).map(stop));
     database.close();
   };

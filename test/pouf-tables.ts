@@ -30,6 +30,7 @@ export const enumerations: Readonly<Record<string, Readonly<Record<string, numbe
   verifications: deviceMessages.verifications,
   wrapSuites: keyObjects.wrapSuites,
   stages: vehicleMessages.stages,
+  logKinds: operatorMessages.logKinds,
 };
 
 function isSchema(value: unknown): value is Schema<unknown> {

@@ -70,7 +70,7 @@ export function findClash(placements: readonly Placement[]): Clash | undefined {
 }
 
 /** A requirement on hardware that no other ECU of the vehicle has. */
-function missingHardware(
+export function missingHardware(
   placement: Placement,
   placements: readonly Placement[],
 ): Clash | undefined {

@@ -4,6 +4,7 @@ import { assignCommands } from './commands/assign.ts';
 import { ceremonyCommands } from './commands/ceremony.ts';
 import { imageCommands } from './commands/image.ts';
 import { inspectCommands } from './commands/inspect.ts';
+import { logCommands } from './commands/log.ts';
 import { repositoryCommands } from './commands/repository.ts';
 import { rootCommands } from './commands/root.ts';
 import { statusCommands } from './commands/status.ts';
@@ -16,6 +17,7 @@ export const commands: readonly Command[] = [
   ...vehicleCommands,
   ...assignCommands,
   ...statusCommands,
+  ...logCommands,
   ...inspectCommands,
   ...repositoryCommands,
 ];

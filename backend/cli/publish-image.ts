@@ -18,6 +18,7 @@ import {
   imageKinds,
   type MustMatch,
   mustMatch as mustMatchSchema,
+  type ReleaseRange,
   type Target,
   type Targets,
 } from '../../agent/metadata/targets.ts';
@@ -42,6 +43,9 @@ export interface PublishOptions extends ImageRepository {
   /** Kind `agent` only. */
   readonly bytecodeVersion?: number | undefined;
   readonly halVersion?: number | undefined;
+  /** What other ECUs of the vehicle have to run, and must not run (DIR-13). */
+  readonly requires?: readonly ReleaseRange[];
+  readonly conflicts?: readonly ReleaseRange[];
   /** When the new Targets expire, unix seconds. */
   readonly expires: number;
   /** Allows a release counter below one that is listed for the same hardware and kind. */
@@ -147,7 +151,7 @@ async function send(
 }
 
 function mustMatchOf(options: PublishOptions, image: ImageFile): MustMatch {
-  const { bytecodeVersion, halVersion } = options;
+  const { bytecodeVersion, halVersion, requires = [], conflicts = [] } = options;
   return {
     plaintextLength: image.length,
     plaintextSha256: image.sha256,
@@ -157,6 +161,8 @@ function mustMatchOf(options: PublishOptions, image: ImageFile): MustMatch {
     encryption: cobblestoneFormat,
     ...(bytecodeVersion !== undefined && { bytecodeVersion }),
     ...(halVersion !== undefined && { halVersion }),
+    ...(requires.length > 0 && { requires }),
+    ...(conflicts.length > 0 && { conflicts }),
   };
 }
 

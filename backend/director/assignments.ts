@@ -13,13 +13,19 @@ import {
   contentKeyOf,
   imageByDigest,
   insertKeyObject,
+  insertUnconfirmedImage,
   storeAssignment,
   storeBundlePolicy,
   storeContentKey,
+  storeInstallStep,
 } from '../store/images.ts';
+import { recoveryOf } from '../store/metadata.ts';
+import { planBundle, type Wanted } from './bundle.ts';
 import { ecusOf, findVehicle } from './inventory.ts';
+import { recordDecision } from './log.ts';
 import { issueMetadata, latestMetadata } from './metadata.ts';
 import { lastReport } from './updates.ts';
+import { type EcuImages, imagesOfVehicle, publishedImages } from './vehicle-images.ts';
 
 /** What a content key is bound to on its way from the CLI to the Director, and at rest. */
 function sealContext(filename: string, ciphertextSha256: Uint8Array): WrapContext {
@@ -47,65 +53,92 @@ export function acceptContentKey(
 
 /**
  * Assigns images to ECUs of one vehicle and makes its new Targets, Snapshot and Timestamp, in one
- * transaction. ECUs that are not named keep what they have.
+ * transaction. ECUs that are not named keep what they have. Taken or refused, the log says so.
  * @returns version of the new Targets; codes `vehicle-unknown`, `ecu-unknown`,
  *   `targets-ecu-repeated`, `image-not-listed`, `target-hardware`, `target-rollback`,
  *   `assignment-refused`
  */
 export function assign(services: Services, request: AssignmentRequest): number | Refusal {
-  const { vehicleId, assignments, bundlePolicy } = request;
-  return services.database.transaction(() => {
-    const vehicle = findVehicle(services, vehicleId);
-    if (isRefusal(vehicle)) return vehicle;
-    const ecus = new Map(ecusOf(services, vehicleId).map((ecu) => [ecu.ecuId, ecu]));
-    const named = new Set<string>();
-    for (const { ecuId, filename, installStep = 0 } of assignments) {
-      const ecu = ecus.get(ecuId);
-      if (ecu === undefined) return refuse('ecu-unknown', `${ecuId} is not in this vehicle`);
-      // CTG-07: never two images for one ECU
-      if (named.has(ecuId)) return refuse('targets-ecu-repeated', `${ecuId} is named twice`);
-      named.add(ecuId);
-      const refused = assignOne(services, vehicleId, ecu, filename, installStep);
-      if (refused !== undefined) return refused;
-    }
-    if (bundlePolicy !== undefined) {
-      const { onFailure, attempts } = bundlePolicy;
-      services.database.run(storeBundlePolicy, vehicleId, onFailure, attempts);
-    }
-    issueMetadata(services, vehicleId, 'targets');
-    return latestMetadata(services, vehicleId, 'targets').version;
-  });
+  const { vehicleId } = request;
+  const result = services.database.transaction(() => assignBundle(services, request));
+  if (isRefusal(result)) {
+    const named = request.assignments.map(({ ecuId, filename }) => `${filename} for ${ecuId}`);
+    const detail = `${result.refused} (${result.row}): ${named.join(', ')}: ${result.detail}`;
+    recordDecision(services, 'assignment-refused', { vehicleId, detail });
+  }
+  return result;
 }
 
-function assignOne(
+function assignBundle(services: Services, request: AssignmentRequest): number | Refusal {
+  const { vehicleId, assignments, bundlePolicy } = request;
+  const { database } = services;
+  const vehicle = findVehicle(services, vehicleId);
+  if (isRefusal(vehicle)) return vehicle;
+  const recovery = database.one(recoveryOf, vehicleId);
+  // MET-07: what the vehicle holds of a lost past ends with the Targets that it has to fetch first
+  if (recovery !== undefined) {
+    const wait = `${vehicleId} has yet to report that it holds Targets ${recovery.targets_version}`;
+    return refuse('assignment-refused', `${wait}, issued after a restore: wait for it`, 'MET-07');
+  }
+  const ecus = ecusOf(services, vehicleId);
+  const published = publishedImages(services);
+  const images = imagesOfVehicle(services, vehicleId, ecus, published);
+  const wanted = new Map<string, Wanted>();
+  for (const { ecuId, filename, installStep = 0 } of assignments) {
+    const place = ecus.findIndex((ecu) => ecu.ecuId === ecuId);
+    if (place < 0) return refuse('ecu-unknown', `${ecuId} is not in this vehicle`);
+    // CTG-07: never two images for one ECU
+    if (wanted.has(ecuId)) return refuse('targets-ecu-repeated', `${ecuId} is named twice`);
+    const target = chooseTarget(services, ecus[place]!, filename, images[place]!);
+    if (isRefusal(target)) return target;
+    wanted.set(ecuId, { target, installStep });
+  }
+  const steps = planBundle(images, wanted, published);
+  if (isRefusal(steps)) return steps;
+  for (const [ecuId, step] of steps) database.run(storeInstallStep, step, ecuId);
+  for (const [ecuId, { target }] of wanted) {
+    const ecu = ecus.find((one) => one.ecuId === ecuId)!;
+    const refused = storeWanted(services, vehicleId, ecu, target, steps.get(ecuId)!);
+    if (refused !== undefined) return refused;
+  }
+  if (bundlePolicy !== undefined) {
+    const { onFailure, attempts } = bundlePolicy;
+    database.run(storeBundlePolicy, vehicleId, onFailure, attempts);
+  }
+  issueMetadata(services, vehicleId, 'targets');
+  return latestMetadata(services, vehicleId, 'targets').version;
+}
+
+function storeWanted(
   services: Services,
   vehicleId: string,
   ecu: EcuDescription,
-  filename: string,
+  target: Target,
   installStep: number,
 ): Refusal | undefined {
-  const target = chooseTarget(services, ecu, filename);
-  if (isRefusal(target)) return target;
   const keyObject = makeKeyObject(services, vehicleId, ecu, target);
   if (isRefusal(keyObject)) return keyObject;
   const { database, crypto } = services;
+  const { ecuId } = ecu;
   const sha256 = crypto.digest('SHA-256', keyObject);
   database.run(insertKeyObject, vehicleId, sha256, keyObject);
   const encoded = encode(targetSchema, target);
-  database.run(
-    storeAssignment,
-    ecu.ecuId,
-    vehicleId,
-    encoded,
-    sha256,
-    keyObject.length,
-    installStep,
-    services.now(),
-  );
+  const { length } = keyObject;
+  const now = services.now();
+  database.run(storeAssignment, ecuId, vehicleId, encoded, sha256, length, installStep, now);
+  database.run(insertUnconfirmedImage, ecuId, vehicleId, encoded, ecuId);
+  const { releaseCounter } = target.mustMatch;
+  const detail = `${target.filename}, release ${releaseCounter}, step ${installStep}`;
+  recordDecision(services, 'image-assigned', { vehicleId, ecuId, detail });
   return undefined;
 }
 
-function chooseTarget(services: Services, ecu: EcuDescription, filename: string): Target | Refusal {
+function chooseTarget(
+  services: Services,
+  ecu: EcuDescription,
+  filename: string,
+  images: EcuImages,
+): Target | Refusal {
   // TGT-01: only what verified Image-repository Targets list, as this hardware will find it
   const target = findTarget(services, filename, ecu.hardwareId);
   if (target === undefined) {
@@ -113,17 +146,20 @@ function chooseTarget(services: Services, ecu: EcuDescription, filename: string)
       ? refuse('image-not-listed', `${filename} is not published`)
       : refuse('image-not-listed', `${filename} is not published for ${ecu.hardwareId}`);
   }
+  const fits = target.mustMatch.hardwareIds.includes(ecu.hardwareId);
   // INV-09: firmware is never directed to other hardware
-  if (!target.mustMatch.hardwareIds.includes(ecu.hardwareId)) {
-    return refuse('target-hardware', `${filename} is not for ${ecu.hardwareId}`, 'INV-09');
-  }
-  // CUS-02: the ECU would refuse a release older than the one it runs
-  const installed = lastReport(services, ecu.ecuId)?.installed.releaseCounter ?? 0;
+  if (!fits) return refuse('target-hardware', `${filename} is not for ${ecu.hardwareId}`, 'INV-09');
   const { releaseCounter } = target.mustMatch;
+  const report = lastReport(services, ecu.ecuId);
+  const installed = report?.installed.releaseCounter ?? 0;
+  const lower = `${filename} is release ${releaseCounter}, ${ecu.ecuId}`;
+  // CUS-02: the ECU would refuse a release older than the one it runs
   if (releaseCounter < installed) {
-    const found = `${filename} is release ${releaseCounter}, ${ecu.ecuId} runs ${installed}`;
-    return refuse('target-rollback', found, 'CUS-02');
+    return refuse('target-rollback', `${lower} runs ${installed}`, 'CUS-02');
   }
+  const told = Math.max(images.assigned?.releaseCounter ?? 0, report?.held?.releaseCounter ?? 0);
+  // FV-15: nor one older than the Targets name that it may have fetched
+  if (releaseCounter < told) return refuse('target-rollback', `${lower} was told ${told}`, 'FV-15');
   return target;
 }
 

@@ -27,6 +27,7 @@ import {
   type VehicleRow,
   vehicleById,
 } from '../store/inventory.ts';
+import { recordDecision } from './log.ts';
 import { issueMetadata } from './metadata.ts';
 
 const tokenBytes = 32;
@@ -39,7 +40,11 @@ function hashOf(token: string): Uint8Array {
 /** Makes a one-time enrolment token, for one vehicle or for any. Only its hash is kept. */
 export function createEnrolmentToken(services: Services, vehicleId: string | undefined): string {
   const token = toBase64Url(randomBytes(tokenBytes));
-  services.database.run(insertToken, hashOf(token), vehicleId ?? null, services.now());
+  services.database.transaction(() => {
+    services.database.run(insertToken, hashOf(token), vehicleId ?? null, services.now());
+    const detail = vehicleId === undefined ? 'for any vehicle' : 'for this vehicle';
+    recordDecision(services, 'enrolment-token-made', { ...(vehicleId && { vehicleId }), detail });
+  });
   return token;
 }
 
@@ -84,6 +89,9 @@ export function registerVehicle(services: Services, request: Registration): Refu
     }
     // A vehicle without assignments is told so, by name and signed (TGT-03).
     issueMetadata(services, request.vehicleId, 'targets');
+    const { vehicleId, primaryEcuId, ecus } = request;
+    const detail = `${ecus.length} ECUs, Primary ${primaryEcuId}`;
+    recordDecision(services, 'vehicle-registered', { vehicleId, detail });
     return undefined;
   });
 }

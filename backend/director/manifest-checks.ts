@@ -1,10 +1,10 @@
 /**
- * Vehicle version manifests: checked against the inventory, and taken whole or dropped whole
- * (Uptane §5.3.2.1). A dropped manifest is recorded as an anomaly (DBP-09).
+ * The checks of a vehicle version manifest against the inventory (Uptane §5.3.2.1): all but the
+ * replay counters, which are judged in the transaction that stores them.
  */
 import { decodeEnvelope, type Envelope } from '../../agent/codec/cose-sign.ts';
 import { decode } from '../../agent/codec/schema.ts';
-import { type Code, codes, isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { verifyEnvelope } from '../../agent/crypto/verify-envelope.ts';
 import {
   maxManifestBytes,
@@ -12,72 +12,37 @@ import {
   maxReportClockSkewSeconds,
   maxReportTimeBehindSeconds,
 } from '../../agent/limits.ts';
-import type { EcuDescription, ManifestAnswer } from '../../agent/metadata/device-messages.ts';
+import type { EcuDescription } from '../../agent/metadata/device-messages.ts';
 import {
   type AbsentEcu,
   manifest as manifestSchema,
   type Report,
   report as reportSchema,
 } from '../../agent/metadata/report.ts';
-import { historyEntries } from '../http/messages.ts';
 import type { Services } from '../services.ts';
-import {
-  forgetAbsence,
-  insertAnomaly,
-  insertDetection,
-  insertManifest,
-  storeAbsence,
-  storeReport,
-  trimAnomalies,
-  trimManifests,
-} from '../store/manifests.ts';
 import { ecusOf, findVehicle } from './inventory.ts';
-import { freshenMetadata, latestMetadata } from './metadata.ts';
-import { isUpdateAvailable, lastReport } from './updates.ts';
-
-/** Anybody can send bad manifests: only so many are remembered. */
-const keptAnomalies = 10_000;
+import { lastReport } from './updates.ts';
 
 /** A report whose signature was checked, with the payload as received. */
-interface CheckedReport {
+export interface CheckedReport {
   readonly report: Report;
   readonly bytes: Uint8Array;
 }
 
-interface CheckedManifest {
+export interface CheckedManifest {
+  readonly primaryEcuId: string;
   readonly reports: readonly CheckedReport[];
   /** The Primary's statements of ECUs that it has no report of. */
   readonly absent: readonly AbsentEcu[];
 }
 
 /**
- * Takes a manifest and answers whether there is an update. A refusal leaves nothing but an anomaly.
- * @param body encoded COSE_Sign as received
+ * Checks a manifest as received.
+ * @param body encoded COSE_Sign
  * @returns codes `cbor-…`, `vehicle-unknown`, `vehicle-mismatch`, `signature-…`,
- *   `payload-hash-mismatch`, `ecu-unknown`, `ecu-missing`, `report-replayed`, `report-time`,
- *   `report-mismatch`
+ *   `payload-hash-mismatch`, `ecu-unknown`, `ecu-missing`, `report-time`, `report-mismatch`
  */
-export function acceptManifest(
-  services: Services,
-  vehicleId: string,
-  body: Uint8Array,
-): ManifestAnswer | Refusal {
-  const checked = checkManifest(services, vehicleId, body);
-  const refused = isRefusal(checked) ? checked : store(services, vehicleId, body, checked);
-  if (refused !== undefined) {
-    recordAnomaly(services, vehicleId, refused);
-    return refused;
-  }
-  freshenMetadata(services, vehicleId);
-  return {
-    accepted: true,
-    updateAvailable: isUpdateAvailable(services, vehicleId),
-    timestampVersion: latestMetadata(services, vehicleId, 'timestamp').version,
-  };
-}
-
-/** Everything but the counters, which are judged in the transaction that stores them. */
-function checkManifest(
+export function checkManifest(
   services: Services,
   vehicleId: string,
   body: Uint8Array,
@@ -113,12 +78,10 @@ function checkManifest(
   if (misstated !== undefined) return misstated;
   // DIR-08: every ECU of the inventory is represented: by its report, or by what the Primary signs
   const stated = new Set(absent.map(({ ecuId }) => ecuId));
-  for (const ecuId of ecus.keys()) {
-    if (!reports.has(ecuId) && !stated.has(ecuId)) {
-      return refuse('ecu-missing', `no report of ${ecuId}`);
-    }
-  }
-  return { reports: [...reports.values()], absent };
+  const missing = [...ecus.keys()].find((ecuId) => !reports.has(ecuId) && !stated.has(ecuId));
+  if (missing !== undefined) return refuse('ecu-missing', `no report of ${missing}`);
+  const { primary_ecu_id: primaryEcuId } = vehicle;
+  return { primaryEcuId, reports: [...reports.values()], absent };
 }
 
 /** Statements of absence: each for one ECU of the vehicle, not the Primary, without a report. */
@@ -207,47 +170,4 @@ function checkReportTime(services: Services, report: Report): Refusal | undefine
     return refuse('report-time', `${report.ecuId}: time ${report.time}, before ${last.time}`);
   }
   return undefined;
-}
-
-/** HRD-17: counters are compared in the transaction that stores them, so no replay slips between. */
-function store(
-  services: Services,
-  vehicleId: string,
-  body: Uint8Array,
-  { reports, absent }: CheckedManifest,
-): Refusal | undefined {
-  const { database } = services;
-  return database.transaction(() => {
-    const inserted = database.one(insertManifest, vehicleId, services.now(), body);
-    let position = 0;
-    for (const { report, bytes } of reports) {
-      // DIR-12: the counter was never used before
-      if (database.run(storeReport, report.ecuId, report.counter, bytes) !== 1) {
-        return refuse('report-replayed', `${report.ecuId}: counter ${report.counter}`);
-      }
-      for (const { code, row, attack } of report.detections) {
-        const id = inserted!.id;
-        database.run(insertDetection, id, position, report.ecuId, code, row, attack ?? null);
-        position += 1;
-      }
-      database.run(forgetAbsence, report.ecuId);
-    }
-    for (const { ecuId, code } of absent) {
-      const row = Object.hasOwn(codes, code) ? codes[code as Code].row : 'DIR-08';
-      database.run(insertDetection, inserted!.id, position, ecuId, code, row, null);
-      database.run(storeAbsence, ecuId, code, services.now());
-      position += 1;
-    }
-    database.run(trimManifests, vehicleId, vehicleId, historyEntries);
-    return undefined;
-  });
-}
-
-function recordAnomaly(services: Services, vehicleId: string, refused: Refusal): void {
-  const { database } = services;
-  const { refused: code, row, detail } = refused;
-  database.transaction(() => {
-    database.run(insertAnomaly, services.now(), vehicleId, code, row, detail);
-    database.run(trimAnomalies, keptAnomalies);
-  });
 }

@@ -61,14 +61,22 @@ export function latestMetadata(
   return row;
 }
 
+/** Versions that the vehicle holds already, whatever this store remembers. */
+export type Floors = Partial<Readonly<Record<DirectorRole, number>>>;
+
 /**
- * Makes and signs the role `from` and every role after it (Targets → Snapshot → Timestamp). To be
- * called inside a transaction.
+ * Makes and signs the role `from` and every role after it (Targets → Snapshot → Timestamp), above
+ * the last versions and above `floors`. To be called inside a transaction.
  */
-export function issueMetadata(services: Services, vehicleId: string, from: DirectorRole): void {
-  if (from === 'targets') issueTargets(services, vehicleId);
-  if (from !== 'timestamp') issueSnapshot(services, vehicleId);
-  issueTimestamp(services, vehicleId);
+export function issueMetadata(
+  services: Services,
+  vehicleId: string,
+  from: DirectorRole,
+  floors: Floors = {},
+): void {
+  if (from === 'targets') issueTargets(services, vehicleId, floors);
+  if (from !== 'timestamp') issueSnapshot(services, vehicleId, floors);
+  issueTimestamp(services, vehicleId, floors);
 }
 
 /**
@@ -105,11 +113,12 @@ function issue(
   services: Services,
   vehicleId: string,
   role: DirectorRole,
+  floors: Floors,
   payload: (common: Common) => Uint8Array,
 ): void {
   const { database, keys, lifetimes } = services;
   const previous = database.one(latestDirectorMetadata, vehicleId, role)?.version ?? 0;
-  const version = previous + 1;
+  const version = Math.max(previous, floors[role] ?? 0) + 1;
   const expires = services.now() + lifetimes[role];
   const encoded = payload({ formatVersion: 1, version, expires, vehicleId });
   const bytes = keys.sign(`director-${role}`, 'metadata', encoded);
@@ -118,13 +127,13 @@ function issue(
   database.run(trimDirectorMetadata, vehicleId, role, version - keptVersions);
 }
 
-function issueTargets(services: Services, vehicleId: string): void {
+function issueTargets(services: Services, vehicleId: string, floors: Floors): void {
   const targets = assignedTargets(services, vehicleId);
   const policy = policyOf(services, vehicleId);
   // TIM-06: partial verifiers learn the time keys from Targets
   const timeKeys = roleAuthority(services.crypto, services.roots.latest('director'), 'time');
   if (isRefusal(timeKeys)) throw new Error(`Director Root: ${timeKeys.detail}`);
-  issue(services, vehicleId, 'targets', (common) =>
+  issue(services, vehicleId, 'targets', floors, (common) =>
     encode(targetsSchema, {
       type: roles.targets,
       ...common,
@@ -135,9 +144,9 @@ function issueTargets(services: Services, vehicleId: string): void {
   );
 }
 
-function issueSnapshot(services: Services, vehicleId: string): void {
+function issueSnapshot(services: Services, vehicleId: string, floors: Floors): void {
   const { version } = latestMetadata(services, vehicleId, 'targets');
-  issue(services, vehicleId, 'snapshot', (common) =>
+  issue(services, vehicleId, 'snapshot', floors, (common) =>
     // SNP-01: the Director has one Targets file
     encode(snapshotSchema, {
       type: roles.snapshot,
@@ -147,10 +156,10 @@ function issueSnapshot(services: Services, vehicleId: string): void {
   );
 }
 
-function issueTimestamp(services: Services, vehicleId: string): void {
+function issueTimestamp(services: Services, vehicleId: string, floors: Floors): void {
   const { version, bytes } = latestMetadata(services, vehicleId, 'snapshot');
   const sha256 = services.crypto.digest('SHA-256', bytes);
-  issue(services, vehicleId, 'timestamp', (common) =>
+  issue(services, vehicleId, 'timestamp', floors, (common) =>
     // TSM-01, TSM-02: version and hash of the latest Snapshot; its length bounds the download
     encode(timestampSchema, {
       type: roles.timestamp,

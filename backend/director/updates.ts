@@ -3,7 +3,12 @@ import { sameBytes } from '../../agent/codec/reader.ts';
 import { decode } from '../../agent/codec/schema.ts';
 import { isRefusal, type Refusal } from '../../agent/codes.ts';
 import type { UpdateAnswer, UpdateQuery } from '../../agent/metadata/device-messages.ts';
-import { type Report, report as reportSchema } from '../../agent/metadata/report.ts';
+import {
+  type InstalledImage,
+  type Report,
+  report as reportSchema,
+} from '../../agent/metadata/report.ts';
+import type { Target } from '../../agent/metadata/targets.ts';
 import { sha256Of } from '../images/hashes.ts';
 import type { Services } from '../services.ts';
 import { reportOfEcu } from '../store/manifests.ts';
@@ -19,15 +24,19 @@ export function lastReport(services: Services, ecuId: string): Report | undefine
   return report;
 }
 
+/** True when a report's image is the wanted one. */
+export function isInstalled(target: Target, installed: InstalledImage | undefined): boolean {
+  if (installed === undefined || installed.filename !== target.filename) return false;
+  // Reports speak of the plaintext (EVR-03).
+  const sha256 = sha256Of(installed.hashes);
+  return sha256 !== undefined && sameBytes(sha256, target.mustMatch.plaintextSha256);
+}
+
 /** True when an ECU shall run another image than it last said it runs. */
 export function isUpdateAvailable(services: Services, vehicleId: string): boolean {
-  return assignedTargets(services, vehicleId).some((target) => {
-    const installed = lastReport(services, target.assignment!.ecuId)?.installed;
-    if (installed === undefined || installed.filename !== target.filename) return true;
-    // Reports speak of the plaintext (EVR-03).
-    const sha256 = sha256Of(installed.hashes);
-    return sha256 === undefined || !sameBytes(sha256, target.mustMatch.plaintextSha256);
-  });
+  return assignedTargets(services, vehicleId).some(
+    (target) => !isInstalled(target, lastReport(services, target.assignment!.ecuId)?.installed),
+  );
 }
 
 /** Answers `POST /check_updates`. Code `vehicle-unknown`. */

@@ -7,6 +7,9 @@ import {
   type Anomaly,
   type EcuView,
   historyEntries,
+  type LogEntry,
+  logEntriesPerPage,
+  logKinds,
   type ManifestRecord,
   type VehicleSummary,
   type VehicleView,
@@ -14,13 +17,10 @@ import {
 } from '../http/messages.ts';
 import type { Services } from '../services.ts';
 import { type VehicleRow, vehiclesAfter } from '../store/inventory.ts';
-import {
-  absenceOfEcu,
-  detectionsOfManifest,
-  lastAnomalies,
-  lastManifests,
-} from '../store/manifests.ts';
+import { type LogRow, lastAnomalies } from '../store/log.ts';
+import { absenceOfEcu, detectionsOfManifest, lastManifests } from '../store/manifests.ts';
 import { ecusOf, findVehicle } from './inventory.ts';
+import { readLog } from './log.ts';
 import { assignedTargets, latestMetadata } from './metadata.ts';
 import { isUpdateAvailable, lastReport } from './updates.ts';
 
@@ -63,6 +63,7 @@ function viewEcu(services: Services, ecu: EcuDescription, target: Target | undef
   const absence = services.database.one(absenceOfEcu, ecu.ecuId);
   return {
     ...ecu,
+    // INV-07: the key's identifier in the form of MET-02
     signingKeyId: keyId(services.crypto, ecu.signingKey),
     ...(report && { installed: report.installed }),
     detections: report?.detections ?? [],
@@ -99,14 +100,38 @@ export function viewManifests(
   }));
 }
 
-/** The last refused manifests, oldest first. */
+/** The last anomalies, oldest first. */
 export function viewAnomalies(services: Services): readonly Anomaly[] {
   const rows = services.database.all(lastAnomalies, historyEntries);
-  return [...rows].reverse().map(({ received, vehicle_id: vehicleId, code, row, detail }) => ({
-    received,
+  return [...rows].reverse().map(({ recorded, vehicle_id: vehicleId, code, row, detail }) => ({
+    received: recorded,
     vehicleId,
     code,
     row,
     ...(detail !== '' && { detail }),
   }));
+}
+
+/** One page of the log after an id, oldest first, of one vehicle or of all. */
+export function viewLog(
+  services: Services,
+  after: number,
+  vehicleId: string | undefined,
+): readonly LogEntry[] {
+  return readLog(services, after, logEntriesPerPage, vehicleId).map(viewLogRow);
+}
+
+function viewLogRow({ id, recorded, kind, code, row, attack, detail, ...about }: LogRow): LogEntry {
+  const { vehicle_id: vehicleId, ecu_id: ecuId } = about;
+  return {
+    id,
+    recorded,
+    kind: logKinds[kind],
+    ...(vehicleId !== '' && { vehicleId }),
+    ...(ecuId !== '' && { ecuId }),
+    code,
+    row,
+    ...(attack !== null && { attack }),
+    ...(detail !== '' && { detail }),
+  };
 }

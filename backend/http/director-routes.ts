@@ -22,8 +22,8 @@ import { snapshot } from '../../agent/metadata/snapshot.ts';
 import { targets } from '../../agent/metadata/targets.ts';
 import { timeAttestation, timeRequest } from '../../agent/metadata/time.ts';
 import { timestamp } from '../../agent/metadata/timestamp.ts';
+import { acceptManifest } from '../director/accept-manifest.ts';
 import { findVehicle, registerVehicle } from '../director/inventory.ts';
-import { acceptManifest } from '../director/manifest-checks.ts';
 import { freshenMetadata, latestMetadata } from '../director/metadata.ts';
 import { attestTime } from '../director/time.ts';
 import { checkUpdates } from '../director/updates.ts';
@@ -109,6 +109,7 @@ function currentTargets(services: Services): Route {
   };
 }
 
+/** DIR-01, DIR-02: Primaries upload manifests here and download metadata below, without a token. */
 function takeManifest(services: Services): Route {
   return {
     method: 'POST',

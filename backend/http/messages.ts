@@ -144,7 +144,30 @@ export const manifestRecord = record({
 /** Answer of `GET /vehicles/{id}/manifests`, oldest first. */
 export const manifestHistory = array(manifestRecord, 0, historyEntries);
 
-/** One refused manifest (DBP-09). */
+/** What an entry of the Director's log is; `detection`: by a verified report. */
+export const logKinds = { decision: 1, detection: 2, anomaly: 3 } as const;
+
+/** Entries on one page of `GET /log?after=<id>&vehicle=<vehicle id>`. */
+export const logEntriesPerPage = 500;
+
+/** One entry of the Director's log (DBP-09). */
+export const logEntry = record({
+  id: field(1, unsigned),
+  recorded: field(2, unixSeconds),
+  kind: field(3, named(logKinds)),
+  /** Absent when the entry concerns no vehicle; the vehicle need not exist. */
+  vehicleId: optional(4, identifier),
+  ecuId: optional(5, identifier),
+  code: field(6, text(48)),
+  row: field(7, text(16)),
+  attack: optional(8, text(48)),
+  detail: optional(9, text(maxRefusalDetailCharacters)),
+});
+
+/** Answer of `GET /log`, oldest first. */
+export const logPage = array(logEntry, 0, logEntriesPerPage);
+
+/** One anomaly: a refused manifest, or what the Director noticed by itself (DBP-09). */
 export const anomaly = record({
   received: field(1, unixSeconds),
   /** As the request named it; the vehicle need not exist. */
@@ -204,6 +227,7 @@ export type VehicleSummary = Infer<typeof vehicleSummary>;
 export type EcuView = Infer<typeof ecuView>;
 export type VehicleView = Infer<typeof vehicleView>;
 export type ManifestRecord = Infer<typeof manifestRecord>;
+export type LogEntry = Infer<typeof logEntry>;
 export type Anomaly = Infer<typeof anomaly>;
 export type AssignmentRequest = Infer<typeof assignmentRequest>;
 export type Status = Infer<typeof statusAnswer>;

@@ -1,6 +1,7 @@
 /** The operator plane: everything that changes what vehicles are told, behind a bearer token. */
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { unsigned } from '../../agent/codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { equalSecrets } from '../../agent/crypto/constant-time.ts';
 import { maxKeyObjectBytes, maxRootBytes, maxSmallBodyBytes } from '../../agent/limits.ts';
@@ -10,14 +11,20 @@ import { root } from '../../agent/metadata/root.ts';
 import { acceptContentKey, assign } from '../director/assignments.ts';
 import { createEnrolmentToken, findVehicle } from '../director/inventory.ts';
 import { freshenMetadata, issueMetadata, latestMetadata } from '../director/metadata.ts';
-import { listVehicles, viewAnomalies, viewManifests, viewVehicle } from '../director/views.ts';
+import {
+  listVehicles,
+  viewAnomalies,
+  viewLog,
+  viewManifests,
+  viewVehicle,
+} from '../director/views.ts';
 import { freshenImageMetadata } from '../images/metadata.ts';
 import { publishTargets } from '../images/publish.ts';
 import { receiveImage } from '../images/upload.ts';
 import type { Services } from '../services.ts';
 import { countImages } from '../store/images.ts';
 import { inventoryCounts } from '../store/inventory.ts';
-import { countAnomalies } from '../store/manifests.ts';
+import { countAnomalies } from '../store/log.ts';
 import { imageMetadataVersions, latestImageMetadata, rootByVersion } from '../store/metadata.ts';
 import { sendAnswer, sendRefusal, sendSigned } from './answers.ts';
 import { description } from './description.ts';
@@ -31,6 +38,7 @@ import {
   contentKeyRequest,
   enrolmentTokenAnswer,
   enrolmentTokenRequest,
+  logPage,
   manifestHistory,
   type PublishAnswer,
   publishAnswer,
@@ -231,6 +239,18 @@ function directorRoutes(services: Services): readonly Route[] {
       method: 'GET',
       path: '/anomalies',
       handle: (_request, reply) => sendAnswer(reply, anomalyHistory, viewAnomalies(services)),
+    },
+    {
+      method: 'GET',
+      path: '/log',
+      handle: (request, reply) => {
+        const { after, vehicle } = request.query as Readonly<Record<string, unknown>>;
+        const from = after === undefined ? 0 : fromJson(unsigned, Number(after));
+        if (isRefusal(from)) return sendRefusal(reply, from);
+        const vehicleId = vehicle === undefined ? undefined : fromJson(identifier, vehicle);
+        if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
+        return sendAnswer(reply, logPage, viewLog(services, from, vehicleId));
+      },
     },
   ];
 }

@@ -16,6 +16,8 @@ export interface AssignmentRow {
   readonly key_object_sha256: Uint8Array;
   readonly key_object_length: number;
   readonly install_step: number;
+  /** Unix seconds; equal for all of one request. */
+  readonly assigned: number;
 }
 
 /** Numbers as in the signed `bundlePolicy`. */
@@ -70,8 +72,8 @@ export const insertKeyObject = query<[vehicleId: string, sha256: Uint8Array, byt
 );
 
 export const assignmentsOfVehicle = query<[vehicleId: string], AssignmentRow>(
-  `SELECT ecu_id, target, key_object_sha256, key_object_length, install_step FROM assignments
-   WHERE vehicle_id = ? ORDER BY ecu_id`,
+  `SELECT ecu_id, target, key_object_sha256, key_object_length, install_step, assigned
+   FROM assignments WHERE vehicle_id = ? ORDER BY ecu_id`,
 );
 
 /** One row an ECU: a new assignment takes the place of the old one. */
@@ -103,4 +105,28 @@ export const storeBundlePolicy = query<[vehicleId: string, onFailure: number, at
   `INSERT INTO bundle_policies (vehicle_id, on_failure, attempts) VALUES (?, ?, ?)
    ON CONFLICT (vehicle_id) DO UPDATE SET on_failure = excluded.on_failure,
      attempts = excluded.attempts`,
+);
+
+/** Takes an ECU's assignment away; its key object stays for a download under way. */
+export const deleteAssignment = query<[ecuId: string]>('DELETE FROM assignments WHERE ecu_id = ?');
+
+export const storeInstallStep = query<[installStep: number, ecuId: string]>(
+  'UPDATE assignments SET install_step = ? WHERE ecu_id = ?',
+);
+
+/** Remembers what an ECU was assigned until its vehicle's next manifest (DBP-12). */
+export const insertUnconfirmedImage = query<
+  [ecuId: string, vehicleId: string, target: Uint8Array, ecuId: string]
+>(
+  `INSERT INTO unconfirmed_images (ecu_id, vehicle_id, target, position)
+   SELECT ?, ?, ?, coalesce(max(position), 0) + 1 FROM unconfirmed_images WHERE ecu_id = ?`,
+);
+
+export const unconfirmedImagesOf = query<
+  [vehicleId: string],
+  { readonly ecu_id: string; readonly target: Uint8Array }
+>('SELECT ecu_id, target FROM unconfirmed_images WHERE vehicle_id = ? ORDER BY ecu_id, position');
+
+export const forgetUnconfirmedImages = query<[vehicleId: string]>(
+  'DELETE FROM unconfirmed_images WHERE vehicle_id = ?',
 );

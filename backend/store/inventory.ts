@@ -10,6 +10,7 @@ export interface VehicleRow {
 
 export interface EcuRow {
   readonly ecu_id: string;
+  /** INV-04: the vehicle it belongs to. */
   readonly vehicle_id: string;
   /** CBOR of `ecuDescription`. */
   readonly description: Uint8Array;
@@ -50,6 +51,7 @@ export const ecuByKeyId = query<[keyId: Uint8Array], { readonly ecu_id: string }
   'SELECT ecu_id FROM ecu_keys WHERE key_id = ?',
 );
 
+/** INV-06: only public keys ever come here; no message of the backend carries another. */
 export const insertEcuKey = query<[keyId: Uint8Array, ecuId: string]>(
   'INSERT INTO ecu_keys (key_id, ecu_id) VALUES (?, ?)',
 );

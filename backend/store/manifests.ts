@@ -1,4 +1,4 @@
-/** Queries of what vehicles report: manifests, detections, each ECU's last report, anomalies. */
+/** Queries of what vehicles report: manifests, detections, each ECU's last report. */
 import { query } from './database.ts';
 
 export interface EcuReportRow {
@@ -19,14 +19,6 @@ export interface DetectionRow {
   readonly code: string;
   readonly row: string;
   readonly attack: string | null;
-}
-
-export interface AnomalyRow {
-  readonly received: number;
-  readonly vehicle_id: string;
-  readonly code: string;
-  readonly row: string;
-  readonly detail: string;
 }
 
 export interface AbsenceRow {
@@ -92,20 +84,29 @@ export const trimManifests = query<[vehicleId: string, vehicleId: string, keep: 
      SELECT id FROM manifests WHERE vehicle_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?)`,
 );
 
-export const insertAnomaly = query<
-  [received: number, vehicleId: string, code: string, row: string, detail: string]
->('INSERT INTO anomalies (received, vehicle_id, code, row, detail) VALUES (?, ?, ?, ?, ?)');
-
-/** Keeps the newest anomalies: anybody can cause one, so they must not fill the disk. */
-export const trimAnomalies = query<[keep: number]>(
-  'DELETE FROM anomalies WHERE id <= (SELECT max(id) FROM anomalies) - ?',
+/** Vehicles whose last manifest, or registration, lies before a time, with that time. */
+export const vehiclesSilentSince = query<
+  [before: number],
+  { readonly vehicle_id: string; readonly last: number }
+>(
+  `SELECT v.vehicle_id, coalesce(
+     (SELECT m.received FROM manifests m WHERE m.vehicle_id = v.vehicle_id ORDER BY id DESC LIMIT 1),
+     v.registered) AS last
+   FROM vehicles v WHERE last < ?`,
 );
 
-/** Newest first. */
-export const lastAnomalies = query<[limit: number], AnomalyRow>(
-  'SELECT received, vehicle_id, code, row, detail FROM anomalies ORDER BY id DESC LIMIT ?',
+/** Counts the manifests in a row that show the same mixture. */
+export const noteMixedBundle = query<
+  [vehicleId: string, detail: string],
+  { readonly manifests: number }
+>(
+  `INSERT INTO mixed_bundles (vehicle_id, detail, manifests) VALUES (?, ?, 1)
+   ON CONFLICT (vehicle_id) DO UPDATE SET
+     manifests = CASE WHEN detail = excluded.detail THEN manifests + 1 ELSE 1 END,
+     detail = excluded.detail
+   RETURNING manifests`,
 );
 
-export const countAnomalies = query<[], { readonly count: number }>(
-  'SELECT count(*) AS count FROM anomalies',
+export const forgetMixedBundle = query<[vehicleId: string]>(
+  'DELETE FROM mixed_bundles WHERE vehicle_id = ?',
 );

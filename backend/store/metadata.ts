@@ -43,6 +43,7 @@ export const directorMetadataByVersion = query<
    WHERE vehicle_id = ? AND role = ? AND version = ?`,
 );
 
+/** DIR-04: where the automated Director writes what it generates. */
 export const insertDirectorMetadata = query<
   [
     vehicleId: string,
@@ -79,4 +80,18 @@ export const insertImageMetadata = query<
 
 export const imageMetadataVersions = query<[], { readonly role: string; readonly version: number }>(
   'SELECT role, max(version) AS version FROM image_metadata GROUP BY role ORDER BY role',
+);
+
+/** The Targets version that a vehicle has to hold before anything is assigned to it again. */
+export const recoveryOf = query<[vehicleId: string], { readonly targets_version: number }>(
+  'SELECT targets_version FROM recoveries WHERE vehicle_id = ?',
+);
+
+export const storeRecovery = query<[vehicleId: string, targetsVersion: number]>(
+  `INSERT INTO recoveries (vehicle_id, targets_version) VALUES (?, ?)
+   ON CONFLICT (vehicle_id) DO UPDATE SET targets_version = excluded.targets_version`,
+);
+
+export const endRecovery = query<[vehicleId: string, heldTargetsVersion: number]>(
+  'DELETE FROM recoveries WHERE vehicle_id = ? AND targets_version <= ?',
 );

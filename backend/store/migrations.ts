@@ -150,4 +150,67 @@ export const migrations: readonly string[] = [
     since INTEGER NOT NULL
   ) STRICT;
   `,
+  `
+  -- Every decision of the Director and every anomaly (DBP-09): only ever appended to.
+  -- vehicle_id and ecu_id are '' where an entry concerns none; the vehicle need not exist.
+  CREATE TABLE director_log (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    recorded INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('decision', 'detection', 'anomaly')),
+    vehicle_id TEXT NOT NULL,
+    ecu_id TEXT NOT NULL,
+    code TEXT NOT NULL,
+    row TEXT NOT NULL,
+    attack TEXT,
+    detail TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX director_log_by_vehicle ON director_log (vehicle_id, code, recorded);
+  CREATE INDEX director_log_by_code ON director_log (code, recorded);
+  INSERT INTO director_log (recorded, kind, vehicle_id, ecu_id, code, row, detail)
+    SELECT received, 'anomaly', vehicle_id, '', code, row, detail FROM anomalies ORDER BY id;
+  DROP TABLE anomalies;
+
+  CREATE TRIGGER director_log_not_changed BEFORE UPDATE ON director_log
+    BEGIN SELECT RAISE(ABORT, 'the log of the Director is only appended to'); END;
+  CREATE TRIGGER director_log_not_deleted BEFORE DELETE ON director_log
+    BEGIN SELECT RAISE(ABORT, 'the log of the Director is only appended to'); END;
+
+  -- The inventory is appended to, never updated (DBP-08).
+  CREATE TRIGGER vehicles_not_changed BEFORE UPDATE ON vehicles
+    BEGIN SELECT RAISE(ABORT, 'the inventory is only appended to'); END;
+  CREATE TRIGGER vehicles_not_deleted BEFORE DELETE ON vehicles
+    BEGIN SELECT RAISE(ABORT, 'the inventory is only appended to'); END;
+  CREATE TRIGGER ecus_not_changed BEFORE UPDATE ON ecus
+    BEGIN SELECT RAISE(ABORT, 'the inventory is only appended to'); END;
+  CREATE TRIGGER ecus_not_deleted BEFORE DELETE ON ecus
+    BEGIN SELECT RAISE(ABORT, 'the inventory is only appended to'); END;
+  CREATE TRIGGER ecu_keys_not_changed BEFORE UPDATE ON ecu_keys
+    BEGIN SELECT RAISE(ABORT, 'the inventory is only appended to'); END;
+  CREATE TRIGGER ecu_keys_not_deleted BEFORE DELETE ON ecu_keys
+    BEGIN SELECT RAISE(ABORT, 'the inventory is only appended to'); END;
+
+  -- What each ECU was assigned since its vehicle's last manifest: it may hold any of it (DBP-12).
+  CREATE TABLE unconfirmed_images (
+    ecu_id TEXT NOT NULL REFERENCES ecus,
+    vehicle_id TEXT NOT NULL REFERENCES vehicles,
+    position INTEGER NOT NULL,
+    target BLOB NOT NULL,
+    PRIMARY KEY (ecu_id, position)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX unconfirmed_images_by_vehicle ON unconfirmed_images (vehicle_id);
+
+  -- Vehicles whose last manifests show a bundle that is installed in part.
+  CREATE TABLE mixed_bundles (
+    vehicle_id TEXT PRIMARY KEY REFERENCES vehicles,
+    detail TEXT NOT NULL,
+    manifests INTEGER NOT NULL
+  ) STRICT;
+
+  -- A vehicle that held newer metadata than the store: nothing is assigned to it until it reports
+  -- to hold Targets of this version (MET-07).
+  CREATE TABLE recoveries (
+    vehicle_id TEXT PRIMARY KEY REFERENCES vehicles,
+    targets_version INTEGER NOT NULL
+  ) STRICT;
+  `,
 ];

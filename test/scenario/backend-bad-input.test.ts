@@ -39,7 +39,7 @@ test.before(async () => {
 });
 test.after(() => backend.stop());
 
-/** A digest of every table but the record of anomalies, and of the names of all stored images. */
+/** A digest of every table but the Director's log, and of the names of all stored images. */
 function stateOf(): string {
   const path = join(backend.folder, 'state', 'director.sqlite');
   const database = new DatabaseSync(path, { readOnly: true });
@@ -47,7 +47,7 @@ function stateOf(): string {
     .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
     .all()
     .map((row) => String(row['name']))
-    .filter((name) => name !== 'anomalies');
+    .filter((name) => name !== 'director_log');
   const rows = tables.map((name) => database.prepare(`SELECT * FROM ${name}`).all());
   database.close();
   assert.ok(tables.length >= 12);

@@ -167,7 +167,9 @@ test('an ECU that did not answer is represented by what the Primary signs (DIR-0
   assert.is(codeOf(await send(stating(ecuId))), '200');
   assert.equal(await absence(), [undefined, { code: 'secondary-silent', since: startSeconds }]);
   const history = expectValue(manifestHistory, await backend.operator(`${path}/manifests`));
-  assert.equal(history[0]!.detections, [{ ecuId, code: 'secondary-silent', row: 'PRI-15' }]);
+  assert.equal(history[0]!.detections, [
+    { ecuId, code: 'secondary-silent', row: 'PRI-15', attack: 'drop-request' },
+  ]);
   backend.now += 60;
   assert.is(codeOf(await send(stating(ecuId))), '200');
   assert.is((await absence())[1]!.since, startSeconds, 'since the first manifest that said so');

@@ -351,6 +351,10 @@ test('show, refresh, status and anomalies tell a person what is so', async () =>
   assert.is(status.vehicles, 1);
   assert.is(status.ecus, 2);
   assert.equal(await fixture.done(['anomalies']), []);
+  const log = await fixture.done<{ code: string }[]>(['log', '--vehicle', 'vehicle-1']);
+  assert.ok(log.some(({ code }) => code === 'image-assigned'));
+  const decisions = await fixture.run(['log', '--kind', 'decision']);
+  assert.match(decisions.out, /vehicle-registered \(INV-02\) +2 ECUs/);
   assert.is(await fixture.refused(['vehicle', 'show', 'vehicle-9']), '1 vehicle-unknown');
 });
 

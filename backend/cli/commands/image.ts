@@ -1,8 +1,8 @@
 /** `ota image …`: publish, list, remove, renew. */
 import { isRefusal, type Refusal, refuse } from '../../../agent/codes.ts';
-import { maxHardwareIdsPerTarget } from '../../../agent/limits.ts';
+import { maxHardwareIdsPerTarget, maxReleaseRangesPerImage } from '../../../agent/limits.ts';
 import { filename, hashAlgorithms, identifier } from '../../../agent/metadata/common.ts';
-import { imageKinds, type Target } from '../../../agent/metadata/targets.ts';
+import { imageKinds, type ReleaseRange, type Target } from '../../../agent/metadata/targets.ts';
 import { createNodeCrypto } from '../../../hal/node/crypto.ts';
 import type { Json } from '../../http/json-view.ts';
 import type { Arguments } from '../arguments.ts';
@@ -10,6 +10,7 @@ import type { Command, Context, Outcome } from '../command.ts';
 import { hex, shortHex, table, time } from '../format.ts';
 import { daysFromNow, editTargets, fetchTargets, type ImageRepository } from '../image-targets.ts';
 import { publishImage } from '../publish-image.ts';
+import { parseReleaseRange } from '../release-range.ts';
 import {
   clientOf,
   keysFolderOf,
@@ -49,10 +50,22 @@ export const imageCommands: readonly Command[] = [
       kind: { value: 'agent|opaque|runtime', help: 'what the image is', required: true },
       'bytecode-version': { value: 'N', help: 'kind agent: bytecode that the image holds' },
       'hal-version': { value: 'N', help: 'kind agent: HAL interface that it needs' },
+      requires: {
+        value: 'HW@N[-[M]]',
+        help: 'the vehicle has this hardware, with release N, N or newer, N to M',
+        multiple: true,
+      },
+      conflicts: {
+        value: 'HW@N[-[M]]',
+        help: 'no ECU of this hardware has release N, N or newer, N to M',
+        multiple: true,
+      },
       'allow-older': { help: 'list it even if a newer release is listed' },
       ...signingOptions,
     },
     notes: [
+      'What an image requires and conflicts with is signed with it: neither the Director nor a',
+      'Primary takes a bundle that breaks it. --requires brakes-hw@2- asks for release 2 or newer.',
       'A filename names one image for ever. The same file with the same properties is not published',
       'twice. A release counter below that of a listed image of the same kind and hardware is refused.',
     ],
@@ -102,6 +115,15 @@ async function publish(given: Arguments, context: Context): Promise<Outcome | Re
     versions[option] = given.integer(option, 0, Number.MAX_SAFE_INTEGER);
     if (kind !== 'agent') given.refuse(`--${option}: only for --kind agent`);
   }
+  const ranges = (option: string): readonly ReleaseRange[] => {
+    const texts = given.list(option);
+    if (texts.length > maxReleaseRangesPerImage) {
+      given.refuse(`--${option}: at most ${maxReleaseRangesPerImage}`);
+    }
+    return texts.map((text) => given.accept(parseReleaseRange(text), { hardwareId: '', min: 0 }));
+  };
+  const requires = ranges('requires');
+  const conflicts = ranges('conflicts');
   const expires = expiresOf(given);
   if (hardwareIds.length > maxHardwareIdsPerTarget) {
     given.refuse(`--hardware: at most ${maxHardwareIdsPerTarget} identifiers`);
@@ -122,6 +144,8 @@ async function publish(given: Arguments, context: Context): Promise<Outcome | Re
     kind,
     bytecodeVersion: versions['bytecode-version'],
     halVersion: versions['hal-version'],
+    requires,
+    conflicts,
     expires,
     allowOlder: given.flag('allow-older'),
     onProgress: (bytes, total) => {

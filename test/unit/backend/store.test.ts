@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isRefusal, refuse } from '../../../agent/codes.ts';
@@ -9,19 +10,18 @@ import { BlobStore, toHex } from '../../../backend/store/blobs.ts';
 import { Database, query } from '../../../backend/store/database.ts';
 import {
   insertEcu,
+  insertEcuKey,
   insertVehicle,
   vehicleById,
   vehiclesAfter,
 } from '../../../backend/store/inventory.ts';
+import { insertLogEntry, logAfter } from '../../../backend/store/log.ts';
 import {
-  insertAnomaly,
   insertDetection,
   insertManifest,
-  lastAnomalies,
   lastManifests,
   reportOfEcu,
   storeReport,
-  trimAnomalies,
   trimManifests,
 } from '../../../backend/store/manifests.ts';
 import { migrations } from '../../../backend/store/migrations.ts';
@@ -102,20 +102,63 @@ test('a report counter only rises (HRD-17)', () => {
   assert.equal(database.one(reportOfEcu, 'e')?.report, new Uint8Array([6]));
 });
 
-test('old manifests go with their detections, old anomalies go too', () => {
+test('old manifests go with their detections', () => {
   database.run(insertVehicle, 'v', 'e', 1);
   for (let i = 0; i < 5; i++) {
     const { id } = database.one(insertManifest, 'v', i, new Uint8Array(1))!;
     database.run(insertDetection, id, 0, 'e', 'c', 'r', null);
     database.run(trimManifests, 'v', 'v', 3);
-    database.run(insertAnomaly, i, 'v', 'c', 'r', '');
-    database.run(trimAnomalies, 3);
   }
   const times = (rows: readonly { readonly received: number }[]) => rows.map((row) => row.received);
   assert.equal(times(database.all(lastManifests, 'v', 10)), [4, 3, 2]);
-  assert.equal(times(database.all(lastAnomalies, 10)), [4, 3, 2]);
   const count = query<[], { readonly count: number }>('SELECT count(*) AS count FROM detections');
   assert.is(database.one(count)?.count, 3);
+});
+
+test('the log is only appended to, whatever statement tries otherwise (DBP-09)', () => {
+  database.run(insertLogEntry, 1, 'anomaly', 'v', '', 'c', 'r', null, 'first');
+  for (const sql of ["UPDATE director_log SET detail = 'x'", 'DELETE FROM director_log']) {
+    assert.throws(() => database.run(query<[]>(sql)), /only appended to/);
+  }
+  assert.equal(
+    database.all(logAfter, 0, 10).map(({ detail }) => detail),
+    ['first'],
+  );
+});
+
+test('the inventory is only appended to (DBP-08)', () => {
+  database.run(insertVehicle, 'v', 'e', 1);
+  database.run(insertEcu, 'e', 'v', 0, new Uint8Array(1));
+  database.run(insertEcuKey, new Uint8Array(32), 'e');
+  const changes = {
+    vehicles: 'registered = 2',
+    ecus: 'position = 2',
+    ecu_keys: "key_id = x'00'",
+  };
+  for (const [name, change] of Object.entries(changes)) {
+    for (const sql of [`UPDATE ${name} SET ${change}`, `DELETE FROM ${name}`]) {
+      assert.throws(() => database.run(query<[]>(sql)), /only appended to/, sql);
+    }
+  }
+});
+
+test('a store of before the log keeps its anomalies in it (DBP-09)', () => {
+  const path = join(folder, 'old.sqlite');
+  const old = new DatabaseSync(path);
+  old.exec('CREATE TABLE migrations (number INTEGER PRIMARY KEY, applied INTEGER NOT NULL) STRICT');
+  for (const number of [1, 2]) {
+    old.exec(migrations[number - 1]!);
+    old.prepare('INSERT INTO migrations VALUES (?, 1)').run(number);
+  }
+  old.exec("INSERT INTO anomalies VALUES (7, 5, 'v', 'report-time', 'DIR-11', 'late')");
+  old.close();
+  const opened = new Database(path);
+  const [entry] = opened.all(logAfter, 0, 10);
+  opened.close();
+  assert.equal(
+    [entry?.recorded, entry?.kind, entry?.vehicle_id, entry?.code, entry?.detail],
+    [5, 'anomaly', 'v', 'report-time', 'late'],
+  );
 });
 
 async function* stream(...pieces: readonly (Uint8Array | Error)[]) {
