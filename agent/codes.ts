@@ -96,6 +96,7 @@ const catalogue = {
   'time-nonce': { row: 'HRD-03', attack: 'freeze' },
   'time-backwards': { row: 'TIM-04', attack: 'freeze' },
   'time-unknown': { row: 'HRD-03' },
+  'time-silent': { row: 'HRD-03' },
 
   // Images and keys (agent/image)
   'key-object-hash': { row: 'CUS-05', attack: 'arbitrary-software' },

@@ -6,17 +6,14 @@ import type { Hal, RollbackReason, WatchdogTimer } from '../../hal/types.ts';
 import { decode } from '../codec/schema.ts';
 import { type Code, isRefusal, type Refusal, refuse } from '../codes.ts';
 import { trialWatchdogMilliseconds } from '../limits.ts';
-import { profileName } from '../metadata/common.ts';
 import {
   type Configuration,
   configuration as configurationSchema,
 } from '../metadata/configuration.ts';
 import { verifications } from '../metadata/device-messages.ts';
-import { cborMetadata } from '../verify/cbor-metadata.ts';
 import { MetadataStore } from '../verify/metadata-store.ts';
 import { checkRepositoryMap } from '../verify/repository-mapping.ts';
 import { TimeKeeper } from '../verify/time.ts';
-import { readTimeAuthority } from '../verify/time-authority.ts';
 import { DetectionLog } from './detections.ts';
 import { ManagedEcu } from './managed-ecu.ts';
 import { VersionReports } from './version-reports.ts';
@@ -65,7 +62,7 @@ export function openState(hal: Hal): EcuState | Refusal {
     configuration,
     ecus,
     store,
-    time: new TimeKeeper({ keyValue, clock, crypto }),
+    time: new TimeKeeper({ keyValue, clock, crypto, ...configuration.time }),
     detections,
     reports: new VersionReports(hal, configuration.vehicleId, detections, store),
   };
@@ -78,29 +75,6 @@ function checkProvisionedMap({ repositoryMap, verification }: Configuration): Re
   return verification === verifications.full
     ? refuse('configuration-invalid', 'full verification needs a repository map', 'MAP-01')
     : undefined;
-}
-
-/**
- * Takes a time attestation that answers `nonce`, by the time keys of the trusted metadata (PV-01,
- * FV-01). Codes `time-…`, `signature-…`, `metadata-not-stored`.
- */
-export function acceptTime(
-  state: EcuState,
-  attestation: Uint8Array,
-  nonce: Uint8Array,
-): Refusal | undefined {
-  const { configuration, hal, store, time } = state;
-  const authority = readTimeAuthority({
-    crypto: hal.crypto,
-    format: cborMetadata,
-    profile: profileName(configuration.profile),
-    store,
-    partial: configuration.verification === verifications.partial,
-  });
-  if (isRefusal(authority)) return authority;
-  time.setAuthority(authority);
-  const seconds = time.accept(attestation, nonce);
-  return isRefusal(seconds) ? seconds : undefined;
 }
 
 /** How the report names each way of losing a trial (EVR-04). */

@@ -4,7 +4,7 @@
  */
 import { attackOf, isRefusal, type Refusal, refuse } from '../codes.ts';
 import { maxRefusalDetailCharacters, nonceBytes } from '../limits.ts';
-import { profileName, repositories } from '../metadata/common.ts';
+import { repositories } from '../metadata/common.ts';
 import { type RefusalAnswer, verifications } from '../metadata/device-messages.ts';
 import type { Target } from '../metadata/targets.ts';
 import {
@@ -13,12 +13,12 @@ import {
   stages,
   type VerificationStep,
 } from '../metadata/vehicle-messages.ts';
-import { cborMetadata } from '../verify/cbor-metadata.ts';
 import { FullVerification } from '../verify/full-verification.ts';
 import { PartialVerification } from '../verify/partial-verification.ts';
 import type { Verification } from '../verify/verification.ts';
+import { acceptTime, isUnknownKey, verificationContext } from './ecu-time.ts';
 import type { ManagedEcu } from './managed-ecu.ts';
-import { acceptTime, agentRelease, type EcuState } from './start-up.ts';
+import { agentRelease, type EcuState } from './start-up.ts';
 
 const progressStepBytes = 262_144;
 
@@ -31,6 +31,8 @@ export function refusalMessage(refusal: Refusal): RefusalAnswer {
 export class UpdateSession {
   private readonly state: EcuState;
   private nonce: Uint8Array | undefined;
+  /** Why the last attestation was not taken. */
+  private doubtful: Refusal | undefined;
   private verification: Verification | undefined;
   private assignments: readonly Target[] = [];
   private installing:
@@ -44,12 +46,14 @@ export class UpdateSession {
 
   /** A fresh nonce; only an attestation that carries it counts (HRD-03). */
   newNonce(): Uint8Array {
+    this.settleTime();
     this.nonce = this.state.hal.random.bytes(nonceBytes);
     return this.nonce;
   }
 
   /** Signed version reports of all ECUs of this agent, own first (INS-14). */
   reports(): readonly Uint8Array[] {
+    this.settleTime();
     const { ecus, reports, time } = this.state;
     const own = ecus[0]!.ecuId;
     return ecus.map((ecu) =>
@@ -71,28 +75,38 @@ export class UpdateSession {
     };
   }
 
-  /** FV-01, PV-01: loads the attested time. Codes `time-…`, `signature-…`. */
+  /**
+   * FV-01, PV-01: loads the attested time. A refusal stands only if the same attestation does not
+   * pass after the Roots were taken, which may name a new time key. Codes `time-…`, `signature-…`.
+   */
   checkTime(attestation: Uint8Array): Refusal | undefined {
-    const nonce = this.nonce;
-    this.nonce = undefined;
+    const { nonce } = this;
     if (nonce === undefined) return this.refused(refuse('time-nonce', 'no nonce is outstanding'));
     const refusal = acceptTime(this.state, attestation, nonce);
-    return refusal && this.refused(refusal);
+    this.doubtful = refusal;
+    // A nonce counts once; only an attestation by a key that is not known yet may come again.
+    if (refusal === undefined || !isUnknownKey(refusal)) this.nonce = undefined;
+    return refusal;
+  }
+
+  /** TIM-07: a refused attestation that nothing put right goes into the version report. */
+  private settleTime(): void {
+    if (this.doubtful === undefined) return;
+    this.refused(this.doubtful);
+    this.doubtful = undefined;
+    this.nonce = undefined;
   }
 
   /** Begins a verification of the latest metadata; an installation in progress is left as it is. */
   startVerification(): VerificationStep {
-    const { configuration, ecus, hal, store, time } = this.state;
+    const { configuration, ecus } = this.state;
     const options = {
-      crypto: hal.crypto,
-      format: cborMetadata,
-      profile: profileName(configuration.profile),
-      vehicleId: configuration.vehicleId,
+      ...verificationContext(this.state),
       ecus: ecus.map((ecu) => ecu.verifierEcu()),
       everyEcu: false,
-      store,
       repositoryMap: configuration.repositoryMap,
-      now: time.now(),
+      // TIM-07: after a bad attestation only Roots are taken, which need no time
+      ...(this.doubtful === undefined ? {} : { now: 0 }),
     };
     this.assignments = [];
     this.stage = 'verifying';
@@ -114,7 +128,9 @@ export class UpdateSession {
     if (refusal !== undefined) {
       this.verification = undefined;
       this.stage = 'idle';
-      return { refusal: refusalMessage(this.refused(refusal)) };
+      // Having no time is what the bad attestation led to, and that one is what will be reported.
+      const known = this.doubtful !== undefined && refusal.refused === 'time-unknown';
+      return { refusal: refusalMessage(known ? refusal : this.refused(refusal)) };
     }
     return this.step(verification);
   }

@@ -17,7 +17,7 @@ import {
   unsigned,
 } from '../codec/schema.ts';
 import { maxEcusPerVehicle, maxFilenameCharacters, maxHostedEcusPerAgent } from '../limits.ts';
-import { identifier, profiles } from './common.ts';
+import { identifier, profiles, unixSeconds } from './common.ts';
 import { verifications } from './device-messages.ts';
 import { repositoryMap } from './repository-map.ts';
 import { imageKinds } from './targets.ts';
@@ -68,6 +68,14 @@ export const primaryConfiguration = record({
   pollMilliseconds: field(5, unsigned),
 });
 
+/** How this ECU keeps its time (docs/POUF.md, time). */
+export const timeConfiguration = record({
+  /** KEY-04: the time of provisioning. */
+  provisionedSeconds: optional(1, unixSeconds),
+  /** HRD-03: how long an attested time serves while the source is silent. */
+  maxSilentSeconds: optional(2, unsigned),
+});
+
 export const configuration = record({
   vehicleId: field(1, identifier),
   profile: field(2, named(profiles)),
@@ -91,6 +99,7 @@ export const configuration = record({
   primaryKey: optional(8, coseKey),
   /** Full verifiers only, always (MAP-01, KEY-03). */
   repositoryMap: optional(9, repositoryMap),
+  time: optional(10, timeConfiguration),
 });
 
 /** An ECU's own key pair, stored under `signing-key/ECU` or `wrapping-key/ECU` (KEY-05, KEY-06). */

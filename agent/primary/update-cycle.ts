@@ -5,18 +5,17 @@
  * Any refusal ends the cycle and goes into the next version report (INS-04, INS-11). A Secondary
  * that does not answer is left out and named in the manifest; the cycle goes on with the others.
  */
-import { isRefusal, type Refusal } from '../codes.ts';
-import { acceptTime } from '../ecu/start-up.ts';
-import { nonceBytes } from '../limits.ts';
-import { profileName, type RepositoryName } from '../metadata/common.ts';
+import { isRefusal, type Refusal, refuse } from '../codes.ts';
+import { verificationContext } from '../ecu/ecu-time.ts';
+import type { RepositoryName } from '../metadata/common.ts';
 import type { Target } from '../metadata/targets.ts';
-import { cborMetadata } from '../verify/cbor-metadata.ts';
 import { FullVerification } from '../verify/full-verification.ts';
 import type { Decision } from '../verify/verification.ts';
 import { Attendance, isLinkFailure } from './attendance.ts';
 import { BundleInstallation } from './bundle-installation.ts';
 import { checkAccepted, handOverMetadata } from './metadata-handover.ts';
 import { type PrimaryContext, recordRefusal } from './primary-context.ts';
+import { handOverTime, isSilent, loadTime } from './time-round.ts';
 import { type ReceivedReport, vehicleEcus } from './vehicle.ts';
 import { recordAbsence, register, sendManifest } from './vehicle-manifest.ts';
 
@@ -36,6 +35,9 @@ export class UpdateCycle {
    * Runs the cycle; ends with a restart when the Primary itself was updated. Time comes first, so
    * that the reports say the latest (PRI-04 lets the manifest wait); neither a lost answer to the
    * manifest nor a Director that does not take it keeps the vehicle from being updated.
+   *
+   * HRD-03: a silent time source does not either, while each ECU has a time within its bound. A bad
+   * attestation does: it changes nothing, and only the version report follows (TIM-07).
    */
   async run(): Promise<Refusal | undefined> {
     const refusal = await this.cycle();
@@ -45,16 +47,27 @@ export class UpdateCycle {
 
   private async cycle(): Promise<Refusal | undefined> {
     await register(this.primary);
-    const time = await this.loadTime();
+    const time = await loadTime(this.primary, this.attendance);
     const unsent = await this.sendManifest();
-    const refusal = isRefusal(time) ? time : await this.update(time);
+    const refusal = isRefusal(time)
+      ? await this.withoutTime(time, unsent === undefined)
+      : await this.update(time);
     if (refusal === undefined) return unsent;
     recordRefusal(this.primary.state, refusal);
     await this.sendManifest();
     return refusal;
   }
 
-  private async update(time: Uint8Array): Promise<Refusal | undefined> {
+  /** @param answering the Director took the manifest: then it is only the time that is kept back */
+  private async withoutTime(refusal: Refusal, answering: boolean): Promise<Refusal | undefined> {
+    if (!isSilent(refusal)) return refusal;
+    // HRD-03: told in the next manifest
+    if (answering) recordRefusal(this.primary.state, refuse('time-silent', refusal.detail));
+    return this.update(undefined);
+  }
+
+  /** @param time the attestation for the Secondaries; undefined while the source is silent */
+  private async update(time: Uint8Array | undefined): Promise<Refusal | undefined> {
     const { primary, attendance } = this;
     const decision = await this.verifyMetadata();
     if (isRefusal(decision)) return decision;
@@ -76,34 +89,14 @@ export class UpdateCycle {
     return refused;
   }
 
-  /** Step 2: attested time, for every ECU's nonce at once (PRI-06, FV-01). */
-  private async loadTime(): Promise<Uint8Array | Refusal> {
-    const { state, repositories } = this.primary;
-    const own = state.hal.random.bytes(nonceBytes);
-    const nonces = [own];
-    for (const secondary of this.attendance.present()) {
-      const nonce = await secondary.nonce();
-      if (isRefusal(nonce)) this.attendance.miss(secondary, nonce);
-      else nonces.push(nonce.slice());
-    }
-    const attestation = await repositories.postTime(nonces);
-    if (isRefusal(attestation)) return attestation;
-    return acceptTime(state, attestation, own) ?? attestation;
-  }
-
   /** Step 3: metadata for all targets, fetched and verified fully (PRI-07, FV-00 … FV-15). */
   private async verifyMetadata(): Promise<Decision | Refusal> {
     const { state, configuration, repositories } = this.primary;
     const verification = new FullVerification({
-      crypto: state.hal.crypto,
-      format: cborMetadata,
-      profile: profileName(state.configuration.profile),
-      vehicleId: state.configuration.vehicleId,
+      ...verificationContext(state),
       ecus: vehicleEcus(state, configuration, this.reports),
       everyEcu: true,
-      store: state.store,
       repositoryMap: state.configuration.repositoryMap,
-      now: state.time.now(),
     });
     for (let ask = verification.ask(); ask !== undefined; ask = verification.ask()) {
       const file = await repositories.metadata(ask);
@@ -120,7 +113,7 @@ export class UpdateCycle {
 
   /** Steps 5 and 6: time and metadata to every Secondary that answers (PRI-11, PRI-12). */
   private async distribute(
-    attestation: Uint8Array,
+    attestation: Uint8Array | undefined,
     assignments: readonly Target[],
   ): Promise<Refusal | undefined> {
     const { store } = this.primary.state;
@@ -128,7 +121,7 @@ export class UpdateCycle {
     const stored = (repository: RepositoryName, name: string) => store.read(repository, name);
     for (const secondary of this.attendance.present()) {
       const accepted =
-        (await secondary.checkTime(attestation)) ??
+        (attestation && (await handOverTime(secondary, attestation, stored))) ??
         (await handOverMetadata(secondary, secondary.startVerification(), stored));
       if (isRefusal(accepted)) {
         if (!isLinkFailure(accepted)) return accepted;

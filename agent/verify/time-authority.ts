@@ -1,5 +1,6 @@
 /** Who attests time: Director Root, or for partial verifiers Director Targets (TIM-05, TIM-06). */
 import type { Crypto } from '../../hal/types.ts';
+import { sameBytes } from '../codec/reader.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { maxDirectorTargetsBytes } from '../limits.ts';
 import type { ProfileName } from '../metadata/common.ts';
@@ -34,21 +35,28 @@ export function readTimeAuthority(options: TimeAuthorityOptions): RoleAuthority 
   const context = { crypto, format, profile, store, vehicleId: '', now: 0 };
   const root = loadRoot(context, 'director', partialRoles);
   if (isRefusal(root)) return root;
+  // TIM-05: the time source's key is in Director Root
+  const ofRoot = authorityOf(crypto, root, 'time', profile);
+  if (isRefusal(ofRoot)) return ofRoot;
   if (partial) {
     const authority = requireAuthority(context, root, 'targets');
-    const listed = isRefusal(authority) ? undefined : fromTargets(context, authority);
+    const listed = isRefusal(authority) ? undefined : fromTargets(context, authority, ofRoot);
     if (listed !== undefined) return listed;
   }
-  // TIM-05: the time source's key is in Director Root
-  return (
-    authorityOf(crypto, root, 'time', profile) ?? refuse('time-unknown', 'no time key', 'TIM-05')
-  );
+  return ofRoot ?? refuse('time-unknown', 'no time key', 'TIM-05');
 }
 
-/** Keys of the verifier's own profile only: Targets name them for ECUs of every profile at once. */
+/**
+ * Keys of the verifier's own profile only: Targets name them for ECUs of every profile at once.
+ *
+ * Where the Root names time keys too, those of Targets count as far as the Root names them: stored
+ * Targets may be of before a rotation that the Root tells of (an ECU that was off for long would
+ * wait for a time of the old key for ever), and a stolen Targets key must not make a time key.
+ */
 function fromTargets(
   context: VerificationContext,
   authority: RoleAuthority,
+  ofRoot: RoleAuthority | undefined,
 ): RoleAuthority | undefined {
   const { crypto, profile, store } = context;
   const stored = store.load('director', 'targets', authorityDigest(crypto, [authority]));
@@ -62,7 +70,10 @@ function fromTargets(
   });
   if (isRefusal(opened) || opened.value.timeKeys === undefined) return undefined;
   const { keys, threshold } = opened.value.timeKeys;
-  const own = keys.filter((key) => profileAlgorithms[profile].indexOf(key.algorithm) >= 0);
-  if (own.length === 0) return undefined;
-  return { keys: own, keyIds: identify(crypto, own).map(({ id }) => id), threshold };
+  const known = (id: Uint8Array) => ofRoot?.keyIds.some((one) => sameBytes(one, id)) ?? true;
+  const ofProfile = keys.filter((key) => profileAlgorithms[profile].indexOf(key.algorithm) >= 0);
+  const own = identify(crypto, ofProfile).filter(({ id }) => known(id));
+  const needed = Math.max(threshold, ofRoot?.threshold ?? 1);
+  if (own.length < needed) return undefined;
+  return { keys: own.map(({ key }) => key), keyIds: own.map(({ id }) => id), threshold: needed };
 }

@@ -8,7 +8,7 @@ import { sameBytes } from '../codec/reader.ts';
 import { bytes, decode, encode, tuple } from '../codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { type Authority, verifyEnvelope } from '../crypto/verify-envelope.ts';
-import { maxTimeBytes, minimumPersistedTimeStepSeconds } from '../limits.ts';
+import { maxTimeBytes, maxTimeSilentSeconds, minimumPersistedTimeStepSeconds } from '../limits.ts';
 import { unixSeconds } from '../metadata/common.ts';
 import { timeAttestation } from '../metadata/time.ts';
 import { authorityDigest, type RoleAuthority } from './authority.ts';
@@ -46,14 +46,32 @@ export function verifyTime(
 const storedTime = tuple(bytes(32), unixSeconds);
 const timeKey = 'time';
 
+/** How one ECU keeps its time. */
+export interface TimeKeeperOptions {
+  readonly keyValue: KeyValue;
+  readonly clock: Clock;
+  readonly crypto: Crypto;
+  /** How long an attestation serves without a newer one; `maxTimeSilentSeconds` when absent. */
+  readonly maxSilentSeconds?: number | undefined;
+  /**
+   * KEY-04: the time of provisioning in Unix seconds, the least that is assumed while nothing is
+   * attested under the present key (the safe value of TIM-08); 0 when absent. Nobody signs it, so
+   * an attested time may be before it: a factory with a wrong clock stops no vehicle.
+   */
+  readonly provisionedSeconds?: number | undefined;
+}
+
 /**
  * The time of one ECU: attested seconds, carried on by the monotonic clock. After a start it is
- * unknown until attested again (HRD-03); the stored value is only a lower bound.
+ * unknown until attested again, and again when the source has been silent for too long (HRD-03);
+ * the stored value is only a lower bound.
  */
 export class TimeKeeper {
   private readonly keyValue: KeyValue;
   private readonly clock: Clock;
   private readonly crypto: Crypto;
+  private readonly maxSilentSeconds: number;
+  private readonly provisionedSeconds: number;
   private authority: RoleAuthority | undefined;
   private digest: Uint8Array | undefined;
   private storedSeconds = 0;
@@ -61,14 +79,12 @@ export class TimeKeeper {
   private lastSeconds = 0;
   private attestedAt: number | undefined;
 
-  constructor(options: {
-    readonly keyValue: KeyValue;
-    readonly clock: Clock;
-    readonly crypto: Crypto;
-  }) {
+  constructor(options: TimeKeeperOptions) {
     this.keyValue = options.keyValue;
     this.clock = options.clock;
     this.crypto = options.crypto;
+    this.maxSilentSeconds = options.maxSilentSeconds ?? maxTimeSilentSeconds;
+    this.provisionedSeconds = options.provisionedSeconds ?? 0;
     const value = this.keyValue.read(timeKey);
     const time = value === undefined ? undefined : decode(storedTime, value, 64);
     if (time !== undefined && !isRefusal(time)) {
@@ -114,14 +130,34 @@ export class TimeKeeper {
     return seconds;
   }
 
-  /** Unix seconds now; 0 when nothing was attested since the start or the last key rotation. */
+  /**
+   * Unix seconds now; 0 when nothing was attested since the start or the last key rotation, or when
+   * the last attestation is older than the bound of silence (HRD-03).
+   */
   now(): number {
     if (this.attestedAt === undefined) return 0;
-    return this.lastSeconds + Math.floor((this.clock.monotonic() - this.attestedAt) / 1000);
+    const elapsed = this.secondsSince(this.attestedAt);
+    // HRD-03: an ECU's own clock is trusted for so long and no longer
+    return elapsed > this.maxSilentSeconds ? 0 : this.lastSeconds + elapsed;
   }
 
   /** The latest attested time, also of earlier starts: now is not before it. 0 when unknown. */
   lowerBound(): number {
-    return this.attestedAt === undefined ? this.lastSeconds : this.now();
+    if (this.attestedAt === undefined) return this.lastSeconds;
+    return this.lastSeconds + this.secondsSince(this.attestedAt);
+  }
+
+  /**
+   * The latest time that is known, for an offline update without a source of time (docs/POUF.md):
+   * now is not before it, but may be long after it. 0 when neither attested nor provisioned.
+   */
+  latest(): number {
+    if (this.attestedAt !== undefined) return this.lowerBound();
+    const least = Math.max(this.lastSeconds, this.provisionedSeconds);
+    return least === 0 ? 0 : least + this.secondsSince(0);
+  }
+
+  private secondsSince(milliseconds: number): number {
+    return Math.floor((this.clock.monotonic() - milliseconds) / 1000);
   }
 }

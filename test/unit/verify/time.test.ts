@@ -3,6 +3,8 @@ import * as assert from 'uvu/assert';
 import { encode } from '../../../agent/codec/schema.ts';
 import { isRefusal } from '../../../agent/codes.ts';
 import { type Signer, signEnvelope } from '../../../agent/crypto/sign-envelope.ts';
+import { maxTimeSilentSeconds } from '../../../agent/limits.ts';
+import { roles } from '../../../agent/metadata/common.ts';
 import { timeAttestation } from '../../../agent/metadata/time.ts';
 import { identify, type RoleAuthority } from '../../../agent/verify/authority.ts';
 import { cborMetadata } from '../../../agent/verify/cbor-metadata.ts';
@@ -33,13 +35,19 @@ function attest(seconds: number, by: readonly Signer[] = [signer], nonces = [oth
   return signEnvelope(crypto, by, 'time', encode(timeAttestation, [nonces, seconds]));
 }
 
-function start(keyValue = new MemoryKeyValue()) {
+function start(
+  keyValue = new MemoryKeyValue(),
+  more: {
+    readonly maxSilentSeconds?: number | undefined;
+    readonly provisionedSeconds?: number;
+  } = {},
+) {
   const clock = {
     milliseconds: 0,
     monotonic: () => clock.milliseconds,
     after: () => ({ cancel() {} }),
   };
-  const keeper = new TimeKeeper({ keyValue, clock, crypto });
+  const keeper = new TimeKeeper({ keyValue, clock, crypto, ...more });
   return { keyValue, clock, keeper };
 }
 
@@ -131,6 +139,64 @@ test('TIM-10: time is written when it moved by a minute, or under other keys', (
   assert.is(writes(now + 119), 0);
 });
 
+test('TIM-10: a day of cycles of one minute writes time at most once a minute, and not in between', () => {
+  const { clock, keyValue, keeper } = start();
+  keeper.setAuthority(authority);
+  for (let cycle = 0; cycle < 200; cycle++) {
+    clock.milliseconds += 20_000;
+    assert.ok(!isRefusal(keeper.accept(attest(now + cycle * 20), nonce)));
+    keeper.now();
+    keeper.lowerBound();
+  }
+  assert.is(keyValue.changes, 67); // 200 attestations over 4,000 seconds
+});
+
+test('HRD-03: a silent source: time serves for its bound, then it is unknown until attested', () => {
+  for (const maxSilentSeconds of [undefined, 600]) {
+    const bound = maxSilentSeconds ?? maxTimeSilentSeconds;
+    const { clock, keeper } = start(new MemoryKeyValue(), { maxSilentSeconds });
+    keeper.setAuthority(authority);
+    keeper.accept(attest(now), nonce);
+    clock.milliseconds += bound * 1_000;
+    assert.is(keeper.now(), now + bound);
+    clock.milliseconds += 1_000;
+    assert.is(keeper.now(), 0);
+    assert.is(keeper.lowerBound(), now + bound + 1);
+    assert.is(keeper.latest(), now + bound + 1);
+    keeper.accept(attest(now + bound + 1), nonce);
+    assert.is(keeper.now(), now + bound + 1);
+  }
+});
+
+test('KEY-04: the time of provisioning is the least that is assumed, but binds no attestation', () => {
+  const { clock, keeper } = start(new MemoryKeyValue(), { provisionedSeconds: now });
+  clock.milliseconds = 5_000;
+  assert.is(keeper.latest(), now + 5);
+  assert.is(keeper.lowerBound(), 0);
+  assert.is(keeper.now(), 0);
+  keeper.setAuthority(authority);
+  assert.is(keeper.accept(attest(now - 100), nonce), now - 100);
+  assert.is(keeper.latest(), now - 100);
+  keeper.setAuthority(authorityFor(newSigner('ecdsa'))); // TIM-08: back to the safe value
+  assert.is(keeper.latest(), now + 5);
+  assert.is(start().keeper.latest(), 0);
+});
+
+test('ATK-11, TIM-08: time driven far ahead ends with its key: nothing of it is left', () => {
+  const stolen = start();
+  stolen.keeper.setAuthority(authority);
+  const year2100 = 4_102_444_800;
+  stolen.keeper.accept(attest(year2100), nonce);
+  refused(stolen.keeper.accept(attest(now), nonce), 'time-backwards', 'TIM-04');
+  const rotated = newSigner('ecdsa');
+  const { keeper } = start(stolen.keyValue);
+  assert.is(keeper.latest(), year2100);
+  keeper.setAuthority(authorityFor(rotated));
+  assert.is(keeper.latest(), 0);
+  assert.is(keeper.accept(attest(now, [rotated]), nonce), now);
+  assert.is(start(stolen.keyValue).keeper.latest(), now);
+});
+
 test('TIM-05: the time authority is in Director Root, and follows its rotation', () => {
   const sim = new RepositorySimulator();
   const verifier = new SimulatedVerifier(sim);
@@ -151,33 +217,72 @@ test('TIM-05: the time authority is in Director Root, and follows its rotation',
   assert.equal(after.keys, [sim.director.signers.time[0]!.key]);
 });
 
-test('TIM-06: partial verifiers take time keys of their profile from Director Targets first', () => {
+/** A partial verifier with stored Director Targets that list `keys` as time keys. */
+function partialWith(keys: readonly Signer[], threshold = 1) {
   const sim = new RepositorySimulator();
-  const ecus = [ecu('ecu-1')];
-  const partial = new SimulatedVerifier(sim, { everyEcu: false, ecus });
+  const verifier = new SimulatedVerifier(sim, { everyEcu: false, ecus: [ecu('ecu-1')] });
+  const options = {
+    crypto,
+    format: cborMetadata,
+    profile: 'ecdsa',
+    store: verifier.store,
+  } as const;
+  const list = (listed: readonly Signer[], needed = threshold) => {
+    sim.director.targets.timeKeys = { keys: listed.map(({ key }) => key), threshold: needed };
+    sim.director.release();
+    assigned(verifier.partial(), ['ecu-1']);
+  };
+  const read = (partial: boolean) => {
+    const authority = readTimeAuthority({ ...options, partial });
+    return isRefusal(authority) ? authority.refused : authority.keys;
+  };
   sim.assign('ecu-1', { filename: 'app-1.bin', releaseCounter: 1 });
-  const [own, foreign] = [newSigner('ecdsa'), newSigner('ml-dsa')];
-  sim.director.targets.timeKeys = { keys: [own.key, foreign.key], threshold: 1 };
-  const options = { crypto, format: cborMetadata, profile: 'ecdsa', store: partial.store } as const;
-  const initially = readTimeAuthority({ ...options, partial: true });
-  assigned(partial.partial(), ['ecu-1']);
-  const fromTargets = readTimeAuthority({ ...options, partial: true });
-  const fromRoot = readTimeAuthority({ ...options, partial: false });
-  if (isRefusal(fromTargets) || isRefusal(fromRoot)) return assert.unreachable();
-  assert.equal(initially, fromRoot); // no Targets are stored yet
-  assert.equal(fromTargets.keys, [own.key]);
-  assert.equal(fromRoot.keys, [sim.director.signers.time[0]!.key]);
-  const stored = partial.keyValue.values.get('director/targets')!;
+  sim.director.signers.time = keys.slice();
+  sim.director.refreshKeyTable();
+  sim.director.publishRoot();
+  return { sim, verifier, list, read };
+}
+
+test('TIM-06: partial verifiers take time keys of their profile from Director Targets first', () => {
+  const [first, second] = [newSigner('ecdsa'), newSigner('ecdsa')];
+  const foreign = newSigner('ml-dsa');
+  const { list, read, sim, verifier } = partialWith([first, second]);
+  assert.is(verifier.store.read('director', 'targets.cbor'), undefined);
+  list([second, foreign]);
+  assert.equal(read(true), [second.key]);
+  assert.equal(read(false), [first.key, second.key]);
+  const stored = verifier.keyValue.values.get('director/targets')!;
   stored[stored.length - 1]! ^= 1;
-  assert.equal(readTimeAuthority({ ...options, partial: true }), fromRoot); // HRD-15
-  sim.director.targets.timeKeys = { keys: [foreign.key], threshold: 1 };
-  sim.director.release();
-  assigned(partial.partial(), ['ecu-1']);
-  assert.equal(readTimeAuthority({ ...options, partial: true }), fromRoot);
+  assert.equal(read(true), [first.key, second.key]); // HRD-15
+  list([foreign]);
+  assert.equal(read(true), [first.key, second.key]);
+  list([second], 2);
+  assert.equal(read(true), [first.key, second.key]);
   delete sim.director.targets.timeKeys;
   sim.director.release();
-  assigned(partial.partial(), ['ecu-1']);
-  assert.equal(readTimeAuthority({ ...options, partial: true }), fromRoot);
+  assigned(verifier.partial(), ['ecu-1']);
+  assert.equal(read(true), [first.key, second.key]);
+});
+
+test('TIM-06: time keys in Targets that the Root does not name count only where it names none', () => {
+  const [ofRoot, own] = [newSigner('ecdsa'), newSigner('ecdsa')];
+  const { list, read, sim } = partialWith([ofRoot]);
+  list([own]);
+  assert.equal(read(true), [ofRoot.key]);
+  sim.director.root.roles = sim.director.root.roles.filter(({ role }) => role !== roles.time);
+  sim.director.publishRoot();
+  list([own]);
+  assert.equal(read(true), [own.key]);
+  assert.is(read(false), 'time-unknown');
+});
+
+test('TIM-08: a partial verifier that was off while the time key was replaced follows the Root', () => {
+  const { list, read, sim, verifier } = partialWith([newSigner('ecdsa')]);
+  list(sim.director.signers.time);
+  sim.director.rotate('time');
+  verifier.options = { ...verifier.options, now: 0 };
+  refused(verifier.partial(), 'time-unknown', 'HRD-03');
+  assert.equal(read(true), [sim.director.signers.time[0]!.key]);
 });
 
 test('TIM-05: without a time key in the metadata there is no time', () => {
