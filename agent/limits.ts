@@ -103,6 +103,10 @@ export const maxFailedTrials = 3;
 export const trialWatchdogMilliseconds = 60_000;
 /** Payload of one record of a record log: boot block or journal. */
 export const maxFlashRecordBytes = 1_024;
+/** Chunks that wait for a busy part: an erasure of 150 ms hides behind them at 190 kB/s. */
+export const maxQueuedChunks = 3;
+/** How far a part that overlaps is erased ahead; what is not written then is erased once more. */
+export const maxEraseAheadBytes = 131_072;
 /** Buffer through which a slot is read back and hashed. */
 export const slotReadBytes = 4_096;
 

@@ -4,6 +4,7 @@
  */
 import type { CanFrame } from '../../hal/types.ts';
 import type { Refusal } from '../codes.ts';
+import { udsP2Milliseconds, udsP2StarMilliseconds } from '../limits.ts';
 import { earlier, IsoTpLink, type IsoTpLinkOptions } from './iso-tp.ts';
 import type { UdsReply, UdsServer } from './uds-server.ts';
 
@@ -19,6 +20,8 @@ export interface UdsServerLinkOptions
   readonly onError?: (refusal: Refusal) => void;
 }
 
+/** Interval between two looks at a device that pending work waits for. */
+const readyPollMilliseconds = 1;
 /** Leaves the caller the time to hand the frames of 0x78 to the bus before the work blocks it. */
 const pendingWorkDelayMilliseconds = 1;
 
@@ -29,9 +32,13 @@ export class UdsServerLink {
   private readonly link: IsoTpLink;
   private readonly tester: number;
   private response: Uint8Array | undefined;
-  /** Continuation of the request whose 0x78 is on its way, and when it may run. */
+  /** What is still to be done for the last request, and when it may be (or be looked at). */
   private pending: (() => UdsReply) | undefined;
   private runAt: number | undefined;
+  private ready: (() => boolean) | undefined;
+  /** 0x78, and when the client has to hear it if the work still waits. */
+  private announcement: Uint8Array | undefined;
+  private announceAt = 0;
   private now = 0;
 
   constructor(options: UdsServerLinkOptions) {
@@ -68,11 +75,9 @@ export class UdsServerLink {
     // S3 stands still while a message of the tester is on its way, or an answer to it.
     if (this.engaged) server.keepAlive(this.tester, nowMs);
     server.expire(nowMs);
-    const { pending, runAt } = this;
-    if (pending !== undefined && runAt !== undefined && nowMs >= runAt) {
-      this.pending = undefined;
-      this.runAt = undefined;
-      this.reply(pending());
+    if (this.pending !== undefined && this.runAt !== undefined && nowMs >= this.runAt) {
+      if (this.ready === undefined || this.ready()) this.run(this.pending);
+      else this.wait();
     }
     return this.link.poll(nowMs, writable);
   }
@@ -87,11 +92,32 @@ export class UdsServerLink {
   }
 
   private reply(reply: UdsReply): void {
-    if (reply.pending !== undefined) this.pending = reply.pending;
+    this.pending = reply.pending ?? this.pending;
+    if (reply.ready !== undefined) {
+      this.ready = reply.ready;
+      this.announcement = reply.announcement;
+      this.announceAt = this.now + udsP2Milliseconds / 2;
+      this.runAt = this.now;
+    }
     if (reply.response === undefined) return;
     // Who asks again before the last answer is out gets none: answers are never mixed.
     if (this.link.send(reply.response)) this.response = reply.response;
     else this.schedule();
+  }
+
+  private run(pending: () => UdsReply): void {
+    this.pending = undefined;
+    this.ready = undefined;
+    this.runAt = undefined;
+    this.reply(pending());
+  }
+
+  /** The device is not ready: tells the client in time, and looks again. */
+  private wait(): void {
+    this.runAt = this.now + readyPollMilliseconds;
+    if (this.now < this.announceAt || !this.link.send(this.announcement!)) return;
+    this.response = this.announcement;
+    this.announceAt = this.now + udsP2StarMilliseconds / 2;
   }
 
   private sent(): void {

@@ -9,6 +9,7 @@
  *
  * Work that takes longer than P2 returns `{ pending }`: the reply then says 0x78 (response
  * pending) and carries the continuation, which the caller runs once that answer is on its way.
+ * With `ready`, the work is waiting for a device: nothing is said unless it takes long.
  */
 
 import { isRefusal, type Refusal } from '../codes.ts';
@@ -36,8 +37,11 @@ import {
 } from './uds-transfer-format.ts';
 import { repeat, TransferSequence } from './uds-transfer-sequence.ts';
 
-/** Bytes of a positive answer, a negative response code, or work that goes on after 0x78. */
-export type UdsOutcome = Uint8Array | number | { readonly pending: () => UdsOutcome };
+/** Bytes of a positive answer, a negative response code, or work that is still to be done. */
+export type UdsOutcome =
+  | Uint8Array
+  | number
+  | { readonly pending: () => UdsOutcome; readonly ready?: () => boolean };
 
 /**
  * What the program does for each service. The returned bytes follow the service identifier and
@@ -85,8 +89,12 @@ const onlyTester: UdsRequester = { tester: 0, nowMs: 0 };
 export interface UdsReply {
   /** Undefined: nothing is sent. */
   readonly response: Uint8Array | undefined;
-  /** The work that `response` (0x78) announced; run it next, it gives the next reply. */
+  /** Work that is still to be done; run it next, it gives the next reply. */
   readonly pending?: () => UdsReply;
+  /** `pending` may run as soon as this is true; undefined: as soon as `response` is out. */
+  readonly ready?: () => boolean;
+  /** 0x78, to be sent whenever `ready` lets the client wait for long. */
+  readonly announcement?: Uint8Array;
 }
 
 export class UdsServer {
@@ -151,14 +159,16 @@ export class UdsServer {
       return { response: suppress ? undefined : outcome };
     }
     this.busy = true;
-    return {
-      response: encodeNegativeResponse(serviceId, negative.requestCorrectlyReceivedResponsePending),
-      pending: () => {
-        this.busy = false;
-        // Once 0x78 was sent, the final answer is sent whatever the request asked (§8.7).
-        return this.conclude(serviceId, outcome.pending(), false, false);
-      },
+    const code = negative.requestCorrectlyReceivedResponsePending;
+    const announcement = encodeNegativeResponse(serviceId, code);
+    const pending = () => {
+      this.busy = false;
+      // Once 0x78 was sent, the final answer is sent whatever the request asked (§8.7).
+      return this.conclude(serviceId, outcome.pending(), false, false);
     };
+    const { ready } = outcome;
+    if (ready === undefined) return { response: announcement, pending };
+    return { response: undefined, pending, ready, announcement };
   }
 
   /** The whole positive answer, or why not. */
@@ -335,7 +345,8 @@ export class UdsServer {
 function then(outcome: UdsOutcome, next: (bytes: Uint8Array) => UdsOutcome): UdsOutcome {
   if (typeof outcome === 'number') return outcome;
   if (outcome instanceof Uint8Array) return next(outcome);
-  return { pending: () => then(outcome.pending(), next) };
+  const { pending, ready } = outcome;
+  return { pending: () => then(pending(), next), ...(ready && { ready }) };
 }
 
 function answer(head: readonly number[], outcome: UdsOutcome): UdsOutcome {

@@ -163,6 +163,16 @@ export class ManagedEcu {
     return isRefusal(begun) ? begun : begun.resumeOffset;
   }
 
+  /** False while the flash part is behind: a `write` would wait for it. */
+  get hasRoom(): boolean {
+    return this.installer.hasRoom;
+  }
+
+  /** The flash part holds all that was written. */
+  get idle(): boolean {
+    return this.installer.idle;
+  }
+
   /** Takes the next ciphertext bytes. Codes `image-…`. */
   write(piece: Uint8Array): Refusal | undefined {
     return this.installer.write(piece);

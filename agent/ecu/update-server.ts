@@ -153,13 +153,19 @@ export class UpdateServer implements Partial<UdsHandlers> {
   }
 
   transferData(block: Uint8Array): UdsOutcome {
-    const refusal = this.session.write(block);
-    return refusal === undefined ? new Uint8Array(0) : negative.generalProgrammingFailure;
+    const { session } = this;
+    if (session.write(block) !== undefined) return negative.generalProgrammingFailure;
+    // The next block is received while the part still writes this one; the answer only waits when
+    // the part is so far behind that the next one would find no buffer.
+    if (session.hasRoom) return new Uint8Array(0);
+    return { ready: () => session.hasRoom, pending: () => new Uint8Array(0) };
   }
 
-  /** The digest over a large slot takes its time: 0x78 first. */
+  /** The part finishes first; then the digest over a large slot takes its time: 0x78 before it. */
   requestTransferExit(): UdsOutcome {
-    return { pending: () => result(this.session.finish()) };
+    const { session } = this;
+    const check = { pending: () => result(session.finish()) };
+    return session.idle ? check : { ready: () => session.idle, pending: () => check };
   }
 
   /** The program restarts when the answer has left. */

@@ -197,6 +197,16 @@ export class UpdateSession {
     };
   }
 
+  /** The flash part keeps up: the next block need not wait. */
+  get hasRoom(): boolean {
+    return this.installing === undefined || this.installing.ecu.hasRoom;
+  }
+
+  /** All that came of the image is in the flash part. */
+  get idle(): boolean {
+    return this.installing === undefined || this.installing.ecu.idle;
+  }
+
   write(piece: Uint8Array): Refusal | undefined {
     const current = this.installing;
     if (current === undefined) return refuse('install-out-of-order', 'nothing was prepared');

@@ -93,9 +93,24 @@ export class SlotInstaller {
     const installation = this.installation;
     if (installation === undefined) return refuse('install-out-of-order', 'write before begin');
     const { decryptor, request } = installation;
-    if (decryptor !== undefined) return decryptor.write(piece);
+    if (decryptor !== undefined) {
+      const refused = decryptor.write(piece);
+      // With the header the key has proven right: the first blocks may go.
+      if (refused === undefined && decryptor.header() !== undefined) installation.writer.prepare();
+      return refused;
+    }
     if (piece.length === 0) return undefined;
     return refuse('image-length', `more than ${request.ciphertextLength} bytes`, 'INS-09');
+  }
+
+  /** False while the flash part is behind: a `write` would wait for it. */
+  get hasRoom(): boolean {
+    return this.installation === undefined || this.installation.writer.hasRoom;
+  }
+
+  /** Everything that was written is in the part: `finish` need not wait. */
+  get idle(): boolean {
+    return this.installation === undefined || this.installation.writer.idle;
   }
 
   /**
@@ -158,8 +173,9 @@ export class SlotInstaller {
     const installation = this.installation;
     if (installation === undefined) return;
     this.installation = undefined;
-    const { decryptor } = installation;
+    const { decryptor, writer } = installation;
     if (decryptor === undefined) return;
+    writer.sync();
     // The short last chunk is vouched for by `finish` alone.
     let chunks = Math.min(decryptor.chunks(), chunkCount(installation.request) - 1);
     while (!this.isBlockStart(installation, chunks)) chunks -= 1;
@@ -218,10 +234,12 @@ export class SlotInstaller {
     header: Uint8Array | undefined,
   ): Installation {
     const complete = chunks === chunkCount(request);
-    const writer = new SlotWriter(
-      this.options.slots[slot]!,
-      complete ? 0 : chunks * cobblestoneChunkBytes,
-    );
+    const writer = new SlotWriter({
+      partition: this.options.slots[slot]!,
+      start: complete ? 0 : chunks * cobblestoneChunkBytes,
+      end: complete ? 0 : request.plaintextLength,
+      onProgrammed: (offset) => this.programmed(installation, offset),
+    });
     const { contentKey, context, ciphertextLength } = request;
     const decryptor = complete
       ? undefined
@@ -231,20 +249,19 @@ export class SlotInstaller {
           context,
           ciphertextLength,
           ...(chunks > 0 && header && { header, resumeAtChunk: chunks }),
-          onPlaintext: (bytes, offset) => this.store(bytes, offset),
+          onPlaintext: (bytes, offset) => writer.write(bytes, offset),
         });
-    return { request, slot, writer, decryptor, recorded: chunks };
+    const installation: Installation = { request, slot, writer, decryptor, recorded: chunks };
+    return installation;
   }
 
-  private store(bytes: Uint8Array, offset: number): void {
-    const installation = this.installation!;
-    installation.writer.write(bytes, offset);
-    const decryptor = installation.decryptor!;
-    const chunks = decryptor.chunks();
+  /** The part has programmed everything before `offset`, and has nothing else to do right now. */
+  private programmed(installation: Installation, offset: number): void {
+    // The short last chunk is vouched for by `finish` alone.
+    const chunks = Math.floor(offset / cobblestoneChunkBytes);
     const due = chunks - installation.recorded >= chunksPerJournalRecord;
-    if (!due || chunks === chunkCount(installation.request)) return;
-    if (this.isBlockStart(installation, chunks)) {
-      this.recordProgress(installation, decryptor, chunks);
+    if (due && this.isBlockStart(installation, chunks)) {
+      this.recordProgress(installation, installation.decryptor!, chunks);
     }
   }
 
@@ -253,8 +270,8 @@ export class SlotInstaller {
     decryptor: CobblestoneDecryptor,
     chunks: number,
   ): void {
-    const { request, slot, writer } = installation;
-    writer.sync();
+    const { request, slot } = installation;
+    this.options.slots[slot]!.sync();
     this.journal.write(journalEntry(request, slot, chunks, decryptor.header()));
     installation.recorded = chunks;
   }
