@@ -29,7 +29,10 @@ export interface FlashPartition {
   eraseBlock(from: number, to?: number): void;
   /** Fills `buffer` from `offset`. */
   read(buffer: Uint8Array, offset: number): void;
-  /** Programs `buffer` at `offset`: erased bits only, aligned to `writeAlign`. */
+  /**
+   * Programs `buffer` at `offset`: erased bits only, aligned to `writeAlign`. The bytes are taken
+   * when it returns, even when the part is busy with them afterwards.
+   */
   write(buffer: Uint8Array, offset: number): void;
   /** Returns when everything written or erased before is durable. */
   sync(): void;

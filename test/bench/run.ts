@@ -1,13 +1,15 @@
 /** `make bench`: speed and memory, printed and written to out/bench.json. Never a pass or a fail. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { benchAgentSize } from './agent-size.ts';
+import { benchBusTime } from './bus-time.ts';
 import { benchDecryption } from './decryption.ts';
 import type { Result } from './measure.ts';
 import { benchUpdates } from './update.ts';
 import { benchVerification } from './verification.ts';
 
 const results: Result[] = [];
-for (const bench of [benchAgentSize, benchVerification, benchDecryption, benchUpdates]) {
+const benches = [benchAgentSize, benchVerification, benchDecryption, benchBusTime, benchUpdates];
+for (const bench of benches) {
   for (const result of await bench()) {
     const digits = result.value < 100 ? 1 : 0;
     const value = `${result.value.toFixed(digits)} ${result.unit}`;

@@ -4,7 +4,6 @@ import type { Clock, Timer } from '../../hal/types.ts';
 interface Due {
   readonly at: number;
   readonly callback: () => void;
-  cancelled: boolean;
 }
 
 /**
@@ -14,20 +13,21 @@ interface Due {
 export class VirtualClock implements Clock {
   now = 0;
   /** Sorted by time. */
-  private timers: Due[] = [];
+  private readonly timers: Due[] = [];
 
   monotonic(): number {
     return this.now;
   }
 
   after(milliseconds: number, callback: () => void): Timer {
-    const timer: Due = { at: this.now + milliseconds, callback, cancelled: false };
+    const timer: Due = { at: this.now + milliseconds, callback };
     let place = this.timers.length;
     while (place > 0 && this.timers[place - 1]!.at > timer.at) place--;
     this.timers.splice(place, 0, timer);
     return {
       cancel: () => {
-        timer.cancelled = true;
+        const index = this.timers.indexOf(timer);
+        if (index >= 0) this.timers.splice(index, 1);
       },
     };
   }
@@ -49,11 +49,11 @@ export class VirtualClock implements Clock {
 
   /** Timers that have yet to fire. */
   get waiting(): number {
-    return this.timers.filter((timer) => !timer.cancelled).length;
+    return this.timers.length;
   }
 
-  private get next(): number | undefined {
-    while (this.timers.length > 0 && this.timers[0]!.cancelled) this.timers.shift();
+  /** Time of the next timer. */
+  get next(): number | undefined {
     return this.timers[0]?.at;
   }
 }

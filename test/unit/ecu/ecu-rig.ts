@@ -5,7 +5,11 @@ import { wrapContentKey } from '../../../agent/crypto/key-wrap.ts';
 import { signEnvelope } from '../../../agent/crypto/sign-envelope.ts';
 import { type EcuState, openState } from '../../../agent/ecu/start-up.ts';
 import { profiles } from '../../../agent/metadata/common.ts';
-import { configuration, storedKeyPair } from '../../../agent/metadata/configuration.ts';
+import {
+  type Configuration,
+  configuration,
+  storedKeyPair,
+} from '../../../agent/metadata/configuration.ts';
 import { verifications } from '../../../agent/metadata/device-messages.ts';
 import { imageKinds, type Target } from '../../../agent/metadata/targets.ts';
 import { timeAttestation } from '../../../agent/metadata/time.ts';
@@ -27,30 +31,45 @@ import {
   makeImage,
   manufacture,
   openBoot,
+  type Rig,
   type TestImage,
 } from '../install/rig.ts';
 
 export const ecuId = 'ecu-1';
 export const hardwareId = 'hw-a';
 
+export interface EcuRigOptions {
+  readonly rig?: Rig;
+  /** The image that `publish` lists. */
+  readonly update?: TestImage;
+  /** Differences from a classic configuration without an address. */
+  readonly can?: Partial<Configuration['can']>;
+  /** Parts of the platform in place of the rig's own. */
+  readonly hal?: Partial<Hal>;
+}
+
 export class EcuRig {
   readonly sim = new RepositorySimulator('ecdsa');
   readonly keyValue = new MemoryKeyValue();
-  readonly rig = createRig({ slotBlocks: 16 });
+  readonly rig: Rig;
   readonly lines: string[] = [];
   readonly signingKey = generateKeyPair('ESP256');
   readonly wrappingKey = generateKeyPair('MLKEM768-P256');
   /** The Primary's signing key, whose public half this Secondary was given. */
   readonly primaryKey = generateKeyPair('ESP256');
   readonly factory = makeImage('app-1.bin', 5_000, 1);
-  readonly update = makeImage('app-2.bin', 40_000, 2);
+  readonly update: TestImage;
+  private readonly options: EcuRigOptions;
   reboots = 0;
   /** What became of the watchdog, and whether it ended the run before. */
   readonly watchdog: string[] = [];
   byWatchdog = false;
   hostedSelfTest: (ecuId: string, slot: number) => boolean = () => true;
 
-  constructor() {
+  constructor(options: EcuRigOptions = {}) {
+    this.options = options;
+    this.rig = options.rig ?? createRig({ slotBlocks: 16 });
+    this.update = options.update ?? makeImage('app-2.bin', 40_000, 2);
     manufacture(this.rig, this.factory);
     const store = new MetadataStore(this.keyValue);
     store.writeRoot('director', 1, this.sim.director.publishedRoots[0]!);
@@ -73,7 +92,7 @@ export class EcuRig {
             filenamePattern: 'app-*',
           },
         ],
-        can: { port: 'can0', flexibleData: true },
+        can: { port: 'can0', flexibleData: true, ...options.can },
         trialBoots: 1,
         primaryKey: this.primaryKey.key,
         repositoryMap: basicMap,
@@ -83,12 +102,19 @@ export class EcuRig {
 
   /** What the program sees after a start: the bootloader has chosen a slot. */
   start(): EcuState {
+    const state = openState(this.hal());
+    if (isRefusal(state)) throw new Error(`${state.refused}: ${state.detail}`);
+    return state;
+  }
+
+  /** The platform at a start. */
+  hal(): Hal {
     const boot = openBoot(this.rig);
     boot.selectSlot(this.byWatchdog);
     const unused = () => {
       throw new Error('not on this rig');
     };
-    const hal: Hal = {
+    return {
       flash: this.rig.flash,
       boot,
       keyValue: this.keyValue,
@@ -114,10 +140,8 @@ export class EcuRig {
         },
         log: (line) => this.lines.push(line),
       },
+      ...this.options.hal,
     };
-    const state = openState(hal);
-    if (isRefusal(state)) throw new Error(`${state.refused}: ${state.detail}`);
-    return state;
   }
 
   /** Lists `image` in both repositories for this ECU; returns the key object that goes with it. */
