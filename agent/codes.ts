@@ -122,12 +122,12 @@ const catalogue = {
   'install-out-of-order': { row: 'INS-01' },
 
   // Network (agent/net)
-  'net-unreachable': { row: 'VER-01', transient: true },
-  'net-closed': { row: 'VER-01', transient: true },
+  'net-unreachable': { row: 'VER-01', attack: 'denial-of-service', transient: true },
+  'net-closed': { row: 'VER-01', attack: 'drop-request', transient: true },
   'net-endless': { row: 'CTS-01', attack: 'endless-data' },
   'net-too-slow': { row: 'ECU-03', attack: 'slow-retrieval' },
   'http-malformed': { row: 'VER-01', transient: true },
-  'http-status': { row: 'VER-01', transient: true },
+  'http-status': { row: 'VER-01', attack: 'denial-of-service', transient: true },
   'http-object-changed': { row: 'PRI-09', attack: 'mix-and-match' },
 
   // In-vehicle bus (agent/can)
@@ -136,7 +136,7 @@ const catalogue = {
   'iso-tp-unexpected-frame': { row: 'DBP-20' },
   'iso-tp-sequence': { row: 'DBP-20' },
   'iso-tp-overflow': { row: 'HRD-13' },
-  'iso-tp-timeout': { row: 'VER-01', transient: true },
+  'iso-tp-timeout': { row: 'VER-01', attack: 'drop-request', transient: true },
   'uds-negative-response': { row: 'VER-01', transient: true },
   'uds-malformed': { row: 'DBP-20' },
   'secondary-disagrees': { row: 'PRI-12' },

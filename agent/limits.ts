@@ -117,6 +117,8 @@ export const minimumBytesPerSecond = 1_024;
 /** How long a transfer may stay below the minimum rate before it is given up. */
 export const slowWindowMilliseconds = 5_000;
 export const connectTimeoutMilliseconds = 10_000;
+/** Cycles in a row that the network or the bus made fail before a report says so (EVR-04). */
+export const failedCyclesReported = 3;
 /** Failures of an image download in a row, without a complete chunk between them. */
 export const maxDownloadFailures = 8;
 /** How often an image begins anew in one cycle, when the object is no longer the earlier one. */

@@ -8,7 +8,12 @@ import { LinkDriver } from './can/link-driver.ts';
 import { UdsClient } from './can/uds-client.ts';
 import { codes, isRefusal, refuse } from './codes.ts';
 import { agentRelease, openState, settleTrials } from './ecu/start-up.ts';
-import { maxRetryMilliseconds, maxUdsMessageBytes, retryBaseMilliseconds } from './limits.ts';
+import {
+  failedCyclesReported,
+  maxRetryMilliseconds,
+  maxUdsMessageBytes,
+  retryBaseMilliseconds,
+} from './limits.ts';
 import { Backoff } from './net/backoff.ts';
 import { HttpClient } from './net/http.ts';
 import { RepositoryClient } from './net/repository-client.ts';
@@ -77,10 +82,17 @@ async function run(context: PrimaryContext): Promise<void> {
     baseMilliseconds: retryBaseMilliseconds,
     maxMilliseconds: maxRetryMilliseconds,
   });
+  let failures = 0;
   try {
     for (;;) {
       const refusal = await new UpdateCycle(context).run();
       const failed = refusal !== undefined && codes[refusal.refused].transient === true;
+      failures = failed ? failures + 1 : 0;
+      // EVR-04: what fails again and again is told as the attack that it looks like (§4.3.2)
+      if (failed && failures === failedCyclesReported) {
+        const { detections, ecus } = context.state;
+        detections.addPersistent(ecus[0]!.ecuId, refusal);
+      }
       if (refusal !== undefined) {
         board.log(`cycle-ended code=${refusal.refused} detail=${refusal.detail}`);
       }

@@ -32,7 +32,11 @@ export class DetectionLog {
 
   /** Records a refusal of one ECU, unless it is recorded already or only of the moment. */
   add(ecuId: string, refusal: Refusal): void {
-    if (codes[refusal.refused].transient) return;
+    if (!codes[refusal.refused].transient) this.addPersistent(ecuId, refusal);
+  }
+
+  /** Records a refusal even when its kind is of the moment: it has lasted. */
+  addPersistent(ecuId: string, refusal: Refusal): void {
     const attack = attackOf(refusal);
     const found: Detection = { code: refusal.refused, row: refusal.row, ...(attack && { attack }) };
     const known = this.of(ecuId);

@@ -5,7 +5,7 @@
  *
  * The Director judges with it what it would assign; a Primary judges again what it was assigned.
  */
-import type { MustMatch, ReleaseRange } from '../metadata/targets.ts';
+import type { MustMatch, ReleaseRange, Target } from '../metadata/targets.ts';
 
 /** An image as far as its neighbours are concerned. */
 export interface PlacedImage {
@@ -13,6 +13,17 @@ export interface PlacedImage {
   readonly releaseCounter: number;
   readonly requires?: MustMatch['requires'];
   readonly conflicts?: MustMatch['conflicts'];
+}
+
+/** An entry of Targets as its neighbours see it. */
+export function placedImageOf({ filename, mustMatch }: Target): PlacedImage {
+  const { releaseCounter, requires, conflicts } = mustMatch;
+  return {
+    filename,
+    releaseCounter,
+    ...(requires && { requires }),
+    ...(conflicts && { conflicts }),
+  };
 }
 
 /** One ECU and the image that it runs or shall run. */
@@ -55,13 +66,17 @@ export function clashBetween(placement: Placement, neighbour: Placement): Clash 
   return undefined;
 }
 
-/** The first image of the vehicle that does not fit; undefined when all fit together. */
+/**
+ * The first image of a vehicle that does not fit; undefined when all fit together. What an ECU that
+ * did not report runs is taken to fit: its absence is no attack on the others.
+ */
 export function findClash(placements: readonly Placement[]): Clash | undefined {
   for (const placement of placements) {
+    if (!isConstrained(placement)) continue;
     const missing = missingHardware(placement, placements);
     if (missing !== undefined) return missing;
-    if (!isConstrained(placement)) continue;
     for (const neighbour of placements) {
+      if (neighbour.image === undefined) continue;
       const clash = clashBetween(placement, neighbour);
       if (clash !== undefined) return clash;
     }

@@ -9,7 +9,9 @@
  */
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { maxDirectorTargetsBytes, maxTargetsBytes } from '../limits.ts';
+import type { Target } from '../metadata/targets.ts';
 import { checkAgreement } from './agreement.ts';
+import { describeClash, findClash, type Placement, placedImageOf } from './compatibility.ts';
 import { checkDelegations, DelegationSearch } from './delegations.ts';
 import {
   decide,
@@ -125,7 +127,20 @@ export class FullVerification implements Verification {
       const refused = checkAgreement(target, found.target);
       if (refused !== undefined) return refused;
     }
+    const clash = this.options.everyEcu ? findClash(this.placements()) : undefined;
+    // DIR-13: the Director judges bundles; who has its keys alone makes none that does not fit
+    if (clash !== undefined) return refuse('bundle-incompatible', describeClash(clash));
     this.outcome = this.wanted;
     return undefined;
+  }
+
+  /** What every ECU of the vehicle would run: what is assigned, else what it runs now. */
+  private placements(): readonly Placement[] {
+    const assigned: Record<string, Target> = {};
+    for (const { target, ecu } of this.entries) assigned[ecu.ecuId] = target;
+    return this.options.ecus.map(({ ecuId, hardwareId, installed }) => {
+      const target = assigned[ecuId];
+      return { ecuId, hardwareId, image: target ? placedImageOf(target) : installed };
+    });
   }
 }

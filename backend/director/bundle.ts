@@ -15,10 +15,11 @@ import {
   missingHardware,
   type PlacedImage,
   type Placement,
+  placedImageOf,
 } from '../../agent/verify/compatibility.ts';
 import { components, installSteps } from './install-steps.ts';
 import { describeResolution } from './resolution.ts';
-import { type EcuImages, placedImageOf } from './vehicle-images.ts';
+import type { EcuImages } from './vehicle-images.ts';
 
 /** One image of a request. */
 export interface Wanted {

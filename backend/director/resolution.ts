@@ -5,9 +5,9 @@
  */
 import Logic from 'logic-solver';
 import type { Target } from '../../agent/metadata/targets.ts';
-import { inRange, type PlacedImage } from '../../agent/verify/compatibility.ts';
+import { inRange, type PlacedImage, placedImageOf } from '../../agent/verify/compatibility.ts';
 import type { Wanted } from './bundle.ts';
-import { type EcuImages, placedImageOf } from './vehicle-images.ts';
+import type { EcuImages } from './vehicle-images.ts';
 
 /** The solver has a fixed memory of 64 MiB, and a person reads the answer. */
 const maxEcusSolved = 32;

@@ -8,7 +8,7 @@ import { isRefusal } from '../../agent/codes.ts';
 import type { EcuDescription } from '../../agent/metadata/device-messages.ts';
 import type { Report } from '../../agent/metadata/report.ts';
 import { type Target, target as targetSchema } from '../../agent/metadata/targets.ts';
-import type { PlacedImage } from '../../agent/verify/compatibility.ts';
+import { type PlacedImage, placedImageOf } from '../../agent/verify/compatibility.ts';
 import { sha256Of } from '../images/hashes.ts';
 import { currentTargets, targetsVersions } from '../images/listing.ts';
 import type { Services } from '../services.ts';
@@ -28,17 +28,6 @@ export interface EcuImages {
    * the last manifest (DBP-12). `undefined` in it stands for whatever it left the factory with.
    */
   readonly possible: readonly (PlacedImage | undefined)[];
-}
-
-/** An entry of Targets as its neighbours see it. */
-export function placedImageOf({ filename, mustMatch }: Target): PlacedImage {
-  const { releaseCounter, requires, conflicts } = mustMatch;
-  return {
-    filename,
-    releaseCounter,
-    ...(requires && { requires }),
-    ...(conflicts && { conflicts }),
-  };
 }
 
 /** Every image that the Image repository's current Targets files list. */

@@ -10,7 +10,12 @@ import {
   type ProfileName,
   type RepositoryName,
 } from '../../agent/metadata/common.ts';
-import { cobblestoneFormat, imageKinds, type Target } from '../../agent/metadata/targets.ts';
+import {
+  cobblestoneFormat,
+  imageKinds,
+  type MustMatch,
+  type Target,
+} from '../../agent/metadata/targets.ts';
 import { cborMetadata } from '../../agent/verify/cbor-metadata.ts';
 import { FullVerification } from '../../agent/verify/full-verification.ts';
 import { MetadataStore } from '../../agent/verify/metadata-store.ts';
@@ -37,6 +42,8 @@ export interface SimulatedImage {
   readonly releaseCounter: number;
   readonly hardwareIds?: readonly string[];
   readonly plaintextLength?: number;
+  readonly requires?: MustMatch['requires'];
+  readonly conflicts?: MustMatch['conflicts'];
 }
 
 export class RepositorySimulator {
@@ -61,7 +68,7 @@ export class RepositorySimulator {
 
   /** An image entry as the Image repository lists it. */
   target(image: SimulatedImage): Mutable<Target> {
-    const { filename, releaseCounter, hardwareIds = ['hw-a', 'hw-b'] } = image;
+    const { filename, releaseCounter, hardwareIds = ['hw-a', 'hw-b'], requires, conflicts } = image;
     const plaintextLength = image.plaintextLength ?? 100_000;
     const text = `${filename} ${releaseCounter}`;
     const ciphertext = crypto.digest('SHA-256', Buffer.from(`ciphertext ${text}`));
@@ -76,6 +83,8 @@ export class RepositorySimulator {
         releaseCounter,
         kind: imageKinds.opaque,
         encryption: cobblestoneFormat,
+        ...(requires && { requires }),
+        ...(conflicts && { conflicts }),
       },
     };
   }
