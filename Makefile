@@ -18,7 +18,7 @@ else
 NODE := .node/node_modules/node-linux-$(architecture)/bin/node
 endif
 
-.PHONY: demo test help setup packages backend typecheck lint format arrows licences conformance conformance-check mutants ci bench clean
+.PHONY: demo test help setup packages backend can-bus secondaries typecheck lint format arrows licences conformance conformance-check mutants ci bench clean
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name)
 	@$(NODE) backend/fleet/demo.ts
@@ -56,6 +56,17 @@ packages: ## Installs the Debian packages of .ci/packages (as root; make ci does
 
 backend: setup ## Director, Image repository and operator plane on this machine
 	@$(NODE) backend/main.ts
+
+# Run in a terminal of its own; docs/can-bus.md says how tools join.
+can-bus: setup ## An emulated CAN bus until Ctrl-C (CAN_BUS=address CAN_SOCKETCAND=port CAN_SLCAN=port CAN_LOG=file CAN_FAULTS=list)
+	@mkdir -p out
+	@exec $(NODE) hal/emulated/can-hub.ts --listen "$${CAN_BUS:-unix:out/can0.sock}" \
+	  --socketcand "tcp:$${CAN_SOCKETCAND:-0}" --slcan "tcp:$${CAN_SLCAN:-0}" \
+	  --slcan unix:out/can0-slcan.sock $${CAN_LOG:+--log "$$CAN_LOG"} \
+	  $${CAN_FAULTS:+--faults "$$CAN_FAULTS"}
+
+secondaries: setup ## The Secondaries that make demo left, on their bus, for testers (CAN_SOCKETCAND=port …)
+	@exec $(NODE) backend/fleet/secondaries.ts
 
 typecheck: setup ## TypeScript, strict, without output
 	@node_modules/.bin/tsc --noEmit

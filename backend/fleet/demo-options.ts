@@ -3,6 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Refusal, refuse } from '../../agent/codes.ts';
 import { attackNames } from './attacks/attacks.ts';
+import { readBusEnvironment } from './bus-environment.ts';
 import { type AgentName, agentNames } from './vehicle-layout.ts';
 
 const maxFirmwareBytes = 67_108_864;
@@ -12,6 +13,8 @@ export interface DemoOptions {
   readonly firmware?: { readonly path: string; readonly bytes: number; readonly on: AgentName };
   readonly attack?: string;
   readonly ports: { readonly director: number; readonly images: number; readonly operator: number };
+  /** What `CAN_…` asks of the bus's hub. */
+  readonly hubArguments: readonly string[];
   /** Folder of the run; everything in it is removed at the start. */
   readonly folder: string;
 }
@@ -43,11 +46,14 @@ export function readDemoOptions(
     images: port('IMAGES_PORT', 8001),
     operator: port('OPERATOR_PORT', 8002),
   };
+  const bus = readBusEnvironment(environment);
+  mistakes.push(...bus.mistakes);
   if (mistakes.length > 0) return refuse('argument-invalid', mistakes.join('; '));
   return {
     ...(firmware ? { firmware: { path: resolve(firmware), bytes, on } } : {}),
     ...(attack ? { attack } : {}),
     ports,
+    hubArguments: bus.hubArguments,
     folder: resolve(environment['DEMO_FOLDER'] || 'out/demo'),
   };
 }

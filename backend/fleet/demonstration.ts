@@ -178,11 +178,15 @@ export class Demonstration {
     this.say(`Factory: ${vehicleId} with ${ecuIds.join(', ')}; release 1 in slot A of each\n`);
     const view = new ProgressView(ecuIds, process.stdout);
     this.view = view;
-    const running = await EmulatedVehicle.powerOn(this.agents, busAddress, {
-      onLine: (agent, line) => this.line(agent, line),
-      onFailure: (agent, status) => {
+    const events = {
+      onLine: (agent: ProvisionedAgent, line: string) => this.line(agent, line),
+      onFailure: (agent: ProvisionedAgent, status: number | null) => {
         this.failure = `${agent.layout.name} stopped with status ${status}`;
       },
+    };
+    const running = await EmulatedVehicle.powerOn(this.agents, busAddress, events, {
+      arguments: this.options.hubArguments,
+      onLine: (line) => view.message(`CAN bus: ${line}`),
     });
     this.stops.push(() => running.powerOff());
     return running;

@@ -4,35 +4,52 @@ import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Child } from './child-process.ts';
 import { EcuProcess } from './ecu-process.ts';
-import type { ProvisionedAgent } from './provision.ts';
+import type { AgentLayout } from './vehicle-layout.ts';
+
+/** What there has to be of an agent to power it on. */
+export interface PoweredAgent {
+  readonly layout: AgentLayout;
+  /** Path of the description that hal/emulated/ecu.ts runs. */
+  readonly description: string;
+}
+
+export interface HubOptions {
+  /** More of the hub's command line: foreign formats, log, faults. */
+  readonly arguments: readonly string[];
+  /** One line that the hub printed or logged: where tools join, whom it threw out. */
+  readonly onLine: (line: string) => void;
+}
+
+const plainHub: HubOptions = { arguments: [], onLine: () => undefined };
 
 const hubProgram = fileURLToPath(new URL('../../hal/emulated/can-hub.ts', import.meta.url));
 
-export interface VehicleEvents {
+export interface VehicleEvents<Agent extends PoweredAgent> {
   /** One line that an agent logged. */
-  readonly onLine: (agent: ProvisionedAgent, line: string) => void;
+  readonly onLine: (agent: Agent, line: string) => void;
   /** An ECU stopped and cannot run any more. */
-  readonly onFailure: (agent: ProvisionedAgent, status: number | null) => void;
+  readonly onFailure: (agent: Agent, status: number | null) => void;
 }
 
 export class EmulatedVehicle {
   private readonly hub: Child;
-  private readonly ecus: ReadonlyMap<ProvisionedAgent, EcuProcess>;
+  private readonly ecus: ReadonlyMap<PoweredAgent, EcuProcess>;
 
-  private constructor(hub: Child, ecus: ReadonlyMap<ProvisionedAgent, EcuProcess>) {
+  private constructor(hub: Child, ecus: ReadonlyMap<PoweredAgent, EcuProcess>) {
     this.hub = hub;
     this.ecus = ecus;
   }
 
   /** Starts the hub, then every ECU; returns once the bus is up. */
-  static async powerOn(
-    agents: readonly ProvisionedAgent[],
+  static async powerOn<Agent extends PoweredAgent>(
+    agents: readonly Agent[],
     busAddress: string,
-    events: VehicleEvents,
+    events: VehicleEvents<Agent>,
+    hubOptions = plainHub,
   ): Promise<EmulatedVehicle> {
     if (busAddress.startsWith('unix:')) rmSync(busAddress.slice('unix:'.length), { force: true });
-    const hub = await startHub(busAddress);
-    const ecus = new Map<ProvisionedAgent, EcuProcess>();
+    const hub = await startHub(busAddress, hubOptions);
+    const ecus = new Map<PoweredAgent, EcuProcess>();
     for (const agent of agents) {
       const process = new EcuProcess({
         description: agent.description,
@@ -45,7 +62,7 @@ export class EmulatedVehicle {
   }
 
   /** Largest resident set that any run of an agent's process had, in bytes; known after a stop. */
-  peakRssBytes(agent: ProvisionedAgent): number {
+  peakRssBytes(agent: PoweredAgent): number {
     return this.ecus.get(agent)!.peakRssBytes;
   }
 
@@ -55,18 +72,22 @@ export class EmulatedVehicle {
   }
 }
 
-async function startHub(address: string): Promise<Child> {
+async function startHub(address: string, options: HubOptions): Promise<Child> {
   const signal = new AbortController();
   const errors: string[] = [];
+  let up = false;
   let listening: () => void = () => undefined;
   const started = new Promise<void>((resolve) => {
     listening = resolve;
   });
   const hub = new Child({
-    arguments: [hubProgram, '--listen', address],
+    arguments: [hubProgram, '--listen', address, ...options.arguments],
     onLine: (line, stream) => {
-      if (line.startsWith('listening')) listening();
-      else if (stream === 'stderr') errors.push(line);
+      if (line.startsWith('listening')) {
+        up = true;
+        listening();
+      } else if (stream === 'stderr' && !up) errors.push(line);
+      else options.onLine(line);
     },
     onExit: () => signal.abort(),
   });

@@ -1,8 +1,10 @@
 /** The demonstration's small parts: log lines, progress bars, options. */
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isRefusal } from '../../../agent/codes.ts';
 import { attackNames, createAttack } from '../../../backend/fleet/attacks/attacks.ts';
+import { readBusEnvironment } from '../../../backend/fleet/bus-environment.ts';
 import { readDemoOptions } from '../../../backend/fleet/demo-options.ts';
 import { parseLogLine } from '../../../backend/fleet/log-line.ts';
 import { advance, type EcuProgress, frame } from '../../../backend/fleet/progress-view.ts';
@@ -49,6 +51,40 @@ test('every mistake is named at once', () => {
 test('firmware of 0 bytes and of more than 64 MiB is refused', () => {
   assert.ok(isRefusal(readDemoOptions({ FIRMWARE: '/dev/null' })));
   assert.ok(isRefusal(readDemoOptions({ FIRMWARE: 'test' })), 'a folder');
+});
+
+test('the bus of the demonstration is asked for by CAN_ variables', () => {
+  const read = readBusEnvironment({
+    CAN_LOG: 'bus.pcap',
+    CAN_SOCKETCAND: '29536',
+    CAN_SLCAN: 'unix:slcan',
+    CAN_FAULTS: 'loss=0.01',
+  });
+  assert.equal(read.mistakes, []);
+  assert.equal(read.hubArguments, [
+    ...['--log', join(process.cwd(), 'bus.pcap'), '--socketcand', 'tcp:29536'],
+    ...['--slcan', 'unix:slcan', '--faults', 'loss=0.01'],
+  ]);
+  assert.equal(readBusEnvironment({ CAN_LOG: '', CAN_SLCAN: '' }).hubArguments, []);
+});
+
+test('every mistake about the bus is named at once, before anything is started', () => {
+  const options = readDemoOptions({
+    CAN_LOG: '/nonexistent/bus',
+    CAN_SOCKETCAND: 'unix:here',
+    CAN_SLCAN: '70000',
+    CAN_FAULTS: 'loss=2,lose=1',
+  });
+  assert.ok(isRefusal(options));
+  for (const mistake of [
+    'CAN_LOG=/nonexistent/bus: /nonexistent/bus.log cannot be written (ENOENT)',
+    'CAN_SOCKETCAND=unix:here: expected a port',
+    'CAN_SLCAN=70000: expected a port',
+    'CAN_FAULTS: loss=2: expected a probability',
+    'CAN_FAULTS: "lose=1": expected one of',
+  ]) {
+    assert.match(options.detail, mistake);
+  }
 });
 
 test('each of the ten attackers can be made', () => {
