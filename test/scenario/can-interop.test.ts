@@ -14,10 +14,12 @@ import { LinkDriver } from '../../agent/can/link-driver.ts';
 import { UdsClient } from '../../agent/can/uds-client.ts';
 import { isRefusal, type Refusal } from '../../agent/codes.ts';
 import { maxUdsMessageBytes } from '../../agent/limits.ts';
+import { agentLayouts } from '../../backend/fleet/vehicle-layout.ts';
 import { createEmulatedCan } from '../../hal/emulated/can.ts';
 import { createNodeClock } from '../../hal/node/clock.ts';
 import { type Bus, joinRaw, startBus, until } from './can-bus.ts';
 import { hasModule, hasProgram, PythonPeer } from './can-python-peer.ts';
+import { openWorkshop } from './workshop.ts';
 
 const test = suite('interoperation on the bus');
 const foreign = ['--socketcand', 'tcp:0', '--slcan', 'tcp:0'];
@@ -227,7 +229,31 @@ if (hasModule('can') && hasModule('scapy')) {
     await peer.stop();
     await bus.stop();
   });
-} else console.log('skipped: 3 packages python3-scapy and python3-can are not installed');
+
+  test('a scapy tester reads a real Secondary and is refused what it may not do', async () => {
+    const workshop = await openWorkshop('--socketcand', 'tcp:0');
+    const { requestId, responseId } = agentLayouts.full.testerAddress!;
+    const line = workshop.busLines.find((one) => one.startsWith('socketcand '))!;
+    const peer = await PythonPeer.start(Number(/:(\d+) /.exec(line)![1]), 'uds-client', [
+      ...[requestId.toString(16), responseId.toString(16)],
+      // Status and tester present; then a read of nothing known, a service of none, a download.
+      ...['22fd03', '3e00', '22ffff', '2701', '34011100100001'],
+    ]);
+    await peer.hears(6);
+    const answers = peer.said.slice(1) as [string, string[]][];
+    const names = answers.map(([, layers]) => layers.slice(1));
+    const tester = workshop.tester({ requestId, responseId });
+    assert.is(answers[0]![0], await workshop.ask(tester, '22fd03'));
+    assert.ok(answers[0]![0].length > 2 * 7, 'the answer takes several classic frames');
+    assert.equal(names[0]!.slice(0, 1), ['UDS_RDBIPR']);
+    assert.equal(answers[1], ['7e00', ['UDS', 'UDS_TPPR']]);
+    assert.equal(answers[2], ['7f2231', ['UDS', 'UDS_NR']]);
+    assert.equal(answers[3], ['7f2711', ['UDS', 'UDS_NR']]);
+    assert.match(answers[4]![0], /^7f34(34|7f)$/);
+    await peer.stop();
+    await workshop.stop();
+  });
+} else console.log('skipped: 4 packages python3-scapy and python3-can are not installed');
 
 function digest(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
