@@ -58,14 +58,14 @@ backend: setup ## Director, Image repository and operator plane on this machine
 	@$(NODE) backend/main.ts
 
 # Run in a terminal of its own; docs/can-bus.md says how tools join.
-can-bus: setup ## An emulated CAN bus until Ctrl-C (CAN_BUS=address CAN_SOCKETCAND=port CAN_SLCAN=port CAN_LOG=file CAN_FAULTS=list)
+can-bus: setup ## An emulated CAN bus until Ctrl-C (CAN_SOCKETCAND=port CAN_LOG=file: docs/can-bus.md)
 	@mkdir -p out
 	@exec $(NODE) hal/emulated/can-hub.ts --listen "$${CAN_BUS:-unix:out/can0.sock}" \
 	  --socketcand "tcp:$${CAN_SOCKETCAND:-0}" --slcan "tcp:$${CAN_SLCAN:-0}" \
 	  --slcan unix:out/can0-slcan.sock $${CAN_LOG:+--log "$$CAN_LOG"} \
 	  $${CAN_FAULTS:+--faults "$$CAN_FAULTS"}
 
-secondaries: setup ## The Secondaries that make demo left, on their bus, for testers (CAN_SOCKETCAND=port …)
+secondaries: setup ## The Secondaries that make demo left, on their bus, for testers
 	@exec $(NODE) backend/fleet/secondaries.ts
 
 typecheck: setup ## TypeScript, strict, without output

@@ -85,7 +85,9 @@ export class CanHub {
     this.servers.push(server);
     return new Promise((resolve, reject) => {
       server.on('error', (error) => {
-        reject(new Error(`port-taken ${formatBusAddress(address)}: ${error.message}`));
+        const advice =
+          'port' in address ? 'choose another port, or 0 for a free one' : 'choose another path';
+        reject(new Error(`port-taken ${formatBusAddress(address)}: ${error.message}; ${advice}`));
       });
       server.listen(address, () => {
         const bound = server.address();

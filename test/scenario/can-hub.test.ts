@@ -211,6 +211,18 @@ test('the hub ends with its standard input, and its clients are told once', asyn
   assert.not.ok(existsSync(bus.address.slice('unix:'.length)));
 });
 
+test('without a starter that waits for it, the hub runs until it is interrupted', async () => {
+  const argv = ['hal/emulated/can-hub.ts', '--listen', 'tcp:0'];
+  const hub = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = await once(hub.stdout, 'data');
+  const raw = await joinRaw(String(line).trim().slice('listening '.length));
+  assert.is(hub.exitCode, null);
+  raw.socket.destroy();
+  hub.kill('SIGINT');
+  const [code] = await once(hub, 'exit');
+  assert.is(code, 0);
+});
+
 test('the hub ends on SIGTERM', async () => {
   const bus = await startBus();
   bus.hub.kill('SIGTERM');
