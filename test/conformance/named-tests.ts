@@ -1,6 +1,7 @@
 /**
  * Stands in for uvu where `make mutants` bundles a test file. Runs only the tests whose names hold
- * one of the rows in NAMED_ROWS, and writes to the file NAMED_RESULTS what became of each: a line
+ * one of the rows in NAMED_ROWS (with NAMED_AFTER_OTHERS also those that precede the last of them,
+ * for tests that build on each other), and writes to the file NAMED_RESULTS what became of each: a line
  * `["started", name]` and, when it passed, `["passed", name]`.
  */
 import { appendFileSync } from 'node:fs';
@@ -12,6 +13,9 @@ import { rowsIn } from './rows.ts';
 const real = createRequire(import.meta.url)('uvu') as typeof uvu;
 const wanted = (process.env['NAMED_ROWS'] ?? '').split(',');
 const results = process.env['NAMED_RESULTS']!;
+const afterOthers = process.env['NAMED_AFTER_OTHERS'] === '1';
+/** Wanted tests that have not ended yet. */
+let left = 0;
 
 function note(what: 'started' | 'passed', name: string): void {
   appendFileSync(results, `${JSON.stringify([what, name])}\n`);
@@ -19,11 +23,18 @@ function note(what: 'started' | 'passed', name: string): void {
 
 function onlyNamed<T>(all: uvu.Test<T>): uvu.Test<T> {
   const named = (name: string, run: uvu.Callback<T>): void => {
-    if (!rowsIn(name).some((row) => wanted.includes(row))) return;
+    const isWanted = rowsIn(name).some((row) => wanted.includes(row));
+    if (!isWanted && !afterOthers) return;
+    if (isWanted) left += 1;
     all(name, async (context) => {
-      note('started', name);
-      await run(context);
-      note('passed', name);
+      if (left === 0) return;
+      if (isWanted) note('started', name);
+      try {
+        await run(context);
+        if (isWanted) note('passed', name);
+      } finally {
+        if (isWanted) left -= 1;
+      }
     });
   };
   return Object.assign(named, all);
