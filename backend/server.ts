@@ -1,4 +1,4 @@
-/** The backend as one process: stores, keys, Roots, and its three planes. */
+/** The backend as one process: stores, keys, Roots, and its three planes (SRV-01). */
 import { mkdirSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';

@@ -132,7 +132,7 @@ export type SignatureAlgorithm =
   | 'ML-DSA-87'
   | 'SLH-DSA-SHA2-128s';
 
-/** One-shot functions on byte buffers. Malformed keys and signatures give `false`, never throw. */
+/** GEN-02: one-shot functions on byte buffers. Malformed keys and signatures give `false`, never throw. */
 export interface Crypto {
   digest(algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array;
   createDigest(algorithm: DigestAlgorithm): Digest;

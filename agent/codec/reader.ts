@@ -96,7 +96,7 @@ export class Reader {
     return this.take(this.head(majorBytes), max, 'byte string');
   }
 
-  /** A text string of at most `max` printable ASCII characters (HRD-20: its own NFC form). */
+  /** A text string of at most `max` printable ASCII characters (HRD-20, MET-01: its own NFC form). */
   text(max: number): string {
     const view = this.take(this.head(majorText), max, 'text string');
     let text = '';

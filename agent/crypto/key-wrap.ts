@@ -76,10 +76,12 @@ export function unwrapContentKey(
   const opened = decode(keyObject, keyObjectBytes, maxKeyObjectBytes);
   if (isRefusal(opened)) return opened;
   const sharedSecret = crypto.decapsulate(privateKey, opened.encapsulation);
+  // VIM-06: opens with this ECU's key, and only for what it was wrapped for
   if (sharedSecret === undefined) return refuse('key-object-unwrap', 'malformed encapsulation');
   const bound = encode(wrapContext, context);
   const { key, nonce } = deriveKey(crypto, sharedSecret, bound);
   const contentKey = new Uint8Array(contentKeyBytes);
+  // VIM-06: vehicle, ECU, filename and ciphertext are bound
   return crypto.aeadOpen(key, nonce, bound, opened.wrappedKey, contentKey)
     ? contentKey
     : refuse('key-object-unwrap', 'made for another ECU, another image, or altered');

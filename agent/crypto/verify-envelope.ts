@@ -52,6 +52,7 @@ export function verifyEnvelope(
   if (!(authority.threshold >= 1 && authority.threshold <= keys.length)) {
     return refuse('root-threshold', `threshold ${authority.threshold} of ${keys.length} keys`);
   }
+  // MET-03: a file is a payload with its signatures
   if (envelope.signatures.length === 0) return refuse('signature-missing', 'no signature');
 
   const keyIds = keys.map((key) => keyId(crypto, key));

@@ -1,4 +1,4 @@
-/** The time of this ECU: taken by the time keys of its trusted metadata (FV-01, PV-01). */
+/** The time of this ECU: taken by the time keys of its trusted metadata (ECU-02, FV-01, PV-01). */
 import { isRefusal, type Refusal } from '../codes.ts';
 import { profileName } from '../metadata/common.ts';
 import { verifications } from '../metadata/device-messages.ts';

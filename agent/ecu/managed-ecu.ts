@@ -127,6 +127,7 @@ export class ManagedEcu {
   prepare(target: Target, keyObject: Uint8Array): number | Refusal {
     this.checked = undefined;
     const { assignment, mustMatch } = target;
+    // VIM-01: the entry of the verified Director Targets for this ECU, and no other
     if (assignment === undefined || assignment.ecuId !== this.ecuId) {
       return refuse('install-out-of-order', `no assignment for ${this.ecuId}`);
     }

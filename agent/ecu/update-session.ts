@@ -1,5 +1,6 @@
 /**
- * One Secondary's part in an update cycle: time, metadata, installation, in that order (INS-01).
+ * One Secondary's part in an update cycle: time, metadata, installation, in that order (INS-01,
+ * ECU-01).
  * Independent of the link that carries it; everything that arrives is untrusted.
  */
 import { attackOf, isRefusal, type Refusal, refuse } from '../codes.ts';
@@ -97,7 +98,7 @@ export class UpdateSession {
     this.nonce = undefined;
   }
 
-  /** Begins a verification of the latest metadata; an installation in progress is left as it is. */
+  /** INS-03: begins a verification of the latest metadata; an installation in progress is left as it is. */
   startVerification(): VerificationStep {
     const { configuration, ecus } = this.state;
     const options = {
@@ -166,7 +167,7 @@ export class UpdateSession {
     };
   }
 
-  /** Begins an installation; answers the offset from which ciphertext is wanted, its length if none. */
+  /** Begins an installation, or goes on with one (INS-05); answers the offset from which ciphertext is wanted, its length if none. */
   prepare(ecuId: string, keyObject: Uint8Array): number | Refusal {
     this.installing = undefined;
     const ecu = this.ecu(ecuId);
@@ -220,7 +221,7 @@ export class UpdateSession {
     return undefined;
   }
 
-  /** The whole ciphertext was sent: checks what the flash really holds (VIM-08). */
+  /** The whole ciphertext was sent: checks what the flash really holds. */
   finish(): Refusal | undefined {
     const current = this.installing;
     if (current === undefined) return refuse('install-out-of-order', 'nothing was prepared');

@@ -31,7 +31,8 @@ export class VersionReports {
   }
 
   /**
-   * Makes and signs the report of one ECU.
+   * Makes and signs the report of one ECU (INS-14): who it is (EVR-02), what runs on it (EVR-03) and
+   * what it refused (EVR-04).
    * @param time latest attested time in Unix seconds, 0 before the first (EVR-05)
    * @param hostedBy the agent's own ECU id, for a hosted ECU
    */

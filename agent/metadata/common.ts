@@ -1,4 +1,8 @@
-/** What the metadata formats share: identifiers, filenames, hashes, roles (docs/POUF.md §5). */
+/**
+ * What the metadata formats share: identifiers, filenames, hashes, roles (docs/POUF.md §5). Every
+ * role's payload begins with the role type, format version, version number (MET-06) and expiry
+ * (MET-05), and goes on with what is the role's own (MET-08).
+ */
 
 import { bytes, dictionary, named, text, unsigned } from '../codec/schema.ts';
 import {

@@ -44,6 +44,7 @@ export const heldMetadata = record({
 
 /** Payload of one ECU's version report (§5.4.2.1.2). */
 export const report = record({
+  /** EVR-02 */
   ecuId: field(1, identifier),
   vehicleId: field(2, identifier),
   hardwareId: field(3, identifier),
@@ -65,7 +66,10 @@ export const absentEcu = record({
   code: field(2, text(48)),
 });
 
-/** Payload of the vehicle version manifest (§5.4.2.1.1). */
+/**
+ * Payload of the vehicle version manifest (§5.4.2.1.1): which vehicle (VVM-02), which Primary
+ * (VVM-03). Its signature names the payload's hash and the hash function (VVM-01).
+ */
 export const manifest = record({
   vehicleId: field(1, identifier),
   primaryEcuId: field(2, identifier),

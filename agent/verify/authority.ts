@@ -60,10 +60,12 @@ export function resolveAuthority(
   for (let i = 0; i < wanted.keyIds.length; i++) {
     const id = wanted.keyIds[i]!;
     for (let j = 0; j < i; j++) {
+      // ROOT-02: one key id named twice is one key
       if (sameBytes(id, wanted.keyIds[j]!)) return refuse('key-duplicate', 'key id twice');
     }
     const key = keys.filter((candidate) => sameBytes(candidate.id, id))[0]?.key;
     if (key === undefined) return refuse('key-malformed', 'key id without a key', 'DEL-03');
+    // ROOT-03: a role maps to keys of its own profile
     if (profileAlgorithms[profile].indexOf(key.algorithm) < 0) {
       return refuse('signature-algorithm', `${key.algorithm} is not of profile ${profile}`);
     }

@@ -56,7 +56,7 @@ export class FullVerification implements Verification {
     return this.director.ask() ?? this.images.ask() ?? this.roleRequest;
   }
 
-  /** Codes: every one of §5.4.4 in `agent/codes.ts`. */
+  /** VER-03: a failed step ends in a code that names it, every one of §5.4.4 in `agent/codes.ts`. */
   supply(file: Uint8Array | undefined): Refusal | undefined {
     const request = this.ask();
     if (request === undefined) throw new Error('supply: nothing was asked for');

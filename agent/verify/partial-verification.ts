@@ -1,5 +1,5 @@
 /**
- * Partial verification (Uptane §5.4.4.1), for ECUs that cannot do more: Director Targets, and first
+ * Partial verification (Uptane §5.4.4.1), for ECUs that cannot do more (ECU-08): Director Targets, and first
  * Director Root (PV-04, HRD-16), which is the only safe way to new Targets keys.
  *
  * Reached by tier 2: no BigInt, Map, Set, Promise, generator or RegExp from here on down.

@@ -102,6 +102,7 @@ export class RepositoryVerification {
   private beginTimestamp(): void {
     const { context, repository } = this;
     const root = this.rootUpdate.root();
+    // FV-03, FV-08: Timestamp, by its unversioned name
     this.expect(
       { name: 'timestamp.cbor', maxBytes: maxTimestampBytes, row: 'CTS-01' },
       (file) => acceptTimestamp(context, repository, root, file),
@@ -128,6 +129,7 @@ export class RepositoryVerification {
   private beginTargets(snapshot: Snapshot): Refusal | undefined {
     const { context, repository } = this;
     this.acceptedSnapshot = snapshot;
+    // FV-05, FV-10: top-level Targets, in the version of the Snapshot
     const authority = requireAuthority(context, this.rootUpdate.root(), 'targets');
     if (isRefusal(authority)) return authority;
     const version = versionOf(snapshot, 'targets')!;

@@ -87,12 +87,10 @@ export function loadRoot(
     return refuse('metadata-not-stored', `no ${repository} Root`);
   }
   const root = checkOwnSignatures(context, file, needed);
-  if (isRefusal(root)) {
-    const detail = `stored ${repository} Root: ${root.refused} ${root.detail}`;
-    return refuse('metadata-not-stored', detail, 'HRD-15');
-  }
-  if (root.version !== version) {
-    return refuse('metadata-not-stored', `stored ${repository} Root has another version`, 'HRD-15');
+  // HRD-15: flash may have changed it since
+  if (isRefusal(root) || root.version !== version) {
+    const found = isRefusal(root) ? `${root.refused} ${root.detail}` : `version ${root.version}`;
+    return refuse('metadata-not-stored', `stored ${repository} Root: ${found}`, 'HRD-15');
   }
   return root;
 }

@@ -127,7 +127,7 @@ function checkEntries(repository: RepositoryName, targets: readonly Target[]): R
 
 /** The rules for Director Targets alone. Codes `targets-delegation`, `targets-ecu-repeated`. */
 export function checkDirectorTargets(targets: Targets): Refusal | undefined {
-  // CTG-06: the Director never delegates
+  // CTG-06, ROL-08, DEL-01: the Director never delegates
   if (targets.delegations !== undefined) return refuse('targets-delegation');
   const seen: string[] = [];
   for (const { assignment } of targets.targets) if (assignment) seen.push(assignment.ecuId);

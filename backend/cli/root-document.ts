@@ -1,4 +1,4 @@
-/** Composes Root metadata (Uptane §5.2.2) of the operator's profile from keys by role. */
+/** Composes Root metadata (Uptane §5.2.2, ROL-01) of the operator's profile from keys by role. */
 import type { PublicKey } from '../../agent/codec/cose-key.ts';
 import { keyId } from '../../agent/crypto/key-id.ts';
 import { profiles, type RoleName, roles } from '../../agent/metadata/common.ts';

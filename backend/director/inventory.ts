@@ -115,7 +115,7 @@ function checkLayout({ primaryEcuId, ecus }: Registration): Refusal | undefined 
   const byId = new Map(ecus.map((ecu) => [ecu.ecuId, ecu]));
   // INV-03: ECU identifiers are unique
   if (byId.size !== ecus.length) return refuse('ecu-registered', 'an ECU id is named twice');
-  // INV-08: one Primary, which verifies fully (GEN-03)
+  // INV-08, PRI-03: one Primary, which verifies fully (GEN-03) and answers for every other ECU
   const primaries = ecus.filter((ecu) => ecu.role === ecuRoles.primary);
   const [primary] = primaries;
   if (primaries.length !== 1 || primary!.ecuId !== primaryEcuId) {

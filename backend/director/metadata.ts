@@ -1,6 +1,6 @@
 /**
- * The Director's metadata of one vehicle: Targets, Snapshot and Timestamp, made from its assignments
- * and signed online. Versions only rise; every file names its vehicle (DIR-15, HRD-01, HRD-02).
+ * The Director's metadata of one vehicle: Targets (ROL-02), Snapshot and Timestamp (ROL-09, ROL-10),
+ * made from its assignments and signed online. Versions only rise; every file names its vehicle (DIR-15, HRD-01, HRD-02).
  */
 import { decode, encode } from '../../agent/codec/schema.ts';
 import { isRefusal } from '../../agent/codes.ts';

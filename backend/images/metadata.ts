@@ -1,4 +1,7 @@
-/** The Image repository's online metadata: Snapshot and Timestamp over what operators published. */
+/**
+ * The Image repository's online metadata: Snapshot and Timestamp over what operators published
+ * (ROL-09, ROL-10).
+ */
 import { encode } from '../../agent/codec/schema.ts';
 import { hashAlgorithms, roles } from '../../agent/metadata/common.ts';
 import { snapshot as snapshotSchema } from '../../agent/metadata/snapshot.ts';
@@ -55,7 +58,7 @@ function issue(
 }
 
 function issueSnapshot(services: Services): void {
-  // SNP-01: every Targets file of the repository; none ever disappears (CSN-06, DBP-15)
+  // SNP-01, ROL-09: every Targets file of the repository; none ever disappears (CSN-06, DBP-15)
   const versions = targetsVersions(services).map(({ role, version }) => ({
     key: role,
     value: version,

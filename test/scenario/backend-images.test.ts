@@ -56,7 +56,7 @@ test('an upload is answered with its length and both digests, and can be repeate
   await expectNothingLeft();
 });
 
-test('every digest of an image is a name of it (FNM-02, FNM-03)', async () => {
+test('every digest of an image is a name of it (FNM-02, FNM-03, IMG-01)', async () => {
   for (const digest of [sha256, sha512]) {
     const answer = await get(`/targets/${digest}.engine.bin`);
     assert.is(answer.status, 200);
@@ -66,7 +66,7 @@ test('every digest of an image is a name of it (FNM-02, FNM-03)', async () => {
   }
 });
 
-test('other names are no images', async () => {
+test('other names are no images (FNM-02, FNM-03)', async () => {
   const attempts: readonly [string, string][] = [
     [`${sha256}.other.bin`, '404 image-unknown'],
     [`${sha256.replace(/^./, (c) => (c === '0' ? '1' : '0'))}.engine.bin`, '404 image-unknown'],

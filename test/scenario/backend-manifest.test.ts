@@ -134,7 +134,7 @@ test('a report that a Secondary signed for the Primary is refused (DIR-10)', asy
   await expectDropped(compose({}, signers), '400 signature-threshold', 'DIR-10');
 });
 
-test('a report without the hash of its payload is refused (HRD-19)', async () => {
+test('a report without the hash of its payload is refused (HRD-19, EVR-01)', async () => {
   const { primary, secondary, vehicleId } = vehicle;
   const payload = encode(reportSchema, makeReport(secondary, vehicleId, {}));
   const bare = signEnvelope(crypto, [signerOf(secondary.signing)], 'report', payload);
@@ -223,7 +223,7 @@ test('a report for another vehicle, hardware or host is refused (DIR-06)', async
   await expectDropped(hosted, '400 report-mismatch', 'DIR-06');
 });
 
-test('a manifest of another vehicle is refused under this one', async () => {
+test('a manifest of another vehicle is refused under this one (DIR-06, VVM-02)', async () => {
   const other = new TestVehicle('vehicle-other');
   const { primary } = vehicle;
   const body = signManifest(
@@ -235,7 +235,7 @@ test('a manifest of another vehicle is refused under this one', async () => {
   await expectDropped(body, '400 vehicle-mismatch', 'DIR-06');
 });
 
-test('a manifest that names another Primary is refused (DIR-06)', async () => {
+test('a manifest that names another Primary is refused (DIR-06, VVM-03)', async () => {
   const { primary, secondary, vehicleId } = vehicle;
   const reports = [primary, secondary].map((ecu) =>
     signReport(makeReport(ecu, vehicleId, {}), ecu.signing),

@@ -141,7 +141,7 @@ function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null
 
 const authorization = `Bearer ${operatorToken}`;
 
-test('it starts from key files, says where it listens, and ends on SIGTERM', async () => {
+test('it starts from key files, says where it listens, and ends on SIGTERM (SRV-01)', async () => {
   const { child, ports } = await start(ceremonyFolder());
   assert.is(codeOf(await call(ports.director, '/')), '200');
   assert.is(codeOf(await call(ports.images, '/metadata/1.root.cbor')), '200');

@@ -73,7 +73,7 @@ test('nothing is served before the first release', async () => {
   assert.is(codeOf(await backend.images('/metadata/1.root.cbor')), '200');
 });
 
-test('a release gets a Snapshot and a Timestamp over it (SNP-01, TSM-01, TSM-02)', async () => {
+test('a release gets a Snapshot and a Timestamp over it (SNP-01, TSM-01, TSM-02, ROL-09, ROL-10)', async () => {
   await publishNext({ targets: [image.target] });
   const get = async (name: string) => (await backend.images(`/metadata/${name}`)).body;
   const newest = payloadOf(timestamp, await get('timestamp.cbor'));
@@ -93,7 +93,7 @@ test('only the next version is taken, by name and as signed (MET-07, HRD-02)', a
   await expectRefused('2.targets.cbor', backend.signTargets(3, {}), code);
 });
 
-test('Targets need a threshold of their keys (IMG-05)', async () => {
+test('Targets need a threshold of their keys (IMG-05, ROL-02)', async () => {
   const { imagesTargets, imagesRoot } = backend.keys;
   await refuseTargets({}, '400 signature-threshold', [imagesTargets[0]!]);
   await refuseTargets({}, '400 signature-threshold', imagesRoot);
@@ -133,7 +133,7 @@ test('the plaintext of a listed image is stored nowhere (CUS-04)', async () => {
   await refuseTargets({ targets: [sealed.target] }, '400 image-not-encrypted');
 });
 
-test('Targets of the Image repository hold nothing of the Director, and no name twice', async () => {
+test('Targets of the Image repository hold nothing of the Director, and no name twice (TGT-02, TGT-03, CUS-06)', async () => {
   const code = '400 request-malformed';
   await refuseTargets({ vehicleId: 'vehicle-1' }, code);
   const keys = [backend.keys.online['director-time'].key];
@@ -240,7 +240,7 @@ test('content keys are taken for uploaded images only, and must open (CUS-05)', 
   assert.is(codeOf(await backend.sendContentKey(image)), '200');
 });
 
-test('a Root is published when the old and the new keys signed it (CRT-03, CRT-04)', async () => {
+test('a Root is published when the old and the new keys signed it (CRT-03, CRT-04, ROL-01)', async () => {
   const { keys } = backend;
   const rotated = [generateKeyPair(composite), generateKeyPair(composite)];
   const table = { ...imagesTable(keys), root: rotated };

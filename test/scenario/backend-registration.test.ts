@@ -96,7 +96,7 @@ test('two ECUs cannot share a key (KEY-05)', async () => {
   assert.is(codeOf(answer), '400 key-duplicate');
 });
 
-test('keys that cannot be used are refused (INV-05)', async () => {
+test('keys that cannot be used are refused (INV-05, KEY-06)', async () => {
   const vehicle = new TestVehicle('vehicle-9');
   const { primary, secondary } = vehicle;
   const bytes = Uint8Array.from(secondary.signing.key.bytes);
@@ -117,7 +117,7 @@ test('keys that cannot be used are refused (INV-05)', async () => {
   }
 });
 
-test('there is one fully verifying primary, and hosts are agents of the vehicle (INV-08)', async () => {
+test('there is one fully verifying primary, and hosts are agents of the vehicle (INV-08, GEN-03, ECU-06, PRI-03, HRD-13)', async () => {
   const { primary, secondary } = new TestVehicle('vehicle-10');
   const hosted = makeEcu('vehicle-10-hosted').description;
   const vehicle = new TestVehicle('vehicle-10');
@@ -132,6 +132,9 @@ test('there is one fully verifying primary, and hosts are agents of the vehicle 
       { ...hosted, hostedBy: primary.description.ecuId, verification: 2 as const },
     ],
   ];
+  const crowd = [1, 2, 3, 4, 5].map((n) => makeEcu(`vehicle-10-${n}`).description);
+  const hostedBy = primary.description.ecuId;
+  layouts.push([primary.description, ...crowd.map((one) => ({ ...one, hostedBy }))]);
   for (const ecus of layouts) {
     const answer = await register(vehicle.registration(await backend.token(), { ecus }));
     assert.is(codeOf(answer), '400 request-malformed');

@@ -102,7 +102,7 @@ async function fetchTargets() {
 const fetchKeyObject = (target: Target): Promise<Answer> =>
   backend.director(`/keys/${vehicle.vehicleId}/${toHex(target.assignment!.keyObjectSha256)}`);
 
-test('an assigned image reaches its ECU: Targets, key object, ciphertext, plaintext (CUS-05)', async () => {
+test('an assigned image reaches its ECU: Targets, key object, ciphertext, plaintext (CUS-05, CUS-06, ROL-02)', async () => {
   const { secondary, vehicleId } = vehicle;
   const { ecuId } = secondary.description;
   assert.is(await backend.assigned(vehicleId, ecuId, 'brakes-2.bin'), 2);
@@ -223,7 +223,7 @@ test('an ECU never has two images: a new assignment replaces the old one (CTG-07
   assert.is(codeOf(answer), '400 targets-ecu-repeated');
 });
 
-test('what cannot be installed is not assigned, and nothing changes', async () => {
+test('what cannot be installed is not assigned, and nothing changes (TGT-01, INV-09, CUS-05)', async () => {
   const { secondary, vehicleId } = vehicle;
   const { ecuId } = secondary.description;
   const attempt = async (vehicleId: string, ecu: string, filename: string) => {

@@ -51,7 +51,7 @@ for (const { name, crypto } of providers) {
     assert.is(codeOf(wrapped), undefined);
   });
 
-  test('an altered key object unwraps nothing', () => {
+  test('VIM-06: an altered key object unwraps nothing', () => {
     const opened = decode(keyObject, wrap(), maxKeyObjectBytes);
     assert.not.ok(isRefusal(opened));
     if (isRefusal(opened)) return;
@@ -65,7 +65,7 @@ for (const { name, crypto } of providers) {
     }
   });
 
-  test('a truncated, lengthened or oversized key object is refused before any key is used', () => {
+  test('VIM-06: a truncated, lengthened or oversized key object is refused before any key is used', () => {
     const wrapped = wrap();
     for (let length = 0; length < wrapped.length; length += 1) {
       assert.match(codeOf(wrapped.subarray(0, length))!, /^cbor-/);

@@ -71,7 +71,7 @@ for (const { name, crypto } of providers) {
     'ML-DSA-87',
     'SLH-DSA-SHA2-128s',
   ] as const) {
-    test(`${algorithm} verifies its signature and nothing near it`, () => {
+    test(`GEN-02: ${algorithm} verifies its signature and nothing near it`, () => {
       const signer = signerOf(generateKeyPair(algorithm));
       const key = signer.key.bytes;
       const signature = signer.sign(message);

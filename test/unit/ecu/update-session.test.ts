@@ -2,52 +2,20 @@
 import './agent-release.ts';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { decodeEnvelope } from '../../../agent/codec/cose-sign.ts';
-import { decode } from '../../../agent/codec/schema.ts';
 import { isRefusal, type Refusal } from '../../../agent/codes.ts';
 import { settleTrials } from '../../../agent/ecu/start-up.ts';
 import { UpdateSession } from '../../../agent/ecu/update-session.ts';
-import { repositoryName } from '../../../agent/metadata/common.ts';
-import { type Report, report } from '../../../agent/metadata/report.ts';
-import type { VerificationStep } from '../../../agent/metadata/vehicle-messages.ts';
 import { EcuRig, ecuId } from './ecu-rig.ts';
+import { ready, reportOf, send, verify } from './session-steps.ts';
 
 const test = suite('Update session');
-
-function reportOf(session: UpdateSession): Report {
-  const envelope = decodeEnvelope(session.reports()[0]!, 8_192);
-  assert.not(isRefusal(envelope));
-  const payload = decode(report, (envelope as { payload: Uint8Array }).payload, 8_192);
-  assert.not(isRefusal(payload));
-  return payload as Report;
-}
-
-/** Hands over every file that the session asks for. */
-function verify(rig: EcuRig, session: UpdateSession): VerificationStep {
-  let step = session.startVerification();
-  while (step.ask !== undefined) {
-    const { repository, name, maxBytes } = step.ask;
-    step = session.supplyFile(
-      rig.sim.fetch({ repository: repositoryName(repository), name, maxBytes }),
-    );
-  }
-  return step;
-}
-
-function ready(): { rig: EcuRig; session: UpdateSession; keyObject: Uint8Array } {
-  const rig = new EcuRig();
-  const keyObject = rig.publish();
-  const session = new UpdateSession(rig.start());
-  assert.is(session.checkTime(rig.attest(session.newNonce())), undefined);
-  return { rig, session, keyObject };
-}
 
 function expectRefusal(outcome: unknown, code: string): void {
   assert.ok(isRefusal(outcome), 'refused');
   assert.is((outcome as Refusal).refused, code);
 }
 
-test('INS-01: nothing is installed before metadata was verified', () => {
+test('INS-01, ECU-01: nothing is installed before metadata was verified', () => {
   const { session, keyObject } = ready();
   expectRefusal(session.prepare(ecuId, keyObject), 'install-out-of-order');
   expectRefusal(session.write(new Uint8Array(56)), 'install-out-of-order');
@@ -56,14 +24,14 @@ test('INS-01: nothing is installed before metadata was verified', () => {
   assert.is(session.supplyFile(undefined).refusal?.code, 'install-out-of-order');
 });
 
-test('HRD-03: without attested time no metadata is judged', () => {
+test('HRD-03, ECU-02: without attested time no metadata is judged', () => {
   const rig = new EcuRig();
   rig.publish();
   const session = new UpdateSession(rig.start());
   assert.is(verify(rig, session).refusal?.code, 'time-unknown');
 });
 
-test('HRD-03: a nonce counts once, and only the last one', () => {
+test('HRD-03, FV-01, PV-01: a nonce counts once, and only the last one', () => {
   const rig = new EcuRig();
   const session = new UpdateSession(rig.start());
   const old = session.newNonce();
@@ -115,12 +83,7 @@ test('VIM-06: a key object for another ECU does not open', () => {
 
 function install(rig: EcuRig, session: UpdateSession, keyObject: Uint8Array): void {
   verify(rig, session);
-  assert.is(session.prepare(ecuId, keyObject), 0);
-  const { ciphertext } = rig.update;
-  for (let at = 0; at < ciphertext.length; at += 7_000) {
-    assert.is(session.write(ciphertext.subarray(at, at + 7_000)), undefined);
-  }
-  assert.is(session.finish(), undefined);
+  send(rig, session, keyObject);
   assert.is(session.activate(ecuId), undefined);
 }
 

@@ -95,7 +95,7 @@ test('HRD-04: a release below the counter is refused, the same release is not', 
   assert.is(codeOf(installer.begin(makeImage('same', 100, 1).request)), undefined);
 });
 
-test('images that do not fit the slot, or whose lengths disagree, are refused at once', () => {
+test('VIM-09: images that do not fit the slot, or whose lengths disagree, are refused at once', () => {
   const rig = factory({ slotBlocks: 4 });
   const before = rig.storage.bytes.slice();
   const installer = openInstaller(rig);

@@ -64,7 +64,7 @@ for (const [name, row, code, change] of [
   });
 }
 
-test('FV-12: an image that the Image repository does not list, or under another name, is not found', () => {
+test('FV-12, TGT-01: an image that the Image repository does not list, or under another name, is not found', () => {
   const { sim, images, verifier } = start();
   images.targets.targets = [sim.target({ ...image, filename: 'app-2.bin' })];
   refused(verifier.full(), 'target-not-found', 'RDL-08');

@@ -37,7 +37,7 @@ const wholeOrder = [
 ];
 
 for (const profile of ['ecdsa', 'composite'] as const) {
-  test(`FV-02 to FV-10: files are asked for in the Standard's order (${profile})`, () => {
+  test(`FV-02, FV-03, FV-05, FV-07, FV-08, FV-10: files are asked for in order (${profile})`, () => {
     const { sim, verifier } = start(profile);
     assigned(verifier.full(), ['ecu-1']);
     assert.equal(sim.requests, wholeOrder);
@@ -58,7 +58,7 @@ test('FV-04, FV-09: nothing changed: two files a repository, the assignment is s
   assert.is(verifier.keyValue.changes, changes, 'nothing is written again');
 });
 
-test('FV-06: everything installed: the Image repository is not asked', () => {
+test('FV-05, FV-06: everything installed: the Image repository is not asked', () => {
   const { sim, verifier } = start();
   const installed = { ...image, sha256: plaintextHash(image) };
   verifier.options = { ...verifier.options, ecus: [ecu('ecu-1', { installed, counter: 1 })] };
@@ -152,7 +152,7 @@ test('profile: a composite verifier does not count signatures of another profile
   refused(composite.full(), 'metadata-not-stored', 'HRD-15');
 });
 
-test('VER-01: after each refusal the next cycle can succeed', () => {
+test('VER-01, VER-03: each refusal has its code, and the next cycle can succeed', () => {
   const { sim, verifier } = start();
   for (const name of wholeOrder.map((path) => path.split('/') as ['director' | 'images', string])) {
     const { overrides } = sim.repository(name[0]);

@@ -127,6 +127,13 @@ test('CSN-02: a Snapshot of the right hash but of another version is refused', (
   refused(verifier.full(), 'snapshot-mismatch', 'CSN-02');
 });
 
+test('CSN-02: a Snapshot of the right version and signature but of other bytes is refused', () => {
+  const { repo, verifier } = start();
+  repo.overrides['timestamp.cbor'] = repo.timestampFile();
+  repo.expire('snapshot', repo.snapshot.expires + 1);
+  refused(verifier.full(), 'snapshot-mismatch', 'CSN-02');
+});
+
 test('HRD-12: a Timestamp whose Snapshot hash has the wrong length is refused', () => {
   const { repo, verifier } = start();
   const { length } = repo.snapshotFile();
@@ -212,7 +219,7 @@ test('HRD-11, VER-02: a damaged stored Timestamp counts as absent', () => {
   assigned(verifier.full(), ['ecu-1']);
 });
 
-test('HRD-11: a stored file of a forged, low version is no baseline', () => {
+test('HRD-11, HRD-15: a stored file of a forged, low version is no baseline', () => {
   const { repo, verifier } = start();
   assigned(verifier.full(), ['ecu-1']);
   const opened = decodeEnvelope(repo.timestampFile(), maxTimestampBytes);

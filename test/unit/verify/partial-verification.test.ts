@@ -19,7 +19,7 @@ function start() {
   return { sim, director: sim.director, images: sim.images, verifier: new SimulatedVerifier(sim) };
 }
 
-test('PV-03: a partial verifier takes its own entry by Director Targets alone', () => {
+test('PV-03, ECU-08: a partial verifier takes its own entry by Director Targets alone', () => {
   const { sim } = start();
   sim.assign('ecu-2', { filename: 'app-2.bin', releaseCounter: 1 });
   const partial = new SimulatedVerifier(sim, { everyEcu: false, ecus: [ecu('ecu-1')] });

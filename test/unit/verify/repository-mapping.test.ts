@@ -39,7 +39,7 @@ for (const wrong of [[director], [images], [director, director]]) {
   });
 }
 
-test('MAP-03: an image that no mapping covers is refused, others are installed', () => {
+test('MAP-03, FV-00: an image that no mapping covers is refused, others are installed', () => {
   const sim = new RepositorySimulator('ecdsa');
   const verifier = new SimulatedVerifier(sim);
   sim.assign('ecu-1', { filename: 'app-2.bin', releaseCounter: 2 });

@@ -1,6 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { isRefusal } from '../../../agent/codes.ts';
 import { profiles, roles } from '../../../agent/metadata/common.ts';
+import { requireAuthority } from '../../../agent/verify/root.ts';
 import { generateKeyPair, signerOf } from '../../../hal/node/signing.ts';
 import { refused } from '../../simulator/assertions.ts';
 import { RepositorySimulator, SimulatedVerifier } from '../../simulator/repository-simulator.ts';
@@ -127,6 +129,15 @@ test('HRD-18: a half of a composite key beside it is refused', () => {
   });
   sim.director.publishRoot();
   refused(verifier.full(), 'key-duplicate', 'ROOT-02');
+});
+
+test('ROOT-01: a role that a Root does not name has no authority, whoever asks', () => {
+  const sim = new RepositorySimulator();
+  const { options } = new SimulatedVerifier(sim);
+  const { root } = sim.images;
+  assert.not(isRefusal(requireAuthority(options, root, 'snapshot')));
+  const left = { ...root, roles: root.roles.filter(({ role }) => role !== roles.snapshot) };
+  refused(requireAuthority(options, left, 'snapshot'), 'root-threshold', 'ROOT-01');
 });
 
 test.run();

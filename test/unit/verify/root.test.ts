@@ -192,7 +192,7 @@ test('MET-04: a Timestamp signed by the root key is no Root', () => {
   refused(verifier.full(), 'metadata-role-type', 'MET-04');
 });
 
-test('HRD-03: without time, Roots are followed but nothing is judged', () => {
+test('HRD-03, FV-01, PV-01: without time, Roots are followed but nothing is judged', () => {
   const { director, verifier } = start();
   director.rotate('time');
   verifier.options = { ...verifier.options, now: 0 };

@@ -145,7 +145,7 @@ test('HRD-02: Targets of the same version with other content are refused', () =>
   refused(partial.partial(), 'metadata-changed-in-place', 'HRD-02');
 });
 
-test('CTG-06: Director Targets with a delegation are refused', () => {
+test('CTG-06, ROL-08, DEL-01: Director Targets with a delegation are refused', () => {
   const { director, verifier } = start();
   director.delegate(['brakes']);
   refused(verifier.full(), 'targets-delegation', 'CTG-06');

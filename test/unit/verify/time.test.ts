@@ -243,7 +243,7 @@ function partialWith(keys: readonly Signer[], threshold = 1) {
   return { sim, verifier, list, read };
 }
 
-test('TIM-06: partial verifiers take time keys of their profile from Director Targets first', () => {
+test('TIM-06, HRD-15: partial verifiers take time keys of their profile from Director Targets first', () => {
   const [first, second] = [newSigner('ecdsa'), newSigner('ecdsa')];
   const foreign = newSigner('ml-dsa');
   const { list, read, sim, verifier } = partialWith([first, second]);
