@@ -134,6 +134,10 @@ export const maxRetryAfterSeconds = 86_400;
 // ISO-TP and UDS
 /** SID, block sequence counter, one Cobblestone chunk with its tag. */
 export const maxUdsBlockBytes = 2 + cobblestoneChunkBytes + cobblestoneTagBytes;
+/** What blocks shrink to on a bus that loses frames: one FD frame each. */
+export const leastUdsBlockBytes = 62;
+/** How often a transfer that was cut off goes on by itself, each time in smaller blocks. */
+export const maxTransferResumptions = 8;
 export const maxUdsMessageBytes = maxRootBytes + 64;
 export const isoTpTimeoutMilliseconds = 1_000;
 /** Flow-control WAIT frames in a row that a sender bears (N_WFTmax). */

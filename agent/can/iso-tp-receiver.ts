@@ -33,6 +33,8 @@ export class IsoTpReceiver {
   /** The message being received; undefined when idle. */
   private buffer: Uint8Array | undefined;
   private received = 0;
+  /** Bytes of the message that its first frame brought. */
+  private firstBytes = 0;
   private sequence = 0;
   private blockRemaining = 0;
   /** Length of the first frame, which all but the last consecutive frame must have (RX_DL). */
@@ -97,6 +99,7 @@ export class IsoTpReceiver {
     buffer.set(data.subarray(start));
     this.buffer = buffer;
     this.received = data.length - start;
+    this.firstBytes = this.received;
     this.sequence = 1;
     this.frameBytes = data.length;
     this.grant(nowMs);
@@ -114,6 +117,10 @@ export class IsoTpReceiver {
       return malformed(`consecutive frame of ${data.length} bytes in place of ${count + 1}`);
     }
     const sequence = data[0]! & 0x0f;
+    // CAN delivers a frame twice when its sender missed the last bit of the acknowledgement.
+    if (sequence === (this.sequence + 15) % 16 && this.repeatsLast(buffer, data)) {
+      return refuse('iso-tp-unexpected-frame', `consecutive frame ${sequence} once more`);
+    }
     if (sequence !== this.sequence) {
       this.abandon(refuse('iso-tp-sequence', `${sequence} in place of ${this.sequence}`));
       return undefined;
@@ -154,6 +161,15 @@ export class IsoTpReceiver {
   /** End of N_Cr while a message is on its way. */
   nextDeadline(): number | undefined {
     return this.buffer === undefined ? undefined : this.deadline;
+  }
+
+  /** True when `data` is the consecutive frame that was taken last. */
+  private repeatsLast(buffer: Uint8Array, data: Uint8Array): boolean {
+    const count = this.frameBytes - 1;
+    const start = this.received - count;
+    if (data.length !== this.frameBytes || start < this.firstBytes) return false;
+    for (let i = 0; i < count; i++) if (buffer[start + i] !== data[1 + i]) return false;
+    return true;
   }
 
   private grant(nowMs: number): void {

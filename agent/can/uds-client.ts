@@ -1,9 +1,9 @@
 /**
  * A UDS client (ISO 14229-1:2020, timing of ISO 14229-2) over an ISO-TP link, sans-I/O and with
  * callbacks. One request at a time. An answer is waited for during P2, or P2* after 0x78; a
- * request is repeated only where that is harmless: TransferData with the same counter,
- * ReadDataByIdentifier, DiagnosticSessionControl, the request for a challenge, TesterPresent, and
- * whatever the server was too busy to take.
+ * request is repeated only where that is harmless: TransferData with the same counter, the exit,
+ * ResumeFile, ReadDataByIdentifier, DiagnosticSessionControl, the request for a challenge,
+ * TesterPresent, and whatever the server was too busy to take.
  *
  * A session that is to be kept gets a TesterPresent whenever nothing else was said for a while.
  */
@@ -19,6 +19,7 @@ import {
 import { earlier, type IsoTpDirection, IsoTpLink, type IsoTpLinkOptions } from './iso-tp.ts';
 import {
   authentication,
+  fileMode,
   hasSubFunction,
   negative,
   negativeResponse,
@@ -265,9 +266,11 @@ function isRepeatable(request: Uint8Array): boolean {
   const serviceId = request[0]!;
   return (
     serviceId === service.transferData ||
+    serviceId === service.requestTransferExit ||
     serviceId === service.readDataByIdentifier ||
     serviceId === service.diagnosticSessionControl ||
     serviceId === service.testerPresent ||
+    (serviceId === service.requestFileTransfer && request[1] === fileMode.resumeFile) ||
     (serviceId === service.authentication && request[1] === authentication.requestChallenge)
   );
 }

@@ -50,6 +50,8 @@ export type UdsOutcome =
 export interface UdsHandlers {
   /** Asked first, for every supported service: a negative response code (0x22, 0x33, 0x7e, 0x7f …) or undefined. */
   admit(serviceId: number, activeSession: number, subFunction?: number): number | undefined;
+  /** The tester says that it is still there. */
+  testerPresent(): void;
   /** Answers with `sessionParameters()`. */
   diagnosticSessionControl(newSession: number): UdsOutcome;
   /** A session begins, or the default one again after S3: what was allowed in the last one ends. */
@@ -107,6 +109,8 @@ export class UdsServer {
   private readonly handlers: Partial<UdsHandlers>;
   private readonly maxResponseBytes: number;
   private transfer: TransferSequence | undefined;
+  /** Answer to the exit of the last transfer, until the next one begins. */
+  private exitAnswer: Uint8Array | undefined;
   private busy = false;
 
   constructor(handlers: Partial<UdsHandlers>, maxResponseBytes = maxUdsMessageBytes) {
@@ -185,7 +189,12 @@ export class UdsServer {
       subFunction = request[1]! % suppressPositiveResponse;
       if (!isSubFunction(serviceId, subFunction)) return negative.subFunctionNotSupported;
     }
-    if (serviceId === service.testerPresent) return new Uint8Array([0x7e, 0]);
+    if (serviceId === service.testerPresent) {
+      if (handlers.testerPresent !== undefined && this.owner === requester.tester) {
+        handlers.testerPresent();
+      }
+      return new Uint8Array([0x7e, 0]);
+    }
     // §8.7.5: a second tester is told to repeat, and the first one's session goes on undisturbed.
     if (this.busy || this.belongsToAnother(requester.tester)) return negative.busyRepeatRequest;
     if (handlers.admit !== undefined) {
@@ -261,6 +270,7 @@ export class UdsServer {
     this.sessionEnd = isDefault ? undefined : requester.nowMs + udsSessionTimeoutMilliseconds;
     // A transfer does not outlive the session that it was started in.
     this.transfer = undefined;
+    this.exitAnswer = undefined;
     const { sessionChanged } = this.handlers;
     if (sessionChanged !== undefined) sessionChanged.call(this.handlers, newSession);
   }
@@ -315,6 +325,7 @@ export class UdsServer {
     if (isRefusal(granted)) throw new Error(`handler answered with a ${granted.detail}`);
     const left = size === undefined ? undefined : size - granted.position;
     this.transfer = new TransferSequence(granted.maxBlockBytes, left);
+    this.exitAnswer = undefined;
   }
 
   private block(request: Uint8Array): UdsOutcome {
@@ -333,10 +344,13 @@ export class UdsServer {
 
   private exit(request: Uint8Array): UdsOutcome {
     const { transfer } = this;
-    if (transfer === undefined || !transfer.complete) return negative.requestSequenceError;
+    // As with a repeated block: the answer was lost, what it answered has been done.
+    if (transfer === undefined) return this.exitAnswer ?? negative.requestSequenceError;
+    if (!transfer.complete) return negative.requestSequenceError;
     return then(this.handlers.requestTransferExit!(request.subarray(1)), (record) => {
       this.transfer = undefined;
-      return joined([0x77], record);
+      this.exitAnswer = joined([0x77], record);
+      return this.exitAnswer;
     });
   }
 }

@@ -11,6 +11,8 @@ import type { TransferGrant } from './uds-transfer-format.ts';
 export interface UdsTransferSource {
   /** Bytes to transfer; by default what the request announces. */
   readonly length?: number;
+  /** Bound of a whole TransferData request; what the server grants counts too. */
+  readonly maxBlockBytes?: number;
   /** Parameter record of RequestTransferExit. */
   readonly exitRecord?: Uint8Array;
   /**
@@ -58,7 +60,8 @@ export class UdsTransfer {
         this.finish(granted);
         return;
       }
-      this.block = new Uint8Array(Math.min(granted.maxBlockBytes, maxUdsBlockBytes));
+      const most = Math.min(source.maxBlockBytes ?? maxUdsBlockBytes, maxUdsBlockBytes);
+      this.block = new Uint8Array(Math.min(granted.maxBlockBytes, most));
       this.offset = granted.position;
       this.progress();
       this.next();

@@ -7,6 +7,7 @@
  */
 
 import {
+  fileMode,
   negative,
   reset,
   routine,
@@ -16,7 +17,12 @@ import {
 } from '../can/uds.ts';
 import { UdsAuthentication } from '../can/uds-authentication.ts';
 import type { UdsHandlers, UdsOutcome, UdsRequester } from '../can/uds-server.ts';
-import { type DownloadRequest, encodeDownloadGrant } from '../can/uds-transfer-format.ts';
+import {
+  type DownloadRequest,
+  encodeDownloadGrant,
+  encodeFileTransferGrant,
+  type FileTransferRequest,
+} from '../can/uds-transfer-format.ts';
 import type { PublicKey } from '../codec/cose-key.ts';
 import { decode, encode, type Schema } from '../codec/schema.ts';
 import { isRefusal, type Refusal } from '../codes.ts';
@@ -61,7 +67,12 @@ export class UpdateServer implements Partial<UdsHandlers> {
     });
   }
 
+  testerPresent(): void {
+    this.session.heard();
+  }
+
   admit(serviceId: number, activeSession: number): number | undefined {
+    this.session.heard();
     // These say nothing that the bus may not know; what identifiers need, their handler knows.
     if (serviceId === service.diagnosticSessionControl) return undefined;
     if (serviceId === service.readDataByIdentifier) return undefined;
@@ -137,19 +148,36 @@ export class UpdateServer implements Partial<UdsHandlers> {
     }
   }
 
-  /** Accepts only the download that `prepareInstallation` announced, from where it said. */
+  /** Accepts only the image that `prepareInstallation` announced, and from its beginning. */
   requestDownload(request: DownloadRequest): UdsOutcome {
     const expected = this.session.expected();
-    if (expected === undefined) return negative.conditionsNotCorrect;
-    const address = expected.index * addressesPerEcu + expected.offset;
+    if (expected === undefined || expected.offset > 0) return negative.conditionsNotCorrect;
     if (
       request.dataFormat !== cobblestoneDataFormat ||
-      request.address !== address ||
-      request.size !== expected.left
+      request.address !== expected.index * addressesPerEcu ||
+      request.size !== expected.length
     ) {
       return negative.requestOutOfRange;
     }
+    this.session.startPull();
     return encodeDownloadGrant(maxUdsBlockBytes);
+  }
+
+  /** Goes on with that image where it stopped: after a lost block, or after a restart. */
+  requestFileTransfer(request: FileTransferRequest): UdsOutcome {
+    const expected = this.session.expected();
+    if (expected === undefined) return negative.conditionsNotCorrect;
+    if (
+      request.mode !== fileMode.resumeFile ||
+      request.path !== expected.ecuId ||
+      request.dataFormat !== cobblestoneDataFormat ||
+      request.uncompressedSize !== expected.length ||
+      request.compressedSize !== expected.length
+    ) {
+      return negative.requestOutOfRange;
+    }
+    this.session.startPull();
+    return encodeFileTransferGrant(request, maxUdsBlockBytes, expected.offset);
   }
 
   transferData(block: Uint8Array): UdsOutcome {

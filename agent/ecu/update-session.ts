@@ -19,6 +19,7 @@ import { PartialVerification } from '../verify/partial-verification.ts';
 import type { Verification } from '../verify/verification.ts';
 import { acceptTime, isUnknownKey, verificationContext } from './ecu-time.ts';
 import type { ManagedEcu } from './managed-ecu.ts';
+import { PullRate } from './pull-rate.ts';
 import { agentRelease, type EcuState } from './start-up.ts';
 
 const progressStepBytes = 262_144;
@@ -29,6 +30,15 @@ export function refusalMessage(refusal: Refusal): RefusalAnswer {
   return { code: refusal.refused, row: refusal.row, ...(detail === '' ? {} : { detail }) };
 }
 
+export interface ExpectedImage {
+  /** Which of the agent's ECUs it is for. */
+  readonly index: number;
+  readonly ecuId: string;
+  /** Ciphertext bytes that came so far, and in all. */
+  readonly offset: number;
+  readonly length: number;
+}
+
 export class UpdateSession {
   private readonly state: EcuState;
   private nonce: Uint8Array | undefined;
@@ -37,8 +47,10 @@ export class UpdateSession {
   private verification: Verification | undefined;
   private assignments: readonly Target[] = [];
   private installing:
-    | { ecu: ManagedEcu; target: Target; written: number; logged: number }
+    | { ecu: ManagedEcu; target: Target; written: number; logged: number; rate: PullRate }
     | undefined;
+  /** How fast the file comes that was asked for. */
+  private fileRate: PullRate | undefined;
   private stage: StageName = 'idle';
 
   constructor(state: EcuState) {
@@ -125,7 +137,7 @@ export class UpdateSession {
     if (verification === undefined || verification.ask() === undefined) {
       return { refusal: refusalMessage(refuse('install-out-of-order', 'no file was asked for')) };
     }
-    const refusal = verification.supply(content);
+    const refusal = this.judgeFileRate(content) ?? verification.supply(content);
     if (refusal !== undefined) {
       this.verification = undefined;
       this.stage = 'idle';
@@ -136,9 +148,18 @@ export class UpdateSession {
     return this.step(verification);
   }
 
+  /** ECU-03: a file of metadata may not drip either. Code `net-too-slow`. */
+  private judgeFileRate(content: Uint8Array | undefined): Refusal | undefined {
+    const rate = this.fileRate!;
+    rate.moved(content === undefined ? 0 : content.length);
+    if (!rate.tooSlow(this.state.hal.clock.monotonic())) return undefined;
+    return refuse('net-too-slow', 'metadata on the bus');
+  }
+
   private step(verification: Verification): VerificationStep {
     const ask = verification.ask();
     if (ask !== undefined) {
+      this.fileRate = new PullRate(this.state.hal.clock.monotonic());
       return {
         ask: {
           repository: repositories[ask.repository],
@@ -178,24 +199,40 @@ export class UpdateSession {
     }
     const offset = ecu.prepare(target, keyObject);
     if (isRefusal(offset)) return this.refused(offset, ecuId);
-    this.installing = { ecu, target, written: offset, logged: offset };
+    const rate = new PullRate(this.state.hal.clock.monotonic());
+    this.installing = { ecu, target, written: offset, logged: offset, rate };
     this.stage = 'installing';
     if (offset < target.length) return offset;
     // An interruption came between the last byte and the check: only the check is left.
     return this.finish() ?? offset;
   }
 
-  /** The installation that `prepare` began: whose it is and how much is still to come. */
-  expected():
-    | { readonly index: number; readonly offset: number; readonly left: number }
-    | undefined {
+  /** The installation that `prepare` began: whose it is, and how much of how much came. */
+  expected(): ExpectedImage | undefined {
     if (this.installing === undefined) return undefined;
     const { ecu, target, written } = this.installing;
-    return {
-      index: this.state.ecus.indexOf(ecu),
-      offset: written,
-      left: target.length - written,
-    };
+    const index = this.state.ecus.indexOf(ecu);
+    return { index, ecuId: ecu.ecuId, offset: written, length: target.length };
+  }
+
+  /** The image is going to be sent now: from here on its rate counts. */
+  startPull(): void {
+    if (this.installing === undefined) return;
+    this.installing.rate = new PullRate(this.state.hal.clock.monotonic());
+  }
+
+  /**
+   * The Primary was heard. ECU-03, ECU-04: an image that drips is given up, what came of it is
+   * kept, and the next version report says so.
+   */
+  heard(): void {
+    const current = this.installing;
+    if (current === undefined || !current.rate.tooSlow(this.state.hal.clock.monotonic())) return;
+    this.suspend();
+    this.refused(
+      refuse('net-too-slow', `${current.target.filename} on the bus`),
+      current.ecu.ecuId,
+    );
   }
 
   /** The flash part keeps up: the next block need not wait. */
@@ -214,6 +251,7 @@ export class UpdateSession {
     const refusal = current.ecu.write(piece);
     if (refusal !== undefined) return this.abandon(refusal);
     current.written += piece.length;
+    current.rate.moved(piece.length);
     if (current.written - current.logged >= progressStepBytes) {
       current.logged = current.written;
       this.logProgress('install', current.ecu.ecuId, current.written, current.target.length);

@@ -3,12 +3,20 @@
  * Promises live here and in the Primary's program only; the link below is driven by callbacks.
  */
 
-import { negative, reset, routine, service } from '../can/uds.ts';
+import { fileMode, negative, reset, routine, service } from '../can/uds.ts';
 import { negativeResponseOf, type UdsClient } from '../can/uds-client.ts';
+import type { UdsTransferSource } from '../can/uds-transfer.ts';
 import { decode, encode, type Schema } from '../codec/schema.ts';
 import { Writer } from '../codec/writer.ts';
 import { type Code, codes, isRefusal, type Refusal, refuse } from '../codes.ts';
-import { cobblestoneHeaderBytes, maxUdsMessageBytes } from '../limits.ts';
+import {
+  cobblestoneHeaderBytes,
+  leastUdsBlockBytes,
+  maxTransferResumptions,
+  maxUdsAttempts,
+  maxUdsBlockBytes,
+  maxUdsMessageBytes,
+} from '../limits.ts';
 import type { RefusalAnswer } from '../metadata/device-messages.ts';
 import {
   acknowledgement,
@@ -80,7 +88,8 @@ export class SecondaryClient {
   }
 
   startVerification(): Promise<VerificationStep | Refusal> {
-    return this.routine(routines.startVerification, new Uint8Array(0), verificationStep);
+    const { startVerification } = routines;
+    return this.routine(startVerification, new Uint8Array(0), verificationStep, maxUdsAttempts);
   }
 
   supplyFile(content: Uint8Array | undefined): Promise<VerificationStep | Refusal> {
@@ -91,7 +100,8 @@ export class SecondaryClient {
   /** Hands over the key object; answers the ciphertext offset that the Secondary wants next. */
   async prepare(ecuId: string, keyObject: Uint8Array): Promise<number | Refusal> {
     const option = encode(installationRequest, { ecuId, keyObject });
-    const answer = await this.routine(routines.prepareInstallation, option, routineResult);
+    const { prepareInstallation } = routines;
+    const answer = await this.routine(prepareInstallation, option, routineResult, maxUdsAttempts);
     const refusal = this.result(answer);
     if (refusal !== undefined) return refusal;
     return isRefusal(answer) ? answer : (answer.resumeOffset ?? 0);
@@ -99,6 +109,8 @@ export class SecondaryClient {
 
   /**
    * Sends the ciphertext from `offset` to `length` in blocks of one Cobblestone chunk (PRI-15).
+   * A transfer that the bus cuts off goes on where the Secondary stands, in smaller blocks, of which
+   * fewer are struck.
    * @param read fills a buffer from an offset of the ciphertext
    */
   async download(
@@ -108,24 +120,40 @@ export class SecondaryClient {
     read: (buffer: Uint8Array, offset: number) => void,
     onProgress: (sent: number) => void,
   ): Promise<Refusal | undefined> {
-    const address = this.ecuIds.indexOf(ecuId) * addressesPerEcu + offset;
-    const request = { dataFormat: cobblestoneDataFormat, address, size: length - offset };
-    const exit = await new Promise<Uint8Array | Refusal>((onDone) => {
-      this.client.download(request, {
-        read: (into, sent) => {
-          const at = offset + sent;
-          // The stream's header travels alone, so that every later block is one whole chunk.
-          const room = at < cobblestoneHeaderBytes ? cobblestoneHeaderBytes - at : into.length;
-          const piece = into.subarray(0, Math.min(room, into.length, length - at));
-          read(piece, at);
-          return piece.length;
-        },
-        onProgress: (sent) => onProgress(offset + sent),
-        onDone,
-      });
+    let maxBlockBytes = maxUdsBlockBytes;
+    for (let attempt = 0; ; attempt++) {
+      const resumes = offset > 0 || attempt > 0;
+      const source = { length, maxBlockBytes, read: filler(read, length), onProgress };
+      const exit = await this.transfer(ecuId, resumes, source);
+      if (!isRefusal(exit)) return this.result(decode(routineResult, exit, maxUdsMessageBytes));
+      if (attempt === maxTransferResumptions || !isTransferCutOff(exit)) return exit;
+      maxBlockBytes = Math.max(Math.floor(maxBlockBytes / 4), leastUdsBlockBytes);
+    }
+  }
+
+  /** One transfer, to the answer of its exit: from the beginning, or from where it stands. */
+  private transfer(
+    ecuId: string,
+    resumes: boolean,
+    source: Omit<UdsTransferSource, 'onDone'> & { readonly length: number },
+  ): Promise<Uint8Array | Refusal> {
+    const { client, ecuIds } = this;
+    const dataFormat = cobblestoneDataFormat;
+    return new Promise((onDone) => {
+      if (!resumes) {
+        const address = ecuIds.indexOf(ecuId) * addressesPerEcu;
+        client.download({ dataFormat, address, size: source.length }, { ...source, onDone });
+        return;
+      }
+      const request = {
+        mode: fileMode.resumeFile,
+        path: ecuId,
+        dataFormat,
+        uncompressedSize: source.length,
+        compressedSize: source.length,
+      };
+      client.transferFile(request, { ...source, onDone });
     });
-    if (isRefusal(exit)) return exit;
-    return this.result(decode(routineResult, exit, maxUdsMessageBytes));
   }
 
   async activate(ecuId: string): Promise<Refusal | undefined> {
@@ -149,10 +177,12 @@ export class SecondaryClient {
     return isRefusal(answer) ? answer : decode(schema, answer.subarray(3), maxUdsMessageBytes);
   }
 
+  /** @param attempts more than one only where a repetition does no more than the first */
   private async routine<T>(
     identifier: number,
     option: Uint8Array,
     schema: Schema<T>,
+    attempts = 1,
   ): Promise<T | Refusal> {
     const request = new Writer();
     const head = [
@@ -163,7 +193,11 @@ export class SecondaryClient {
     ];
     request.raw(new Uint8Array(head));
     request.raw(option);
-    const answer = await this.request(request.finish());
+    const payload = request.finish();
+    let answer = await this.request(payload);
+    for (let left = attempts - 1; left > 0 && isRefusal(answer) && isCutOff(answer); left--) {
+      answer = await this.request(payload);
+    }
     return isRefusal(answer) ? answer : decode(schema, answer.subarray(4), maxUdsMessageBytes);
   }
 
@@ -181,6 +215,32 @@ export class SecondaryClient {
     this.session.lost();
     return (await this.session.open()) ?? requestOf(this.client, payload);
   }
+}
+
+/** Fills a block: the stream's header alone, then one whole chunk, or what is left of it. */
+function filler(read: (buffer: Uint8Array, offset: number) => void, length: number) {
+  return (into: Uint8Array, at: number): number => {
+    const room = at < cobblestoneHeaderBytes ? cobblestoneHeaderBytes - at : into.length;
+    const piece = into.subarray(0, Math.min(room, into.length, length - at));
+    read(piece, at);
+    return piece.length;
+  };
+}
+
+/** True when the bus is to blame and the Secondary may go on from where it stands. */
+function isTransferCutOff(refusal: Refusal): boolean {
+  const code = negativeResponseOf(refusal);
+  return (
+    isCutOff(refusal) ||
+    code === negative.wrongBlockSequenceCounter ||
+    code === negative.requestSequenceError ||
+    code === negative.busyRepeatRequest
+  );
+}
+
+/** True when a request or its answer was lost, and nobody knows which. */
+function isCutOff(refusal: Refusal): boolean {
+  return refusal.refused === 'secondary-silent' || refusal.refused.indexOf('iso-tp-') === 0;
 }
 
 function readRequest(identifier: number): Uint8Array {

@@ -41,6 +41,8 @@ export class BusVehicle {
   readonly bus: VirtualBus;
   readonly ecu: EcuRig;
   readonly secondary: SecondaryClient;
+  /** What `secondary` asks with. */
+  readonly client: UdsClient;
   readonly flash: TimedFlash | undefined;
   restarts = 0;
   /** Called with every block count of a running download. */
@@ -67,7 +69,7 @@ export class BusVehicle {
       },
     });
     this.keyObject = this.ecu.publish();
-    const client = new UdsClient({
+    this.client = new UdsClient({
       transmitId: address.requestId,
       receiveId: address.responseId,
       extended: false,
@@ -75,8 +77,10 @@ export class BusVehicle {
       maxMessageBytes: maxUdsMessageBytes,
     });
     const filters = [address.responseId];
-    new LinkDriver({ can: this.bus.node(), clock: this.clock, port: 'can0', filters }).add(client);
-    this.secondary = new SecondaryClient(client, [ecuId], {
+    new LinkDriver({ can: this.bus.node(), clock: this.clock, port: 'can0', filters }).add(
+      this.client,
+    );
+    this.secondary = new SecondaryClient(this.client, [ecuId], {
       vehicleId,
       signer: signerOf(this.ecu.primaryKey),
       crypto,
@@ -87,9 +91,13 @@ export class BusVehicle {
 
   /** Starts the Secondary's program; one that runs is cut off at once, as by a loss of power. */
   powerOn(): void {
-    for (const port of this.ports.splice(0)) port.close();
+    this.powerOff();
     start(this.ecu.hal());
     this.restarts++;
+  }
+
+  powerOff(): void {
+    for (const port of this.ports.splice(0)) port.close();
   }
 
   /** Lets virtual time pass until `promise` is settled; throws when nothing is left to happen. */

@@ -207,6 +207,31 @@ test('a wrong sequence number ends the message; the next message is taken', () =
   assert.equal(receiver.messages.map(hex), ['aabb']);
 });
 
+test('a consecutive frame that comes twice is ignored, and the message goes on', () => {
+  const receiver = recordingLink();
+  const message = pattern(30);
+  receiver.link.receive(frame(0x701, Uint8Array.of(0x10, 30, ...message.subarray(0, 6))), 0);
+  receiver.link.poll(0, 1);
+  const consecutive = (sequence: number, at: number) =>
+    frame(0x701, Uint8Array.of(0x20 + sequence, ...message.subarray(at, at + 7)));
+  receiver.link.receive(consecutive(1, 6), 1);
+  assert.is(receiver.link.receive(consecutive(1, 6), 2)?.refused, 'iso-tp-unexpected-frame');
+  receiver.link.receive(consecutive(2, 13), 3);
+  receiver.link.receive(consecutive(3, 20), 4);
+  receiver.link.receive(frame(0x701, Uint8Array.of(0x24, ...message.subarray(27))), 5);
+  assert.equal(receiver.errors, []);
+  assert.equal(receiver.messages, [message]);
+});
+
+test('the last sequence number with other bytes is a wrong one', () => {
+  const receiver = recordingLink();
+  receiver.link.receive(frame(0x701, '101e000000000000'), 0);
+  receiver.link.poll(0, 1);
+  receiver.link.receive(frame(0x701, '2101010101010101'), 1);
+  receiver.link.receive(frame(0x701, '2102020202020202'), 2);
+  assert.equal(receiver.errors, ['receive: iso-tp-sequence']);
+});
+
 test('a single frame in the midst of a message ends that message and is delivered', () => {
   const receiver = waitingReceiver();
   receiver.link.receive(frame(0x701, '02aabb'), 0);

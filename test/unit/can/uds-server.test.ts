@@ -200,8 +200,22 @@ test('blocks are delivered in order, then the exit', () => {
   assert.is(ask('37'), '7f3724', 'one byte is missing');
   assert.is(ask('360309'), '7603');
   assert.is(ask('37cafe'), '77beef');
-  assert.is(ask('37'), '7f3724');
   assert.equal(calls.slice(1), ['block 01020304', 'block 05060708', 'block 09', 'exit cafe']);
+});
+
+test('a repeated exit is answered again and not handled again, until the next transfer', () => {
+  const { ask, calls } = bench();
+  ask('3400111001');
+  ask('360109');
+  assert.is(ask('37'), '77beef');
+  assert.is(ask('37'), '77beef');
+  assert.equal(calls.slice(2), ['exit ']);
+  ask('3400111001');
+  assert.is(ask('37'), '7f3724');
+  ask('360109');
+  ask('37');
+  ask('1001');
+  assert.is(ask('37'), '7f3724');
 });
 
 test('a repeated block is acknowledged with the same answer and not delivered again', () => {
