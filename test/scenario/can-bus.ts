@@ -44,7 +44,10 @@ export async function startBus(listen?: string, ...options: string[]): Promise<B
   createInterface({ input: hub.stdout }).on('line', (line) => printed.push(line));
   const lineOf = (format: string) => printed.find((line) => line.startsWith(`${format} `));
   await until(() => lineOf('listening') !== undefined || hub.exitCode !== null);
-  if (hub.exitCode !== null) throw new Error(`the hub ended: ${log.join(' ')}`);
+  if (hub.exitCode !== null) {
+    rmSync(folder, { recursive: true });
+    throw new Error(`the hub ended: ${log.join(' ')}`);
+  }
   const address = lineOf('listening')!.slice('listening '.length);
   const children: ChildProcess[] = [];
   return {
