@@ -57,6 +57,8 @@ export function covers(delegation: Delegation, filename: string, hardwareId: str
 
 /** One place where a role is delegated, and who signs it by that delegation. */
 export interface Delegator {
+  /** The delegating file: `targets` or a delegated role. */
+  readonly parent: string;
   readonly delegation: Delegation;
   readonly authority: Authority | Refusal;
 }
@@ -69,13 +71,37 @@ export function delegatorsOf(services: Services, role: string): readonly Delegat
     for (const delegation of delegations) {
       const entry = delegation.roles.find(({ name }) => name === role);
       if (entry === undefined) continue;
-      found.push({ delegation, authority: delegatedAuthority(services.crypto, keys, entry) });
+      found.push({
+        parent,
+        delegation,
+        authority: delegatedAuthority(services.crypto, keys, entry),
+      });
     }
   }
   return found;
 }
 
 const none = { keys: [], delegations: [] };
+
+/**
+ * True when the delegations that lead from the top level to `role` all cover this filename on this
+ * hardware: only then will any vehicle look there (IMG-05).
+ */
+export function isReached(
+  services: Services,
+  role: string,
+  filename: string,
+  hardwareId: string,
+  below: readonly string[] = [],
+): boolean {
+  if (role === 'targets') return true;
+  if (below.includes(role) || below.length >= maxDelegationDepth) return false;
+  return delegatorsOf(services, role).some(
+    ({ parent, delegation }) =>
+      covers(delegation, filename, hardwareId) &&
+      isReached(services, parent, filename, hardwareId, [...below, role]),
+  );
+}
 
 /** `ended`: a terminating delegation allows nothing further to be tried (RDL-04). */
 type Found = Target | 'absent' | 'ended';

@@ -22,7 +22,7 @@ import type { Services } from '../services.ts';
 import { delegatedAuthority, roleAuthority, signedMetadata } from '../signer/root-trust.ts';
 import { imageByDigest, imageBySha256 } from '../store/images.ts';
 import { insertImageMetadata, latestImageMetadata } from '../store/metadata.ts';
-import { covers, delegatorsOf, targetsVersions } from './listing.ts';
+import { covers, delegatorsOf, isReached, targetsVersions } from './listing.ts';
 import { issueImageMetadata } from './metadata.ts';
 
 /**
@@ -78,7 +78,7 @@ function openTopLevel(services: Services, envelope: Envelope): Targets | Refusal
 /** IMG-05: the signers may write this role, and this role may write these images. */
 function openDelegated(services: Services, role: string, envelope: Envelope): Targets | Refusal {
   let refused = refuse('delegation-role', `nobody delegates to ${role}`);
-  for (const { delegation, authority } of delegatorsOf(services, role)) {
+  for (const { parent, delegation, authority } of delegatorsOf(services, role)) {
     const invalid = isRefusal(authority)
       ? authority
       : verifyEnvelope(services.crypto, envelope, authority, signedMetadata);
@@ -88,15 +88,25 @@ function openDelegated(services: Services, role: string, envelope: Envelope): Ta
     }
     const targets = decode(targetsSchema, envelope.payload, maxTargetsBytes);
     if (isRefusal(targets)) return targets;
-    const outside = targets.targets.find((entry) => !isCovered(delegation, entry));
+    const outside = targets.targets.find(
+      (entry) => !isCovered(services, parent, delegation, entry),
+    );
     if (outside === undefined) return targets;
     refused = refuse('target-filename', `${role} may not list ${outside.filename}`, 'IMG-05');
   }
   return refused;
 }
 
-function isCovered(delegation: Delegation, entry: Target): boolean {
-  return entry.mustMatch.hardwareIds.every((id) => covers(delegation, entry.filename, id));
+/** By this delegation, and by those that lead to the file that delegates. */
+function isCovered(
+  services: Services,
+  parent: string,
+  delegation: Delegation,
+  { filename, mustMatch }: Target,
+): boolean {
+  return mustMatch.hardwareIds.every(
+    (id) => covers(delegation, filename, id) && isReached(services, parent, filename, id),
+  );
 }
 
 function checkTargets(services: Services, version: number, targets: Targets): Refusal | undefined {

@@ -211,6 +211,35 @@ test('a delegated role lists what its delegation covers, signed by its keys (IMG
   assert.is(refusalOf(refused).code, 'image-not-listed');
 });
 
+test('every delegation on the way to a role limits what it lists, not the last alone (IMG-05)', async () => {
+  const [supplier, subcontractor] = [generateKeyPair(composite), generateKeyPair(composite)];
+  const glass = makeImage('glass-1.bin', new Uint8Array(60), ['hw-glass']);
+  await backend.upload('glass-1.bin', glass.ciphertext);
+  const delegateTo = (name: string, { key }: KeyPair, paths: string[]) => ({
+    keys: [key],
+    delegations: [
+      {
+        paths,
+        terminating: false,
+        roles: [{ name, keyIds: [keyId(crypto, key)], threshold: 1 }],
+        minimumRoles: 1,
+      },
+    ],
+  });
+  await publishNext({
+    targets: [image.target],
+    delegations: delegateTo('glass', supplier, ['glass-*']),
+  });
+  // The supplier hands on more than it was given.
+  const everything = delegateTo('panes', subcontractor, ['*']);
+  const handedOn = backend.signTargets(1, { delegations: everything }, [supplier]);
+  assert.is(codeOf(await backend.publish('1.glass.cbor', handedOn)), '200');
+  const list = (entry: Target) => backend.signTargets(1, { targets: [entry] }, [subcontractor]);
+  const refused = await backend.publish('1.panes.cbor', list(image.target));
+  assert.is(`${codeOf(refused)} ${refusalOf(refused).row}`, '400 target-filename IMG-05');
+  assert.is(codeOf(await backend.publish('1.panes.cbor', list(glass.target))), '200');
+});
+
 test('delegations that no vehicle could resolve are not published (DEL-03, HRD-06)', async () => {
   const key = generateKeyPair(composite);
   const keyIds = [keyId(crypto, key.key)];
