@@ -36,6 +36,8 @@ export type KeySource = (name: OnlineKeyName) => KeyPair | Refusal;
 
 const signingKeyNames = Object.keys(signingKeys) as SigningKeyName[];
 
+export const onlineKeyNames: readonly OnlineKeyName[] = [...signingKeyNames, wrappingKeyName];
+
 export class OnlineKeys {
   private readonly crypto: Crypto;
   private readonly source: KeySource;

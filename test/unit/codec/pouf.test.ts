@@ -58,7 +58,7 @@ const exampleHex = (name: string): string => exampleOf(name).replace(/\s/g, '');
 const filled = (count: number, value: number) => new Uint8Array(count).fill(value);
 
 for (const { name, fields } of records) {
-  test(`the fields of ${name} are those of its schema`, () => {
+  test(`POUF-05: the fields of ${name} are those of its schema`, () => {
     const rows = rowsOf(fields);
     if (lines.includes(`<!-- record: ${name} -->`)) {
       const found = tableAfter(`record: ${name}`).map((cells) => cells.slice(0, 3));
