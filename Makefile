@@ -18,7 +18,8 @@ else
 NODE := .node/node_modules/node-linux-$(architecture)/bin/node
 endif
 
-.PHONY: demo test help setup packages backend can-bus secondaries typecheck lint format arrows licences conformance conformance-check mutants ci bench clean
+.PHONY: demo test help setup packages backend can-bus secondaries typecheck lint format arrows \
+  licences conformance conformance-check mutants ci bench clean runtime
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name)
 	@$(NODE) backend/fleet/demo.ts
@@ -67,6 +68,20 @@ can-bus: setup ## An emulated CAN bus until Ctrl-C (CAN_SOCKETCAND=port CAN_LOG=
 
 secondaries: setup ## The Secondaries that make demo left, on their bus, for testers
 	@exec $(NODE) backend/fleet/secondaries.ts
+
+# The cross compilers come from the machine's own suite; what is built comes by sources.sh.
+runtime-packages := make gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
+  gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
+ARCHITECTURES ?= x86_64 aarch64 armhf
+
+runtime: setup ## ECU programs for QuickJS-ng: out/bin/ARCH/ecu-primary, ecu-secondary (ARCHITECTURES=…)
+	@.ci/install-packages $(runtime-packages)
+	@test -f out/runtime/sources/.complete || { hal/quickjs/build/sources.sh out/runtime/sources && \
+	  touch out/runtime/sources/.complete; }
+	@for architecture in $(ARCHITECTURES); do \
+	  $(MAKE) -f hal/quickjs/build/runtime.mk ARCH=$$architecture programs || exit 1; \
+	done
+	@ls -l out/bin/*/ecu-* | awk '{ print $$9 ": " $$5 " bytes" }'
 
 typecheck: setup ## TypeScript, strict, without output
 	@node_modules/.bin/tsc --noEmit

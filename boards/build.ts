@@ -1,15 +1,22 @@
-/** Builds an agent program: one classic script that defines the global `agent`, for a slot. */
-import { mkdir, writeFile } from 'node:fs/promises';
+/**
+ * Builds an agent program for a slot: one classic script that defines the global `agent`, as source
+ * text or compiled to the bytecode of QuickJS-ng.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { build } from 'esbuild';
+import type { Runtime } from './load.ts';
 
 const root = join(import.meta.dirname, '..');
+const compiler = join(root, 'out/bin/bytecode-compiler');
 
 export interface AgentBuild {
   readonly program: 'primary' | 'secondary';
   /** Release number that the program reports as running (AGENT_RELEASE). */
   readonly release: number;
   readonly outfile: string;
+  readonly runtime: Runtime;
 }
 
 export interface AgentProgram {
@@ -48,9 +55,24 @@ export async function buildAgent(options: AgentBuild): Promise<AgentProgram> {
       throw new Error(`the agent must not reach ${input}`);
     }
   }
-  const bytes = result.outputFiles[0]!.contents;
+  const script = result.outputFiles[0]!.contents;
   const path = resolve(options.outfile);
   await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, bytes);
-  return { bytes, path };
+  if (options.runtime === 'quickjs') await compile(script, path);
+  else await writeFile(path, script);
+  return { bytes: await readFile(path), path };
+}
+
+/** Compiles a script to bytecode without names, lines and source. */
+async function compile(script: Uint8Array, path: string): Promise<void> {
+  const source = `${path}.js`;
+  await writeFile(source, script);
+  try {
+    execFileSync(compiler, [source, path], { stdio: ['ignore', 'inherit', 'inherit'] });
+  } catch (error) {
+    const absent = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    throw absent ? new Error(`${compiler} is missing: run make runtime first`) : error;
+  } finally {
+    await rm(source, { force: true });
+  }
 }

@@ -22,9 +22,16 @@ export interface BoardEcu {
   readonly responseId: number;
 }
 
+/** What runs the agent: Node evaluates its source text, QuickJS-ng its bytecode. */
+export type Runtime = 'node' | 'quickjs';
+
 export interface Board {
   readonly name: string;
-  readonly engine: { readonly bytecodeVersion: number; readonly halVersion: number };
+  readonly engine: {
+    readonly runtime: Runtime;
+    readonly bytecodeVersion: number;
+    readonly halVersion: number;
+  };
   readonly flash: BoardFlash;
   readonly can: {
     readonly port: string;
@@ -101,6 +108,7 @@ function text(value: unknown): string {
   return JSON.stringify(value) ?? 'nothing';
 }
 
+const engineFields = ['runtime', 'bytecodeVersion', 'halVersion'];
 const flashFields = ['blockLength', 'writeAlign', 'eraseValue', 'partitions'];
 const canFields = ['port', 'flexibleData', 'extended', 'ecus'];
 
@@ -169,11 +177,16 @@ function checkCan(check: Checker, value: unknown): Board['can'] {
 export function checkBoard(value: unknown, path: string): Board {
   const check = new Checker();
   const top = check.fields(value, 'board', ['name', 'engine', 'flash', 'can', 'memory']);
-  const engine = check.fields(top['engine'], 'engine', ['bytecodeVersion', 'halVersion']);
+  const engine = check.fields(top['engine'], 'engine', engineFields);
+  const runtime = engine['runtime'];
+  if (runtime !== 'node' && runtime !== 'quickjs') {
+    check.say('engine.runtime', `expected "node" or "quickjs", got ${text(runtime)}`);
+  }
   const memory = check.fields(top['memory'], 'memory', ['heapBytes']);
   const board: Board = {
     name: check.name(top['name'], 'name'),
     engine: {
+      runtime: runtime as Runtime,
       bytecodeVersion: check.integer(engine['bytecodeVersion'], 'engine.bytecodeVersion', 0, 255),
       halVersion: check.integer(engine['halVersion'], 'engine.halVersion', 1, 65_535),
     },

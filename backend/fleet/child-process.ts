@@ -6,7 +6,9 @@ import { createInterface } from 'node:readline';
 const killAfterMilliseconds = 5_000;
 
 export interface ChildOptions {
-  /** Script and its arguments, run by this Node. */
+  /** An executable file; this Node when absent. */
+  readonly program?: string;
+  /** For Node: a script and its arguments. */
   readonly arguments: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   /** One line of standard output or standard error. */
@@ -20,15 +22,12 @@ export class Child {
   private ended = false;
 
   constructor(options: ChildOptions) {
-    this.process = spawn(
-      process.execPath,
-      ['--disable-warning=ExperimentalWarning', ...options.arguments],
-      {
-        // An open standard input tells the child that its parent lives.
-        stdio: ['pipe', 'pipe', 'pipe'],
-        env: { ...process.env, ...options.environment },
-      },
-    );
+    const quiet = options.program === undefined ? ['--disable-warning=ExperimentalWarning'] : [];
+    this.process = spawn(options.program ?? process.execPath, [...quiet, ...options.arguments], {
+      // An open standard input tells the child that its parent lives.
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, ...options.environment },
+    });
     const { stdout, stderr } = this.process;
     createInterface({ input: stdout! }).on('line', (line) => options.onLine(line, 'stdout'));
     createInterface({ input: stderr! }).on('line', (line) => options.onLine(line, 'stderr'));

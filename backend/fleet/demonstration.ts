@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildAgent } from '../../boards/build.ts';
-import { halInterfaceVersion } from '../../hal/types.ts';
 import type { VehicleView } from '../http/messages.ts';
 import type { Attack } from './attacks/attack.ts';
 import { AttackerProxy } from './attacks/attacker-proxy.ts';
@@ -20,6 +19,7 @@ import { manufactureVehicle, type ProvisionedAgent, readRoot } from './provision
 import {
   agentLayouts,
   agentNames,
+  board,
   hostedEcuId,
   hostedHardwareId,
   vehicleId,
@@ -123,8 +123,13 @@ export class Demonstration {
     for (const name of agentNames) {
       const { ecuId, hardwareId, program } = agentLayouts[name];
       const filename = `${name}-agent-${newRelease}.bin`;
-      const outfile = join(this.buildFolder, `${name}-agent-${newRelease}.js`);
-      const { path } = await buildAgent({ program, release: newRelease, outfile });
+      const outfile = join(this.buildFolder, `${name}-agent-${newRelease}`);
+      const { path } = await buildAgent({
+        program,
+        release: newRelease,
+        outfile,
+        runtime: board.engine.runtime,
+      });
       publications.push({ ecuId, hardwareId, kind: 'agent', filename, path });
     }
     const { firmware } = this.options;
@@ -210,7 +215,13 @@ export class Demonstration {
   private async publish(operator: Operator, publications: readonly Publication[]): Promise<void> {
     const pairs: string[] = [];
     for (const { path, filename, hardwareId, kind, ecuId } of publications) {
-      const agentOnly = ['--bytecode-version', '0', '--hal-version', String(halInterfaceVersion)];
+      const { bytecodeVersion, halVersion } = board.engine;
+      const agentOnly = [
+        '--bytecode-version',
+        String(bytecodeVersion),
+        '--hal-version',
+        String(halVersion),
+      ];
       await operator.ota(
         ...['image', 'publish', path, '--filename', filename, '--hardware', hardwareId],
         ...['--release', String(newRelease), '--kind', kind],

@@ -8,7 +8,26 @@ import { WatchdogSupervisor, watchdogArgument } from '../../hal/emulated/watchdo
 import { Child } from './child-process.ts';
 import { board } from './vehicle-layout.ts';
 
-const program = fileURLToPath(new URL('../../hal/emulated/ecu.ts', import.meta.url));
+const nodeProgram = fileURLToPath(new URL('../../hal/emulated/ecu.ts', import.meta.url));
+
+/** Architectures of `make runtime`, with QEMU's names for them. */
+const architectures: Readonly<Record<string, string>> = {
+  x86_64: 'x86_64',
+  aarch64: 'aarch64',
+  armhf: 'arm',
+};
+
+/** A program of `make runtime`: this machine's, or another's (ARCH) under QEMU. */
+function nativeProgram(kind: 'primary' | 'secondary'): readonly string[] {
+  const own = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+  const architecture = process.env['ARCH'] || own;
+  const emulator = architectures[architecture];
+  if (emulator === undefined) {
+    throw new Error(`ARCH: expected ${Object.keys(architectures).join(', ')}, got ${architecture}`);
+  }
+  const path = fileURLToPath(new URL(`../../out/bin/${architecture}/ecu-${kind}`, import.meta.url));
+  return architecture === own ? [path] : [`qemu-${emulator}-static`, path];
+}
 
 /**
  * An ECU has little memory, and its program has to do with it: V8 gets a heap bound instead of
@@ -18,7 +37,8 @@ const heapMebibytes = Math.floor(board.memory.heapBytes / 1_048_576);
 const smallHeap = [`--max-old-space-size=${heapMebibytes}`, '--max-semi-space-size=1'];
 
 export interface EcuProcessOptions {
-  /** Path of the ECU's JSON description (`EmulatedEcu`). */
+  readonly program: 'primary' | 'secondary';
+  /** Path of the ECU's JSON description (`EcuDescription`). */
   readonly description: string;
   readonly onLine: (line: string) => void;
   /** The ECU stopped by itself and was not restarting: it cannot run. */
@@ -65,8 +85,13 @@ export class EcuProcess {
   private powerOn(): Child {
     const cause = this.killed === 'watchdog' ? [watchdogArgument] : [];
     this.killed = undefined;
+    const { description, program } = this.options;
+    const [native, ...before] = board.engine.runtime === 'quickjs' ? nativeProgram(program) : [];
+    const heap = ['--heap', String(board.memory.heapBytes)];
     return new Child({
-      arguments: [...smallHeap, program, this.options.description, ...cause],
+      ...(native === undefined
+        ? { arguments: [...smallHeap, nodeProgram, description, ...cause] }
+        : { program: native, arguments: [...before, ...heap, description, ...cause] }),
       onLine: (line) => this.line(line),
       onExit: (status) => {
         this.watchdog.stop();

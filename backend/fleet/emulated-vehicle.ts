@@ -52,6 +52,7 @@ export class EmulatedVehicle {
     const ecus = new Map<PoweredAgent, EcuProcess>();
     for (const agent of agents) {
       const process = new EcuProcess({
+        program: agent.layout.program,
         description: agent.description,
         onLine: (line) => events.onLine(agent, line),
         onFailure: (status) => events.onFailure(agent, status),

@@ -22,7 +22,7 @@ import type { Endpoint, RepositoryMap } from '../../agent/metadata/repository-ma
 import { imageKinds } from '../../agent/metadata/targets.ts';
 import { MetadataStore } from '../../agent/verify/metadata-store.ts';
 import { buildAgent } from '../../boards/build.ts';
-import type { EmulatedEcu } from '../../hal/emulated/ecu.ts';
+import type { EcuDescription } from '../../hal/ecu-description.ts';
 import { createEmulatedFlash } from '../../hal/emulated/flash.ts';
 import { createFileKeyValue } from '../../hal/emulated/key-value.ts';
 import { createNodeCrypto } from '../../hal/node/crypto.ts';
@@ -33,6 +33,7 @@ import {
   type AgentName,
   agentLayouts,
   agentNames,
+  board,
   canPort,
   downloadPartition,
   flashMap,
@@ -69,7 +70,7 @@ export interface ProvisionedEcu {
   readonly layout: AgentLayout;
   readonly hostedBy?: string;
   readonly flashFile: string;
-  readonly flashMap: EmulatedEcu['flashMap'];
+  readonly flashMap: EcuDescription['flashMap'];
   readonly partitions: typeof ownPartitions | typeof hostedPartitions;
 }
 
@@ -137,7 +138,8 @@ async function provisionAgent(
   const program = await buildAgent({
     program: layout.program,
     release: factoryRelease,
-    outfile: join(options.buildFolder, `${layout.name}-agent-${factoryRelease}.js`),
+    outfile: join(options.buildFolder, `${layout.name}-agent-${factoryRelease}`),
+    runtime: board.engine.runtime,
   });
   installFactoryImage(flash, crypto, ecus[0]!, `${layout.name}-agent-1.bin`, program.bytes);
   for (const hosted of ecus.slice(1)) {
@@ -156,7 +158,7 @@ async function provisionAgent(
   const described = ecus.map((ecu) => provisionKeys(keyValue, ecu));
 
   const description = join(folder, 'ecu.json');
-  const emulated: EmulatedEcu = {
+  const emulated: EcuDescription = {
     flashFile,
     flashMap: map,
     keyValueFolder,

@@ -1,7 +1,7 @@
 /** The emulated vehicle of `make demo`: its ECUs, their identifiers, flash maps and bus addresses. */
 import { fileURLToPath } from 'node:url';
 import { flashMapOf, loadBoard } from '../../boards/load.ts';
-import type { FlashMap } from '../../hal/emulated/flash.ts';
+import type { FlashMap } from '../../hal/ecu-description.ts';
 
 /** The three agents, by the names that `ECU=` takes. */
 export const agentNames = ['primary', 'full', 'partial'] as const;
@@ -11,7 +11,9 @@ export const vehicleId = 'demo-vehicle-1';
 
 /** The board that every ECU of the vehicle is built on. */
 export const board = loadBoard(
-  fileURLToPath(new URL('../../boards/emulated/board.json', import.meta.url)),
+  fileURLToPath(
+    new URL(`../../boards/${process.env['BOARD'] || 'emulated'}/board.json`, import.meta.url),
+  ),
 );
 export const canPort = board.can.port;
 

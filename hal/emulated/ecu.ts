@@ -9,8 +9,9 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { Script } from 'node:vm';
-import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import { isRefusal } from '../../agent/codes.ts';
 import { trialWatchdogMilliseconds } from '../../agent/limits.ts';
+import { type EcuDescription, parseDescription } from '../ecu-description.ts';
 import { createNodeClock } from '../node/clock.ts';
 import { createNodeCrypto } from '../node/crypto.ts';
 import { createNodeNet } from '../node/net.ts';
@@ -18,7 +19,7 @@ import { createNodeRandom } from '../node/random.ts';
 import { type Hal, halInterfaceVersion } from '../types.ts';
 import { loadProgram } from './bootloader.ts';
 import { createEmulatedCan } from './can.ts';
-import { createEmulatedFlash, type FlashMap } from './flash.ts';
+import { createEmulatedFlash } from './flash.ts';
 import { createFileKeyValue } from './key-value.ts';
 import { createLineWatchdog, watchdogArgument } from './watchdog.ts';
 
@@ -27,27 +28,15 @@ export const rebootStatus = 75;
 /** Exit status of an ECU whose slots hold nothing that may run. */
 export const nothingToRunStatus = 70;
 
-/** What an emulated ECU is made of; paths are absolute. */
-export interface EmulatedEcu {
-  readonly flashFile: string;
-  readonly flashMap: FlashMap;
-  readonly keyValueFolder: string;
-  /** CAN port name → address of the bus's hub. */
-  readonly buses: Readonly<Record<string, string>>;
-  /** Partitions of the agent's own slot pair. */
-  readonly slots: readonly [string, string];
-  readonly state: string;
-  /** Program that tests a hosted ECU's firmware: called with ECU id and slot, status 0 passes. */
-  readonly hostedSelfTest?: string;
-  /** Greatest time of its watchdog, in milliseconds; any when absent. */
-  readonly watchdogMilliseconds?: number;
-}
-
 /**
  * Builds the HAL and runs the program in the chosen slot; returns after its `start`.
  * @param byWatchdog the watchdog ended the run before
  */
-export function runEcu(ecu: EmulatedEcu, log: (line: string) => void, byWatchdog: boolean): void {
+export function runEcu(
+  ecu: EcuDescription,
+  log: (line: string) => void,
+  byWatchdog: boolean,
+): void {
   const crypto = createNodeCrypto();
   const flash = createEmulatedFlash(ecu.flashFile, ecu.flashMap);
   const pair = { slots: ecu.slots, state: ecu.state };
@@ -95,58 +84,20 @@ function programIn(program: Uint8Array): { start(hal: Hal): void } {
   return new Script(`${source}\n;agent`, { filename: 'slot' }).runInThisContext();
 }
 
-/** Reads an ECU's description; code `configuration-invalid` names every mistake at once. */
-export function readDescription(path: string): EmulatedEcu | Refusal {
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    return refuse('configuration-invalid', `${path}: ${(error as Error).message}`);
-  }
-  const given = (isObject(value) ? value : {}) as Partial<Record<keyof EmulatedEcu, unknown>>;
-  const mistakes: string[] = [];
-  const expect = (name: keyof EmulatedEcu, right: boolean, what: string) => {
-    if (!right) mistakes.push(`${name}: expected ${what}`);
-  };
-  const isText = (one: unknown) => typeof one === 'string' && one !== '';
-  const { flashFile, flashMap, keyValueFolder, buses, slots, state, hostedSelfTest } = given;
-  const { watchdogMilliseconds: longest } = given;
-  expect('flashFile', isText(flashFile), 'a path');
-  expect('keyValueFolder', isText(keyValueFolder), 'a path');
-  expect('state', isText(state), 'the name of a partition');
-  expect(
-    'flashMap',
-    isObject(flashMap) && Object.values(flashMap).every(isRegion),
-    'regions by name',
-  );
-  expect('buses', isObject(buses) && Object.values(buses).every(isText), 'addresses by port');
-  const pair = Array.isArray(slots) && slots.length === 2 && slots.every(isText);
-  expect('slots', pair, 'the names of two partitions');
-  const isTime = longest === undefined || (Number.isSafeInteger(longest) && Number(longest) > 0);
-  expect('watchdogMilliseconds', isTime, 'milliseconds');
-  expect('hostedSelfTest', hostedSelfTest === undefined || isText(hostedSelfTest), 'a path');
-  if (mistakes.length > 0)
-    return refuse('configuration-invalid', `${path}: ${mistakes.join('; ')}`);
-  return given as unknown as EmulatedEcu;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isRegion(value: unknown): boolean {
-  return (
-    isObject(value) && Number.isSafeInteger(value['offset']) && Number.isSafeInteger(value['size'])
-  );
-}
-
 function main(): void {
   const path = process.argv[2];
   if (path === undefined) {
     process.stderr.write('usage: ecu.ts CONFIGURATION.json\n');
     process.exit(2);
   }
-  const ecu = readDescription(path);
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    process.stderr.write(`configuration-invalid: ${(error as Error).message}\n`);
+    process.exit(2);
+  }
+  const ecu = parseDescription(text, path);
   if (isRefusal(ecu)) {
     process.stderr.write(`${ecu.refused}: ${ecu.detail}\n`);
     process.exit(2);

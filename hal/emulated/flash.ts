@@ -3,17 +3,9 @@
  * in aligned units, only from the erased bit value to the other, erasing in whole blocks. A broken
  * rule throws, because on a real part it would corrupt data silently.
  */
+import type { FlashMap, FlashRegion } from '../ecu-description.ts';
 import type { Flash, FlashPartition, FlashStatus } from '../types.ts';
 import { type FlashStorage, openFileStorage } from './flash-storage.ts';
-
-/** Where a partition lies in the part; both in bytes, multiples of the erase block. */
-export interface FlashRegion {
-  readonly offset: number;
-  readonly size: number;
-}
-
-/** Partition names with their regions. */
-export type FlashMap = Readonly<Record<string, FlashRegion>>;
 
 export interface FlashGeometry {
   /** Bytes that are erased together. */

@@ -18,27 +18,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { KeyValue } from '../types.ts';
+import { valueFileName } from '../value-file-name.ts';
 
 const valueSuffix = '.value';
 const temporarySuffix = '.new';
-/** Below the 255 bytes that file systems allow, with room for the suffixes. */
-const maxNameCharacters = 240;
-
-/** Lower-case letters, digits and `-` stay; any other printable ASCII character becomes `_xx`. */
-function fileName(key: string): string {
-  let name = '';
-  for (let i = 0; i < key.length; i++) {
-    const code = key.charCodeAt(i);
-    const kept = (code >= 97 && code <= 122) || (code >= 48 && code <= 57) || code === 45;
-    if (code < 0x20 || code > 0x7e) throw new RangeError('key: expected printable ASCII');
-    name += kept ? key.charAt(i) : `_${code.toString(16)}`;
-  }
-  if (name.length === 0 || name.length > maxNameCharacters) {
-    throw new RangeError(`key: expected 1 to ${maxNameCharacters} escaped characters`);
-  }
-  return name;
-}
-
 function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
@@ -73,20 +56,20 @@ export function createFileKeyValue(folder: string): KeyValue {
   return {
     read(key) {
       try {
-        return new Uint8Array(readFileSync(join(folder, fileName(key) + valueSuffix)));
+        return new Uint8Array(readFileSync(join(folder, valueFileName(key) + valueSuffix)));
       } catch (error) {
         if (isMissing(error)) return undefined;
         throw error;
       }
     },
     write(key, value) {
-      const name = join(folder, fileName(key));
+      const name = join(folder, valueFileName(key));
       writeWhole(name + temporarySuffix, value);
       renameSync(name + temporarySuffix, name + valueSuffix);
       syncFolder(folder);
     },
     delete(key) {
-      rmSync(join(folder, fileName(key) + valueSuffix), { force: true });
+      rmSync(join(folder, valueFileName(key) + valueSuffix), { force: true });
       syncFolder(folder);
     },
   };

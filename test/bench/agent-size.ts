@@ -6,7 +6,7 @@ export async function benchAgentSize(): Promise<Result[]> {
   const results: Result[] = [];
   for (const program of ['primary', 'secondary'] as const) {
     const outfile = `out/build/bench/${program}.js`;
-    const { bytes } = await buildAgent({ program, release: 1, outfile });
+    const { bytes } = await buildAgent({ program, release: 1, outfile, runtime: 'node' });
     results.push({
       name: `agent bundle, ${program}`,
       value: bytes.length,

@@ -16,7 +16,12 @@ async function built(
 ): Promise<AgentProgram & { readonly onDisk: Uint8Array }> {
   const folder = mkdtempSync(join(tmpdir(), 'agent-'));
   try {
-    const result = await buildAgent({ program, release, outfile: join(folder, 'deep/agent.js') });
+    const result = await buildAgent({
+      program,
+      release,
+      outfile: join(folder, 'deep/agent.js'),
+      runtime: 'node',
+    });
     return { ...result, onDisk: readFileSync(result.path) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -41,7 +46,7 @@ test('equal sources and release give equal bytes, another release gives others',
 test('a release that is no whole number is refused', async () => {
   for (const release of [-1, 1.5, Number.NaN]) {
     try {
-      await buildAgent({ program: 'secondary', release, outfile: 'out/never.js' });
+      await buildAgent({ program: 'secondary', release, outfile: 'out/never.js', runtime: 'node' });
       assert.unreachable();
     } catch (error) {
       assert.instance(error, RangeError);

@@ -107,7 +107,7 @@ for (const { name, crypto } of providers) {
     assert.equal(buffer.slice(0, plaintext.length), plaintext);
   });
 
-  test('a changed key, nonce, header, ciphertext or tag opens nothing and writes nothing', () => {
+  test('a changed key, nonce, header, ciphertext or tag opens nothing and leaves no plaintext', () => {
     const parts = [random.bytes(32), random.bytes(12), random.bytes(5)] as const;
     const input = crypto.aeadSeal(...parts, random.bytes(40));
     const flipped = (bytes: Uint8Array, at: number) => {
@@ -115,7 +115,6 @@ for (const { name, crypto } of providers) {
       copy[at] = copy[at]! ^ 1;
       return copy;
     };
-    const out = new Uint8Array(40).fill(0xaa);
     type Attempt = readonly [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
     const attempts: readonly Attempt[] = [
       [flipped(parts[0], 31), parts[1], parts[2], input],
@@ -125,8 +124,10 @@ for (const { name, crypto } of providers) {
       ...[0, 39, 40, 55].map((at): Attempt => [...parts, flipped(input, at)]),
     ];
     for (const attempt of attempts) {
+      const out = new Uint8Array(40).fill(0xaa);
       assert.is(crypto.aeadOpen(...attempt, out), false);
-      assert.equal(out, new Uint8Array(40).fill(0xaa));
+      // Untouched, or cleared by a provider that works in place.
+      assert.ok(out.every((byte) => byte === out[0]) && (out[0] === 0xaa || out[0] === 0));
     }
   });
 

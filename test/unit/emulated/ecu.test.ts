@@ -1,18 +1,12 @@
-/** The description of an emulated ECU: a wrong one is refused with every mistake, before it starts. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+/** The description of an ECU: a wrong one is refused with every mistake, before it starts. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isRefusal } from '../../../agent/codes.ts';
-import { type EmulatedEcu, readDescription } from '../../../hal/emulated/ecu.ts';
+import { type EcuDescription, parseDescription } from '../../../hal/ecu-description.ts';
 
-const test = suite('Emulated ECU');
-const folder = mkdtempSync(join(tmpdir(), 'ota-ecu-'));
-const path = join(folder, 'ecu.json');
-test.after(() => rmSync(folder, { recursive: true, force: true }));
+const test = suite('Description of an ECU');
 
-const right: EmulatedEcu = {
+const right: EcuDescription = {
   flashFile: '/tmp/flash.bin',
   flashMap: { state: { offset: 0, size: 8_192 } },
   keyValueFolder: '/tmp/key-value',
@@ -22,8 +16,7 @@ const right: EmulatedEcu = {
 };
 
 function read(text: string): unknown {
-  writeFileSync(path, text);
-  return readDescription(path);
+  return parseDescription(text, 'ecu.json');
 }
 
 test('a whole description is taken as it is', () => {
@@ -39,11 +32,10 @@ test('every mistake is named at once', () => {
   }
 });
 
-test('no JSON, another type, an empty file and no file are refused', () => {
+test('no JSON, another type, and an empty file are refused', () => {
   for (const text of ['', '{', '[]', 'null', '7', '"ecu"']) {
     assert.ok(isRefusal(read(text)), text);
   }
-  assert.ok(isRefusal(readDescription(join(folder, 'absent.json'))));
 });
 
 test.run();

@@ -3,13 +3,9 @@ import { CobblestoneEncryptor } from '../../../agent/image/cobblestone.ts';
 import { imageContext } from '../../../agent/image/image-context.ts';
 import { BootBlock } from '../../../agent/install/boot-block.ts';
 import { type InstallRequest, SlotInstaller } from '../../../agent/install/slot-installer.ts';
+import type { FlashRegion } from '../../../hal/ecu-description.ts';
 import { FaultyFlash, seededRandom } from '../../../hal/emulated/faulty-flash.ts';
-import {
-  createFlash,
-  type FlashGeometry,
-  type FlashRegion,
-  norGeometry,
-} from '../../../hal/emulated/flash.ts';
+import { createFlash, type FlashGeometry, norGeometry } from '../../../hal/emulated/flash.ts';
 import { createNodeCrypto } from '../../../hal/node/crypto.ts';
 import type { Boot, Flash, FlashPartition, SlotImage } from '../../../hal/types.ts';
 

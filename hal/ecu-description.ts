@@ -1,0 +1,78 @@
+/** The description of one ECU that its program starts from: where flash, values and buses are. */
+import { type Refusal, refuse } from '../agent/codes.ts';
+
+/** Where a partition lies in the part; both in bytes, multiples of the erase block. */
+export interface FlashRegion {
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Partition names with their regions. */
+export type FlashMap = Readonly<Record<string, FlashRegion>>;
+
+/** What an ECU is made of; paths are absolute. */
+export interface EcuDescription {
+  /** Flash part: a file that stands for one, or an MTD device where the platform has them. */
+  readonly flashFile: string;
+  readonly flashMap: FlashMap;
+  readonly keyValueFolder: string;
+  /** CAN port name → address of the bus. */
+  readonly buses: Readonly<Record<string, string>>;
+  /** Partitions of the agent's own slot pair. */
+  readonly slots: readonly [string, string];
+  readonly state: string;
+  /** Program that tests a hosted ECU's firmware: called with ECU id and slot, status 0 passes. */
+  readonly hostedSelfTest?: string;
+  /** Greatest time of its watchdog, in milliseconds; any when absent. */
+  readonly watchdogMilliseconds?: number;
+}
+
+/**
+ * Parses and checks a description.
+ * @param text of the file, JSON
+ * @param path names it in the refusal; code `configuration-invalid` names every mistake at once
+ */
+export function parseDescription(text: string, path: string): EcuDescription | Refusal {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return refuse('configuration-invalid', `${path}: ${(error as Error).message}`);
+  }
+  const given = (isObject(value) ? value : {}) as Partial<Record<keyof EcuDescription, unknown>>;
+  const mistakes: string[] = [];
+  const expect = (name: keyof EcuDescription, right: boolean, what: string) => {
+    if (!right) mistakes.push(`${name}: expected ${what}`);
+  };
+  const isText = (one: unknown) => typeof one === 'string' && one !== '';
+  const { flashFile, flashMap, keyValueFolder, buses, slots, state, hostedSelfTest } = given;
+  expect('flashFile', isText(flashFile), 'a path');
+  expect('keyValueFolder', isText(keyValueFolder), 'a path');
+  expect('state', isText(state), 'the name of a partition');
+  expect(
+    'flashMap',
+    isObject(flashMap) && Object.values(flashMap).every(isRegion),
+    'regions by name',
+  );
+  expect('buses', isObject(buses) && Object.values(buses).every(isText), 'addresses by port');
+  const pair = Array.isArray(slots) && slots.length === 2 && slots.every(isText);
+  expect('slots', pair, 'the names of two partitions');
+  expect('hostedSelfTest', hostedSelfTest === undefined || isText(hostedSelfTest), 'a path');
+  const { watchdogMilliseconds: longest } = given;
+  const isTime = longest === undefined || (Number.isSafeInteger(longest) && Number(longest) > 0);
+  expect('watchdogMilliseconds', isTime, 'milliseconds');
+  if (mistakes.length > 0) {
+    return refuse('configuration-invalid', `${path}: ${mistakes.join('; ')}`);
+  }
+  return given as unknown as EcuDescription;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isRegion(value: unknown): boolean {
+  return (
+    isObject(value) && Number.isSafeInteger(value['offset']) && Number.isSafeInteger(value['size'])
+  );
+}

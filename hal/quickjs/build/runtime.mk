@@ -1,0 +1,167 @@
+# Builds the programs of an ECU for one architecture, and the compiler of bytecode for this machine:
+#   make -f hal/quickjs/build/runtime.mk ARCH=x86_64 programs
+# The results lie in out/bin, everything else in out/runtime; sources.sh has filled out/runtime/sources.
+# Static with musl; sections that nothing uses are left out. CRYPTO=openssl links the machine's
+# OpenSSL dynamically instead of BearSSL (ARCH=x86_64 only, with the C library of the machine).
+
+comma := ,
+ARCH ?= x86_64
+OUT := out/bin
+WORK := out/runtime
+SOURCES := $(WORK)/sources
+CRYPTO ?= bearssl
+DEBIAN_ARCH := $(patsubst x86_64,amd64,$(patsubst aarch64,arm64,$(ARCH)))
+ifeq ($(ARCH),armhf)
+TRIPLET := arm-linux-gnueabihf
+MUSL := arm-linux-musleabihf
+else
+TRIPLET := $(ARCH)-linux-gnu
+MUSL := $(ARCH)-linux-musl
+endif
+HERE := hal/quickjs
+TARGET := $(SOURCES)/$(DEBIAN_ARCH)/usr
+OBJECTS := $(WORK)/objects/$(ARCH)$(if $(filter openssl,$(CRYPTO)),-openssl)
+BIN := $(OUT)/$(ARCH)$(if $(filter openssl,$(CRYPTO)),-openssl)
+QUICKJS := $(WORK)/quickjs
+FIPS := $(SOURCES)/aws-lc/crypto/fipsmodule
+
+native := $(filter $(ARCH),$(shell uname -m))
+CC := $(if $(native),gcc,$(TRIPLET)-gcc)
+STRIP := $(if $(native),strip,$(TRIPLET)-strip)
+kernel-headers := $(if $(native),-idirafter /usr/include/$(TRIPLET) -idirafter /usr/include,-idirafter /usr/$(TRIPLET)/include)
+
+# mldsa-native and mlkem-native lie in folders of like names.
+lattice = -isystem $(FIPS)/$(subst -,_,$(1))/$(subst -,,$(subst ml-dsa,mldsa,$(subst ml-kem,mlkem,$(1))))
+
+warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes
+common := -std=gnu11 -D_GNU_SOURCE -fwrapv -funsigned-char -ffunction-sections -fdata-sections \
+  -fno-asynchronous-unwind-tables -fno-unwind-tables
+ifeq ($(CRYPTO),openssl)
+c-library :=
+link = $(CC) -Wl,--gc-sections -o $@ $^ -lcrypto -lm
+else
+c-library := -nostdinc -isystem $(TARGET)/include/$(MUSL) \
+  -isystem $(shell $(CC) -print-file-name=include) $(kernel-headers)
+crt = $(TARGET)/lib/$(MUSL)/$(1).o
+gcc-file = $(shell $(CC) -print-file-name=$(1))
+link = $(CC) -static -no-pie -nostdlib -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack -o $@ \
+  $(call crt,crt1) $(call crt,crti) $(call gcc-file,crtbeginT.o) $(filter %.o,$^) \
+  $(TARGET)/lib/$(TRIPLET)/libbearssl.a -L$(TARGET)/lib/$(MUSL) -Wl,--start-group -lc \
+  $(call gcc-file,libgcc.a) $(call gcc-file,libgcc_eh.a) -Wl,--end-group \
+  $(call gcc-file,crtend.o) $(call crt,crtn)
+endif
+
+# The engine is optimised for speed where flash is large, for size on the 32-bit boards.
+engine-flags := $(if $(filter armhf,$(ARCH)),-O2,-O2)
+engine := quickjs libregexp libunicode dtoa
+host := $(patsubst $(HERE)/%.c,%,$(wildcard $(HERE)/engine/*.c $(HERE)/linux/*.c))
+crypto := crypto/keccak crypto/ml-dsa crypto/ml-kem crypto/slh-dsa crypto/hybrid-kem \
+  crypto/wipe crypto/$(CRYPTO)
+no-net := engine/net linux/stream
+primary := $(host) $(crypto)
+secondary := $(filter-out $(no-net) engine/main,$(host)) $(crypto) engine/main-secondary
+
+.PHONY: programs
+programs: $(BIN)/ecu-primary $(BIN)/ecu-secondary
+
+objects = $(patsubst %,$(OBJECTS)/%.o,$(1))
+
+$(BIN)/ecu-primary: $(call objects,$(primary) $(engine) bootloader)
+	@mkdir -p $(@D)
+	@$(link)
+	@$(STRIP) $@
+
+$(BIN)/ecu-secondary: $(call objects,$(secondary) $(engine) bootloader)
+	@mkdir -p $(@D)
+	@$(link)
+	@$(STRIP) $@
+
+# The engine with its parser compiled out and small arenas: blocks of 1 KiB instead of 4 suit heaps of
+# some hundred kilobytes. The folder is a copy, since Debian's package stays as it came.
+$(QUICKJS)/.prepared: $(SOURCES)/quickjs/quickjs.c
+	@rm -rf $(QUICKJS) && mkdir -p $(QUICKJS) && cp $(SOURCES)/quickjs/*.[ch] $(QUICKJS)/
+	@sed -i 's/^#define JS_ARENA_SIZE .*/#define JS_ARENA_SIZE 1024/' $(QUICKJS)/quickjs.c
+	@grep -q '^#define JS_ARENA_SIZE 1024$$' $(QUICKJS)/quickjs.c || \
+	  echo 'runtime.mk: this QuickJS-ng has no JS_ARENA_SIZE: its heap will be larger' >&2
+	@touch $@
+
+$(call objects,$(engine)): $(OBJECTS)/%.o: $(QUICKJS)/.prepared
+	@mkdir -p $(@D)
+	@$(CC) $(common) $(c-library) $(engine-flags) -w -DQUICKJS_NG_BUILD -DQJS_DISABLE_PARSER \
+	  -c $(QUICKJS)/$*.c -o $@
+
+host-includes := -isystem $(QUICKJS) -isystem $(TARGET)/include/bearssl
+heap-flags := -DDEFAULT_HEAP_BYTES=$(or $(HEAP),524288)
+$(OBJECTS)/engine/%.o: $(HERE)/engine/%.c $(wildcard $(HERE)/*/*.h) $(QUICKJS)/.prepared
+	@mkdir -p $(@D)
+	@$(CC) $(common) $(c-library) -O2 $(warnings) $(host-includes) $(heap-flags) -DWITH_NET -c $< -o $@
+
+$(OBJECTS)/engine/main-secondary.o: $(HERE)/engine/main.c $(wildcard $(HERE)/*/*.h) $(QUICKJS)/.prepared
+	@mkdir -p $(@D)
+	@$(CC) $(common) $(c-library) -O2 $(warnings) $(host-includes) $(heap-flags) -c $< -o $@
+
+$(OBJECTS)/linux/%.o: $(HERE)/linux/%.c $(wildcard $(HERE)/*/*.h)
+	@mkdir -p $(@D)
+	@$(CC) $(common) $(c-library) -O2 $(warnings) $(host-includes) -c $< -o $@
+
+$(OBJECTS)/crypto/%.o: $(HERE)/crypto/%.c $(wildcard $(HERE)/crypto/*.h)
+	@mkdir -p $(@D)
+	@$(CC) $(common) $(c-library) -O2 $(warnings) $(host-includes) -I$(HERE)/crypto \
+	  $(if $(filter ml-%,$*),$(call lattice,$*)) -c $< -o $@
+
+# -- Bytecode: compiled on this machine, runs on all ------------------------------------------------
+
+HOST_OBJECTS := $(WORK)/objects/host
+COMPILER := $(OUT)/bytecode-compiler
+
+.PHONY: compiler
+compiler: $(COMPILER)
+
+$(HOST_OBJECTS)/%.o: $(QUICKJS)/.prepared
+	@mkdir -p $(@D)
+	@gcc $(common) -O2 -w -DQUICKJS_NG_BUILD -c $(QUICKJS)/$*.c -o $@
+
+$(COMPILER): $(HERE)/build/bytecode-compiler.c $(patsubst %,$(HOST_OBJECTS)/%.o,$(engine))
+	@mkdir -p $(@D)
+	@gcc $(common) -O2 $(warnings) -isystem $(QUICKJS) -o $@ $^ -lm -lpthread
+
+$(WORK)/bootloader.js: $(shell find agent/install agent/codec hal -name '*.ts') agent/codes.ts agent/limits.ts
+	@node_modules/.bin/esbuild hal/quickjs/main.ts --bundle --format=iife --target=es2020 --minify \
+	  --platform=neutral --charset=ascii --log-level=warning --outfile=$@
+
+$(WORK)/bootloader.bytecode: $(WORK)/bootloader.js $(COMPILER)
+	@$(COMPILER) $< $@
+
+$(OBJECTS)/bootloader.o: $(WORK)/bootloader.bytecode
+	@mkdir -p $(@D)
+	@cd $(WORK) && printf '.section .rodata\n.global bootloader_bytecode, bootloader_bytecode_size\n.balign 4\nbootloader_bytecode_size: .long end - bootloader_bytecode\nbootloader_bytecode: .incbin "bootloader.bytecode"\nend:\n.section .note.GNU-stack,"",%%progbits\n' | $(CC) -x assembler -c - -o $(abspath $@)
+
+# -- The native crypto as a program for tests (test/native), with this machine's C library -----------
+
+PROVIDER := out/native
+provider-units := engine/arguments engine/crypto crypto/keccak crypto/ml-dsa crypto/ml-kem \
+  crypto/slh-dsa crypto/hybrid-kem crypto/wipe
+engine-objects := $(patsubst %,$(HOST_OBJECTS)/%.o,$(engine))
+
+.PHONY: provider-hosts
+provider-hosts: $(addprefix $(PROVIDER)/provider-host-,bearssl openssl bearssl-sanitized)
+
+# provider-host,VARIANT,CLASSICAL,FLAGS,LIBRARIES
+define provider-host
+$(PROVIDER)/$(1)/%.o: $(HERE)/%.c $(wildcard $(HERE)/*/*.h) $(QUICKJS)/.prepared
+	@mkdir -p $$(@D)
+	@gcc $(common) $(warnings) $(3) -isystem $(QUICKJS) -isystem /usr/include/bearssl -I$(HERE)/crypto \
+	  $$(if $$(findstring crypto/ml-,$$*),$$(call lattice,$$(notdir $$*))) -c $$< -o $$@
+
+$(PROVIDER)/$(1)/host.o: test/native/provider-host.c $(wildcard $(HERE)/*/*.h) $(QUICKJS)/.prepared
+	@mkdir -p $$(@D)
+	@gcc $(common) $(warnings) $(3) -isystem $(QUICKJS) -c $$< -o $$@
+
+$(PROVIDER)/provider-host-$(1): $(patsubst %,$(PROVIDER)/$(1)/%.o,host $(provider-units) crypto/$(2)) \
+    $(engine-objects)
+	@gcc $(3) -o $$@ $$^ $(4) -lm -lpthread
+endef
+$(eval $(call provider-host,bearssl,bearssl,-O2,-l:libbearssl.a))
+$(eval $(call provider-host,openssl,openssl,-O2,-lcrypto))
+$(eval $(call provider-host,bearssl-sanitized,bearssl,-O1 -g -fsanitize=address$(comma)undefined \
+  -fno-sanitize-recover=all,-l:libbearssl.a))

@@ -1,0 +1,42 @@
+/*
+ * The host of the engine: one runtime, one context, one event loop. The files of engine/ know
+ * QuickJS and no operating system; those of a platform folder (linux/) know no QuickJS. Between
+ * them stands platform.h.
+ */
+#ifndef OTA_HOST_H
+#define OTA_HOST_H
+
+#include <quickjs.h>
+#include <stdbool.h>
+
+/* Functions and classes that each file adds to the object `native` (hal/quickjs/native.ts). */
+void add_crypto(JSContext *context, JSValueConst native);
+void add_storage(JSContext *context, JSValueConst native);
+void add_can(JSContext *context, JSValueConst native);
+void add_net(JSContext *context, JSValueConst native);
+void add_board(JSContext *context, JSValueConst native);
+
+/* Adds one function; `name` must outlive the context. */
+void add_function(JSContext *context, JSValueConst object, const char *name, JSCFunction *function,
+                  int arguments);
+
+/*
+ * Calls `callback` with no `this` and runs the jobs that follow. Takes ownership of `arguments`.
+ * An exception ends the process: a bug, after which the ECU starts anew from durable state.
+ */
+void host_call(JSContext *context, JSValueConst callback, int count, JSValue *arguments);
+
+/* Prints the pending exception as a line of the log and ends the process with `bug_status`. */
+_Noreturn void host_fail(JSContext *context);
+
+/* The bytes of a Uint8Array argument; NULL with an exception pending for anything else. */
+uint8_t *bytes_argument(JSContext *context, JSValueConst value, const char *name, size_t *length);
+/* The bytes of a Uint8Array argument of exactly `length`; NULL with an exception otherwise. */
+uint8_t *fixed_argument(JSContext *context, JSValueConst value, const char *name, size_t length);
+/* An integer from 0 to `max` (at most 2^53 - 1); false with an exception pending otherwise. */
+bool integer_argument(JSContext *context, JSValueConst value, const char *name, uint64_t max,
+                      uint64_t *result);
+/* A Uint8Array of `length` bytes whose memory is `*bytes`, to be filled; exception: no memory. */
+JSValue new_bytes(JSContext *context, size_t length, uint8_t **bytes);
+
+#endif

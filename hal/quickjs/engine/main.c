@@ -1,0 +1,154 @@
+/*
+ * The program of an ECU: `ecu-primary [--heap BYTES] DESCRIPTION.json [--watchdog]`; the last says
+ * that the watchdog ended the run before.
+ *
+ * Makes a runtime with a bounded heap and a context with only the intrinsics that the agent uses,
+ * without parser, `eval` and RegExp, and runs the bootloader whose bytecode is part of this binary
+ * (hal/quickjs/bootloader.ts). The agent itself lies in a flash slot.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host.h"
+#include "platform.h"
+
+/* Made from bootloader.ts by the build. */
+extern const uint8_t bootloader_bytecode[];
+extern const uint32_t bootloader_bytecode_size;
+
+enum { STACK_BYTES = 256 * 1024, COLLECT_EVERY_BYTES = 32 * 1024 };
+
+static void say(const char *line) { platform_log(line, strlen(line)); }
+
+_Noreturn void host_fail(JSContext *context) {
+  JSValue exception = JS_GetException(context);
+  const char *message = JS_ToCString(context, exception);
+  char line[512];
+  snprintf(line, sizeof line, "failed detail=%s", message == NULL ? "out of memory" : message);
+  say(line);
+  JSValue stack = JS_GetPropertyStr(context, exception, "stack");
+  const char *places = JS_IsString(stack) ? JS_ToCString(context, stack) : NULL;
+  if (places != NULL) fputs(places, stderr);
+  platform_exit(status_bug);
+}
+
+static void run_jobs(JSContext *context) {
+  JSContext *failed;
+  int result;
+  while ((result = JS_ExecutePendingJob(JS_GetRuntime(context), &failed)) > 0) continue;
+  if (result < 0) host_fail(failed);
+}
+
+void host_call(JSContext *context, JSValueConst callback, int count, JSValue *arguments) {
+  /* The callback may close, and so free, what holds it. */
+  JSValue held = JS_DupValue(context, callback);
+  JSValue result = JS_Call(context, held, JS_UNDEFINED, count, (JSValueConst *)arguments);
+  for (int i = 0; i < count; i++) JS_FreeValue(context, arguments[i]);
+  JS_FreeValue(context, held);
+  if (JS_IsException(result)) host_fail(context);
+  JS_FreeValue(context, result);
+  run_jobs(context);
+}
+
+/* A promise was rejected and nobody listens: as bad as an exception. */
+static void rejected(JSContext *context, JSValueConst promise, JSValueConst reason, bool handled,
+                     void *opaque) {
+  (void)promise, (void)opaque;
+  if (handled) return;
+  JS_Throw(context, JS_DupValue(context, reason));
+  host_fail(context);
+}
+
+static JSContext *make_context(JSRuntime *runtime) {
+  JSContext *context = JS_NewContextRaw(runtime);
+  if (context == NULL) return NULL;
+  JS_AddIntrinsicBaseObjects(context);
+  JS_AddIntrinsicJSON(context);
+  JS_AddIntrinsicMapSet(context);
+  JS_AddIntrinsicTypedArrays(context);
+  JS_AddIntrinsicPromise(context);
+  return context;
+}
+
+static void add_native(JSContext *context, const char *description, size_t length, bool expired) {
+  JSValue global = JS_GetGlobalObject(context);
+  JSValue native = JS_NewObject(context);
+  if (JS_IsException(native)) host_fail(context);
+  add_crypto(context, native);
+  add_storage(context, native);
+  add_can(context, native);
+#ifdef WITH_NET
+  add_net(context, native);
+#endif
+  add_board(context, native);
+  JS_SetPropertyStr(context, native, "bytecodeVersion",
+                    JS_NewInt32(context, bootloader_bytecode[0]));
+  JS_SetPropertyStr(context, native, "watchdogExpired", JS_NewBool(context, expired));
+  JS_SetPropertyStr(context, native, "description",
+                    JS_NewStringLen(context, description, length));
+  if (JS_SetPropertyStr(context, global, "native", native) < 0) host_fail(context);
+  JS_FreeValue(context, global);
+}
+
+static void run_bootloader(JSContext *context) {
+  JSValue code = JS_ReadObject(context, bootloader_bytecode, bootloader_bytecode_size,
+                               JS_READ_OBJ_BYTECODE);
+  if (JS_IsException(code)) host_fail(context);
+  JSValue result = JS_EvalFunction(context, code);
+  if (JS_IsException(result)) host_fail(context);
+  JS_FreeValue(context, result);
+  run_jobs(context);
+}
+
+_Noreturn static void usage(const char *program, const char *problem) {
+  if (problem != NULL) fprintf(stderr, "%s: %s\n", program, problem);
+  fprintf(stderr, "usage: %s [--heap BYTES] DESCRIPTION.json [--watchdog]\n", program);
+  exit(status_usage);
+}
+
+int main(int argc, char **argv) {
+  size_t heap_bytes = DEFAULT_HEAP_BYTES;
+  const char *path = NULL;
+  bool expired = false;
+  for (int i = 1; i < argc; i++) {
+    if (strcmp(argv[i], "--heap") == 0 && i + 1 < argc) {
+      char *end;
+      errno = 0;
+      unsigned long long bytes = strtoull(argv[++i], &end, 10);
+      if (errno != 0 || *end != '\0' || bytes < 65536 || bytes > SIZE_MAX / 2) {
+        usage(argv[0], "--heap: expected bytes, 65536 or more");
+      }
+      heap_bytes = (size_t)bytes;
+    } else if (strcmp(argv[i], "--watchdog") == 0) {
+      expired = true;
+    } else if (argv[i][0] == '-' || path != NULL) {
+      usage(argv[0], NULL);
+    } else {
+      path = argv[i];
+    }
+  }
+  if (path == NULL) usage(argv[0], NULL);
+
+  const char *problem = platform_start();
+  size_t length = 0;
+  char *description = problem == NULL ? platform_read_text(path, &length, &problem) : NULL;
+  if (description == NULL) usage(argv[0], problem);
+
+  JSRuntime *runtime = JS_NewRuntime();
+  JSContext *context = NULL;
+  if (runtime != NULL) {
+    JS_SetMemoryLimit(runtime, heap_bytes);
+    JS_SetMaxStackSize(runtime, STACK_BYTES);
+    JS_SetGCThreshold(runtime, COLLECT_EVERY_BYTES);
+    JS_SetHostPromiseRejectionTracker(runtime, rejected, NULL);
+    context = make_context(runtime);
+  }
+  if (context == NULL) usage(argv[0], "--heap: too small to start");
+  add_native(context, description, length, expired);
+  free(description);
+  run_bootloader(context);
+  platform_run();
+  platform_exit(0);
+}

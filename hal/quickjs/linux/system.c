@@ -1,0 +1,130 @@
+/* Process, log, randomness, watchdog and commands of the Linux platform. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/reboot.h>
+#include <linux/watchdog.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../engine/platform.h"
+
+enum { MAX_TEXT_BYTES = 1 << 20 };
+
+const char *events_start(void);
+
+static int watchdog_file = -1;
+
+static void stop_signal(int number) {
+  (void)number;
+  platform_exit(0);
+}
+
+const char *platform_start(void) {
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGTERM, stop_signal);
+  setvbuf(stdout, NULL, _IOLBF, 1024);
+  uint8_t probe[1];
+  /* Keys, nonces and session ids rest on it: without entropy this ECU does not start. */
+  if (!platform_random(probe, sizeof probe)) return "no-entropy: getrandom gives no bytes";
+  return events_start();
+}
+
+void platform_log(const char *line, size_t length) {
+  fwrite(line, 1, length, stdout);
+  fputc('\n', stdout);
+}
+
+void platform_exit(int status) {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  printf("peak-rss bytes=%lld\n", (long long)usage.ru_maxrss * 1024);
+  fflush(stdout);
+  _exit(status);
+}
+
+void platform_reboot(void) {
+  if (getpid() != 1 && getenv("OTA_REBOOT_MACHINE") == NULL) platform_exit(status_reboot);
+  sync();
+  reboot(RB_AUTOBOOT);
+  platform_exit(status_reboot);
+}
+
+bool platform_random(uint8_t *out, size_t length) {
+  while (length > 0) {
+    ssize_t count = getrandom(out, length, 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    out += count;
+    length -= (size_t)count;
+  }
+  return true;
+}
+
+bool platform_watchdog(unsigned seconds) {
+  const char *device = getenv("OTA_WATCHDOG");
+  if (device == NULL) return false;
+  if (seconds == 0) {
+    /* The magic character disarms it; closing alone would not. */
+    bool stopped = watchdog_file >= 0 && write(watchdog_file, "V", 1) == 1;
+    if (watchdog_file >= 0) close(watchdog_file);
+    watchdog_file = -1;
+    return stopped;
+  }
+  if (watchdog_file < 0) {
+    int timeout = (int)seconds;
+    watchdog_file = open(device, O_WRONLY | O_CLOEXEC);
+    if (watchdog_file < 0) return false;
+    ioctl(watchdog_file, WDIOC_SETTIMEOUT, &timeout);
+  }
+  return write(watchdog_file, ".", 1) == 1;
+}
+
+char *platform_read_text(const char *path, size_t *length, const char **problem) {
+  static char message[256];
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  char *text = file < 0 ? NULL : malloc(MAX_TEXT_BYTES);
+  *length = 0;
+  while (text != NULL && *length < MAX_TEXT_BYTES) {
+    ssize_t count = read(file, text + *length, MAX_TEXT_BYTES - *length);
+    if (count == 0) break;
+    if (count > 0) {
+      *length += (size_t)count;
+    } else if (errno != EINTR) {
+      free(text);
+      text = NULL;
+    }
+  }
+  if (text == NULL) {
+    snprintf(message, sizeof message, "%s: %s", path, strerror(errno));
+    *problem = message;
+  } else {
+    char *fitted = realloc(text, *length + 1);
+    if (fitted != NULL) text = fitted;
+  }
+  if (file >= 0) close(file);
+  return text;
+}
+
+int platform_command(const char *program, const char *first, const char *second) {
+  pid_t child = fork();
+  if (child < 0) return -1;
+  if (child == 0) {
+    int nothing = open("/dev/null", O_RDWR);
+    dup2(nothing, 0), dup2(nothing, 1), dup2(nothing, 2);
+    execl(program, program, first, second, (char *)NULL);
+    _exit(127);
+  }
+  int status;
+  while (waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) return -1;
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}

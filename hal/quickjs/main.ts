@@ -1,0 +1,108 @@
+/**
+ * The bootloader that is part of an ECU's binary: makes the HAL of the host's primitives, chooses a
+ * slot by the boot record and starts the agent in it. The agent is never loaded from anywhere but
+ * the flash; the host proves its SHA-256 before the engine looks at a byte of it.
+ */
+import { isRefusal, type Refusal } from '../../agent/codes.ts';
+import { BootBlock } from '../../agent/install/boot-block.ts';
+import { selectImage } from '../../agent/install/boot-selection.ts';
+import { trialWatchdogMilliseconds } from '../../agent/limits.ts';
+import { parseDescription } from '../ecu-description.ts';
+import { createLineWatchdog } from '../emulated/watchdog.ts';
+import { type Hal, halInterfaceVersion, type SlotImage } from '../types.ts';
+import { valueFileName } from '../value-file-name.ts';
+import { createNativeCrypto } from './crypto.ts';
+import { createNativeFlash, openPart } from './flash.ts';
+import type { Native } from './native.ts';
+
+/** Exit statuses of the host (engine/platform.h). */
+const usageStatus = 2;
+const nothingToRunStatus = 70;
+
+declare const native: Native;
+/** Set by the program in the slot. */
+declare const agent: { start(hal: Hal): void };
+
+function refuseToRun(refusal: Refusal): never {
+  native.log(`refused code=${refusal.refused} detail=${refusal.detail}`);
+  return native.exit(nothingToRunStatus);
+}
+
+function main(): void {
+  const ecu = parseDescription(native.description, 'description');
+  if (isRefusal(ecu)) {
+    native.log(`refused code=${ecu.refused} detail=${ecu.detail}`);
+    native.exit(usageStatus);
+  }
+  const crypto = createNativeCrypto(native);
+  const part = openPart(native, ecu);
+  const flash = createNativeFlash(part, ecu.flashMap);
+  /** Proves the slot's content and runs it: it defines `agent`, which is started later. */
+  const loads = (slot: number, image: SlotImage): boolean => {
+    const region = ecu.flashMap[ecu.slots[slot]!]!;
+    if (image.length > region.size) return false;
+    try {
+      return part.loadProgram(region.offset, image.length, image.sha256) === true;
+    } catch (error) {
+      native.log(`refused code=bytecode-version detail=${(error as Error).message}`);
+      return false;
+    }
+  };
+  const boot = BootBlock.open(flash.open({ path: ecu.state }), crypto);
+  if (isRefusal(boot)) refuseToRun(boot);
+  const selected = selectImage(boot, (slot, image) => loads(slot, image), native.watchdogExpired);
+  if (isRefusal(selected)) refuseToRun(selected);
+  native.log(`boot slot=${selected.slot === 0 ? 'A' : 'B'} image=${selected.image.filename}`);
+  const watchdog = createLineWatchdog(native.log, native.watchdogExpired, ecu.watchdogMilliseconds);
+  // INS-13: an image that hangs before its first own line is caught too; its program closes it.
+  if (boot.status().pending === selected.slot) {
+    watchdog.open({ timeout: trialWatchdogMilliseconds });
+  }
+  const values = native.openKeyValue(ecu.keyValueFolder);
+  agent.start({
+    flash,
+    boot,
+    keyValue: {
+      read: (key) => values.read(valueFileName(key)),
+      write: (key, value) => values.write(valueFileName(key), value),
+      delete: (key) => values.delete(valueFileName(key)),
+    },
+    can: {
+      open({ port, filters, onReadable, onWritable, onError }) {
+        const address = ecu.buses[port];
+        if (address === undefined) throw new Error(`CAN port ${port} is not configured`);
+        return native.openCan(address, filters, onReadable, onWritable, onError);
+      },
+    },
+    net: {
+      connect(options) {
+        if (native.connect === undefined) throw new Error('net: this program has no network');
+        const { host, port, onConnect, onReadable, onWritable, onEnd, onError } = options;
+        return native.connect(host, port, onConnect, onReadable, onWritable, onEnd, onError);
+      },
+    },
+    crypto,
+    random: { bytes: native.randomBytes },
+    clock: {
+      monotonic: native.monotonic,
+      after(milliseconds, callback) {
+        const timer = native.after(milliseconds, callback);
+        return { cancel: () => native.cancel(timer) };
+      },
+    },
+    watchdog,
+    hosted: {
+      selfTest: (ecuId, slot) =>
+        ecu.hostedSelfTest === undefined ||
+        native.command(ecu.hostedSelfTest, ecuId, String(slot)) === 0,
+    },
+    board: {
+      bytecodeVersion: native.bytecodeVersion,
+      halVersion: halInterfaceVersion,
+      reboot: native.reboot,
+      log: native.log,
+    },
+  });
+}
+
+main();

@@ -1,0 +1,118 @@
+/**
+ * The primitives that the host program in C gives (engine/*.c): plain values in, plain values out.
+ * Wrong arguments throw; policy stands in the other files of this folder.
+ */
+
+export interface NativeDigest {
+  update(bytes: Uint8Array): void;
+  finish(): Uint8Array;
+}
+
+export interface NativeFlash {
+  read(buffer: Uint8Array, offset: number): void;
+  program(buffer: Uint8Array, offset: number): void;
+  erase(offset: number, length: number): void;
+  sync(): void;
+  close(): void;
+  /**
+   * Runs the bytecode in the flash when its SHA-256 is right: true, else undefined. Throws for
+   * bytecode of another version.
+   */
+  loadProgram(offset: number, length: number, sha256: Uint8Array): true | undefined;
+}
+
+export interface NativeKeyValue {
+  read(name: string): Uint8Array | undefined;
+  write(name: string, value: Uint8Array): void;
+  delete(name: string): void;
+}
+
+export interface NativeCanFrame {
+  readonly identifier: number;
+  readonly extended: boolean;
+  readonly flexibleData: boolean;
+  readonly bitRateSwitch: boolean;
+  readonly data: Uint8Array;
+}
+
+export interface NativeCanPort {
+  read(): NativeCanFrame | undefined;
+  readonly writable: number;
+  write(frame: NativeCanFrame): void;
+  close(): void;
+}
+
+export interface NativeSocket {
+  read(buffer: Uint8Array): number;
+  write(buffer: Uint8Array): number;
+  close(): void;
+}
+
+export interface Native {
+  /** The ECU's description, JSON. */
+  readonly description: string;
+  /** Version of the bytecode that this engine runs. */
+  readonly bytecodeVersion: number;
+  /** The watchdog ended the run before. */
+  readonly watchdogExpired: boolean;
+
+  /** `algorithm`: 0 SHA-256, 1 SHA-512. */
+  digest(algorithm: number, bytes: Uint8Array): Uint8Array;
+  createDigest(algorithm: number): NativeDigest;
+  hmac(algorithm: number, key: Uint8Array, message: Uint8Array): Uint8Array;
+  /** `parameterSet`: 256, 384 (ECDSA), 44, 65, 87 (ML-DSA), 128 (SLH-DSA-SHA2-128s). */
+  verify(
+    parameterSet: number,
+    publicKey: Uint8Array,
+    message: Uint8Array,
+    signature: Uint8Array,
+    context: Uint8Array,
+  ): boolean;
+  sign(privateKey: Uint8Array, message: Uint8Array): Uint8Array;
+  aeadOpen(
+    key: Uint8Array,
+    nonce: Uint8Array,
+    additionalData: Uint8Array,
+    ciphertextAndTag: Uint8Array,
+    out: Uint8Array,
+  ): boolean;
+  aeadSeal(
+    key: Uint8Array,
+    nonce: Uint8Array,
+    additionalData: Uint8Array,
+    plaintext: Uint8Array,
+  ): Uint8Array;
+  decapsulate(seed: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined;
+  /** Ciphertext (1,153 bytes) and shared secret (32) in one array. */
+  encapsulate(publicKey: Uint8Array): Uint8Array | undefined;
+  randomBytes(count: number): Uint8Array;
+
+  openFlash(path: string, size: number, blockLength: number, eraseValue: number): NativeFlash;
+  openKeyValue(folder: string): NativeKeyValue;
+  openCan(
+    address: string,
+    filters: readonly number[] | undefined,
+    onReadable: (count: number) => void,
+    onWritable: ((count: number) => void) | undefined,
+    onError: ((error: Error) => void) | undefined,
+  ): NativeCanPort;
+  /** Absent in programs that are built without network. */
+  readonly connect?: (
+    host: string,
+    port: number,
+    onConnect: () => void,
+    onReadable: () => void,
+    onWritable: (() => void) | undefined,
+    onEnd: () => void,
+    onError: (error: Error) => void,
+  ) => NativeSocket;
+
+  monotonic(): number;
+  after(milliseconds: number, callback: () => void): number;
+  cancel(timer: number): void;
+  log(line: string): void;
+  reboot(): never;
+  exit(status: number): never;
+  command(program: string, first: string, second: string): number;
+  watchdog(seconds: number): boolean;
+}
