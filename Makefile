@@ -19,9 +19,14 @@ NODE := .node/node_modules/node-linux-$(architecture)/bin/node
 endif
 
 .PHONY: demo test help setup packages backend can-bus secondaries typecheck lint format arrows \
-  licences conformance conformance-check mutants ci bench clean runtime
+  licences conformance conformance-check mutants ci bench clean runtime provider-hosts
 
-demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name)
+demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name BOARD=quickjs)
+	@test -z "$(BOARD)" || test -f 'boards/$(BOARD)/board.json' || { \
+	  echo 'make: BOARD=$(BOARD): expected one of' boards/*/board.json >&2; exit 2; }
+ifeq ($(BOARD),quickjs)
+	@$(MAKE) runtime ARCHITECTURES=$(or $(ARCH),$(shell uname -m))
+endif
 	@$(NODE) backend/fleet/demo.ts
 
 test: setup ## All tests, or those whose path begins with ONLY (make test ONLY=unit/can)
@@ -79,9 +84,13 @@ runtime: setup ## ECU programs for QuickJS-ng: out/bin/ARCH/ecu-primary, ecu-sec
 	@test -f out/runtime/sources/.complete || { hal/quickjs/build/sources.sh out/runtime/sources && \
 	  touch out/runtime/sources/.complete; }
 	@for architecture in $(ARCHITECTURES); do \
-	  $(MAKE) -f hal/quickjs/build/runtime.mk ARCH=$$architecture programs || exit 1; \
+	  $(MAKE) -j2 -f hal/quickjs/build/runtime.mk ARCH=$$architecture programs || exit 1; \
 	done
 	@ls -l out/bin/*/ecu-* | awk '{ print $$9 ": " $$5 " bytes" }'
+
+provider-hosts: runtime ## The native crypto as programs for the provider suite, one with sanitizers
+	@.ci/install-packages libbearssl-dev libssl-dev
+	@$(MAKE) -j2 -f hal/quickjs/build/runtime.mk provider-hosts
 
 typecheck: setup ## TypeScript, strict, without output
 	@node_modules/.bin/tsc --noEmit
@@ -111,7 +120,7 @@ mutants: setup ## Removes every check that names a requirement; a test of that n
 # checks that failed.
 ci: setup packages ## All that continuous integration runs: checks, then tests
 	@failed=''; \
-	for check in typecheck lint arrows licences; do \
+	for check in provider-hosts typecheck lint arrows licences; do \
 	  echo "== $$check"; $(MAKE) $$check || failed="$$failed $$check"; \
 	done; \
 	echo '== test'; FAILED_CHECKS="$$failed" ONLY= $(NODE) test/run.ts

@@ -51,8 +51,6 @@ link = $(CC) -static -no-pie -nostdlib -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,
   $(call gcc-file,crtend.o) $(call crt,crtn)
 endif
 
-# The engine is optimised for speed where flash is large, for size on the 32-bit boards.
-engine-flags := $(if $(filter armhf,$(ARCH)),-O2,-O2)
 engine := quickjs libregexp libunicode dtoa
 host := $(patsubst $(HERE)/%.c,%,$(wildcard $(HERE)/engine/*.c $(HERE)/linux/*.c))
 crypto := crypto/keccak crypto/ml-dsa crypto/ml-kem crypto/slh-dsa crypto/hybrid-kem \
@@ -87,7 +85,7 @@ $(QUICKJS)/.prepared: $(SOURCES)/quickjs/quickjs.c
 
 $(call objects,$(engine)): $(OBJECTS)/%.o: $(QUICKJS)/.prepared
 	@mkdir -p $(@D)
-	@$(CC) $(common) $(c-library) $(engine-flags) -w -DQUICKJS_NG_BUILD -DQJS_DISABLE_PARSER \
+	@$(CC) $(common) $(c-library) -O2 -w -DQUICKJS_NG_BUILD -DQJS_DISABLE_PARSER \
 	  -c $(QUICKJS)/$*.c -o $@
 
 host-includes := -isystem $(QUICKJS) -isystem $(TARGET)/include/bearssl
