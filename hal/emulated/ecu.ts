@@ -9,7 +9,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { Script } from 'node:vm';
-import { isRefusal } from '../../agent/codes.ts';
+import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { trialWatchdogMilliseconds } from '../../agent/limits.ts';
 import { type EcuDescription, parseDescription } from '../ecu-description.ts';
 import { createNodeClock } from '../node/clock.ts';
@@ -84,20 +84,22 @@ function programIn(program: Uint8Array): { start(hal: Hal): void } {
   return new Script(`${source}\n;agent`, { filename: 'slot' }).runInThisContext();
 }
 
+/** Reads the description at `path`; code `configuration-invalid`. */
+export function readDescription(path: string): EcuDescription | Refusal {
+  try {
+    return parseDescription(readFileSync(path, 'utf8'), path);
+  } catch (error) {
+    return refuse('configuration-invalid', (error as Error).message);
+  }
+}
+
 function main(): void {
   const path = process.argv[2];
   if (path === undefined) {
     process.stderr.write('usage: ecu.ts CONFIGURATION.json\n');
     process.exit(2);
   }
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    process.stderr.write(`configuration-invalid: ${(error as Error).message}\n`);
-    process.exit(2);
-  }
-  const ecu = parseDescription(text, path);
+  const ecu = readDescription(path);
   if (isRefusal(ecu)) {
     process.stderr.write(`${ecu.refused}: ${ecu.detail}\n`);
     process.exit(2);
