@@ -8,7 +8,7 @@ import { isRefusal, type Refusal } from '../../agent/codes.ts';
 import { maxUdsMessageBytes } from '../../agent/limits.ts';
 import { createEmulatedCan } from '../../hal/emulated/can.ts';
 import { createNodeClock } from '../../hal/node/clock.ts';
-import { type Bus, joinRaw, startBus } from './can-bus.ts';
+import { type Bus, joinRaw, startBus, until } from './can-bus.ts';
 
 const test = suite('UDS between processes');
 const mebibyte = 1_048_576;
@@ -117,6 +117,32 @@ test('a client that sends malformed frames is thrown out while a transfer goes o
     tester.driver.close();
     await bus.stop();
   }
+});
+
+test('over a bus with faults, what is said to have arrived has arrived unchanged', async () => {
+  const faults = 'loss=0.001,duplicate=0.001,reorder=0.001,delay=0.002,delay-ms=5,seed=11';
+  const bus = await startBus(undefined, '--faults', faults);
+  const tester = testerOn(bus);
+  try {
+    bus.start('can-ecu.ts');
+    await awaitEcu(tester);
+    const data = mebibyteOf(3).subarray(0, 200_000);
+    for (let attempt = 1; ; attempt++) {
+      const record = await tester.download(data);
+      if (isRefusal(record) && attempt < 5) continue;
+      assert.not.ok(isRefusal(record), JSON.stringify(record));
+      assert.is(Buffer.from(record as Uint8Array).toString('hex'), sha256(data));
+      break;
+    }
+  } finally {
+    tester.driver.close();
+    await bus.stop();
+  }
+  await until(() => bus.printed.some((line) => line.startsWith('faults ')));
+  const counts = bus.printed.find((line) => line.startsWith('faults '))!;
+  const happened = [...counts.matchAll(/(?:lost|duplicated|reordered|delayed)=(\d+)/g)];
+  assert.is(happened.length, 4);
+  assert.ok(happened.reduce((sum, [, count]) => sum + Number(count), 0) > 0, counts);
 });
 
 test('a client that asks an empty bus is told that nobody answers', async () => {
