@@ -30,7 +30,7 @@ const nothing = {
 
 export class OfflineImages {
   /** The verification's context with an empty store, for what is not to be kept. */
-  readonly context: VerificationOptions;
+  readonly context: VerificationContext;
   private readonly options: VerificationOptions;
   private readonly rootUpdate: RootUpdate;
   private acceptedSnapshot: Snapshot | undefined;

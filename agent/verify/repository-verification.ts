@@ -38,7 +38,7 @@ interface Step {
 }
 
 export class RepositoryVerification {
-  private readonly context: VerificationContext;
+  readonly context: VerificationContext;
   private readonly repository: RepositoryName;
   private readonly policy: TargetsPolicy;
   private readonly rootUpdate: RootUpdate;
