@@ -144,6 +144,9 @@ const catalogue = {
   'secondary-slow': { row: 'ECU-03', attack: 'slow-retrieval', transient: true },
   'secondary-replaced': { row: 'INV-03' },
 
+  // Offline updates (agent/primary)
+  'medium-removed': { row: 'OFF-03', transient: true },
+
   // Configuration and provisioning
   'configuration-invalid': { row: 'KEY-01' },
 

@@ -18,6 +18,7 @@ import { Backoff } from './net/backoff.ts';
 import { HttpClient } from './net/http.ts';
 import { RepositoryClient } from './net/repository-client.ts';
 import { ImageStaging } from './primary/image-staging.ts';
+import { OfflineCycle } from './primary/offline-cycle.ts';
 import type { PrimaryContext } from './primary/primary-context.ts';
 import { Repositories } from './primary/repositories.ts';
 import { SecondaryClient } from './primary/secondary-client.ts';
@@ -83,8 +84,10 @@ async function run(context: PrimaryContext): Promise<void> {
     maxMilliseconds: maxRetryMilliseconds,
   });
   let failures = 0;
+  const offline = new OfflineCycle(context);
   try {
     for (;;) {
+      await offline.run();
       const refusal = await new UpdateCycle(context).run();
       const failed = refusal !== undefined && codes[refusal.refused].transient === true;
       failures = failed ? failures + 1 : 0;

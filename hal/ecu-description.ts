@@ -21,6 +21,8 @@ export interface EcuDescription {
   /** Partitions of the agent's own slot pair. */
   readonly slots: readonly [string, string];
   readonly state: string;
+  /** Folder where a medium with an offline update appears (PURE-2); none when absent. */
+  readonly mediumFolder?: string;
   /** Program that tests a hosted ECU's firmware: called with ECU id and slot, status 0 passes. */
   readonly hostedSelfTest?: string;
   /** Greatest time of its watchdog, in milliseconds; any when absent. */
@@ -58,7 +60,8 @@ export function parseDescription(text: string, path: string): EcuDescription | R
   const pair = Array.isArray(slots) && slots.length === 2 && slots.every(isText);
   expect('slots', pair, 'the names of two partitions');
   expect('hostedSelfTest', hostedSelfTest === undefined || isText(hostedSelfTest), 'a path');
-  const { watchdogMilliseconds: longest } = given;
+  const { mediumFolder, watchdogMilliseconds: longest } = given;
+  expect('mediumFolder', mediumFolder === undefined || isText(mediumFolder), 'a path');
   const isTime = longest === undefined || (Number.isSafeInteger(longest) && Number(longest) > 0);
   expect('watchdogMilliseconds', isTime, 'milliseconds');
   if (mistakes.length > 0) {

@@ -259,6 +259,17 @@ export interface Watchdog {
   readonly expired: boolean;
 }
 
+/**
+ * A removable medium with files for offline updates (PURE-2), read only. Names are `FOLDER/FILE`,
+ * of letters, digits and `- . _`. It may be absent, and be removed at any moment.
+ */
+export interface Medium {
+  /** Length of a file in bytes; undefined when there is no such file, or no medium. */
+  length(name: string): number | undefined;
+  /** Fills `buffer` from `offset` of the file; false when the medium does not give all of it. */
+  read(name: string, buffer: Uint8Array, offset: number): boolean;
+}
+
 /** What a platform offers an image that runs beside the agent (a hosted ECU's firmware). */
 export interface HostedFirmware {
   /** Starts the firmware in `slot` and tests it; false makes the trial roll back. */
@@ -289,5 +300,7 @@ export interface Hal {
   readonly clock: Clock;
   readonly watchdog: Watchdog;
   readonly hosted: HostedFirmware;
+  /** Absent where nothing can be plugged in. */
+  readonly medium?: Medium;
   readonly board: Board;
 }

@@ -126,6 +126,8 @@ export class UpdateServer implements Partial<UdsHandlers> {
         return result(session.checkTime(option));
       case routines.startVerification:
         return encode(verificationStep, session.startVerification());
+      case routines.startOfflineVerification:
+        return encode(verificationStep, session.startOfflineVerification());
       case routines.supplyFile:
         return this.with(suppliedFile, option, ({ content }) =>
           encode(verificationStep, session.supplyFile(content)),

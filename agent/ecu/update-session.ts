@@ -15,9 +15,11 @@ import {
   type VerificationStep,
 } from '../metadata/vehicle-messages.ts';
 import { FullVerification } from '../verify/full-verification.ts';
+import { OfflineFullVerification } from '../verify/offline-full-verification.ts';
+import { OfflinePartialVerification } from '../verify/offline-partial-verification.ts';
 import { PartialVerification } from '../verify/partial-verification.ts';
-import type { Verification } from '../verify/verification.ts';
-import { acceptTime, isUnknownKey, verificationContext } from './ecu-time.ts';
+import type { Verification, VerificationOptions } from '../verify/verification.ts';
+import { acceptTime, isUnknownKey, offlineTime, verificationContext } from './ecu-time.ts';
 import type { ManagedEcu } from './managed-ecu.ts';
 import { PullRate } from './pull-rate.ts';
 import { agentRelease, type EcuState } from './start-up.ts';
@@ -112,23 +114,41 @@ export class UpdateSession {
 
   /** INS-03: begins a verification of the latest metadata; an installation in progress is left as it is. */
   startVerification(): VerificationStep {
+    // TIM-07: after a bad attestation only Roots are taken, which need no time
+    const now = this.doubtful === undefined ? this.state.time.now() : 0;
+    const full = this.verifiesFully();
+    return this.begin(now, full ? FullVerification : PartialVerification);
+  }
+
+  /** The same for the files of a medium (PURE-2), which may come when nobody can attest a time. */
+  startOfflineVerification(): VerificationStep {
+    this.settleTime();
+    const full = this.verifiesFully();
+    return this.begin(
+      offlineTime(this.state),
+      full ? OfflineFullVerification : OfflinePartialVerification,
+    );
+  }
+
+  private verifiesFully(): boolean {
+    return this.state.configuration.verification === verifications.full;
+  }
+
+  private begin(
+    now: number,
+    machine: new (options: VerificationOptions) => Verification,
+  ): VerificationStep {
     const { configuration, ecus } = this.state;
-    const options = {
+    this.assignments = [];
+    this.stage = 'verifying';
+    this.verification = new machine({
       ...verificationContext(this.state),
+      now,
       ecus: ecus.map((ecu) => ecu.verifierEcu()),
       everyEcu: false,
       repositoryMap: configuration.repositoryMap,
-      // TIM-07: after a bad attestation only Roots are taken, which need no time
-      ...(this.doubtful === undefined ? {} : { now: 0 }),
-    };
-    this.assignments = [];
-    this.stage = 'verifying';
-    const verification: Verification =
-      configuration.verification === verifications.full
-        ? new FullVerification(options)
-        : new PartialVerification(options);
-    this.verification = verification;
-    return this.step(verification);
+    });
+    return this.step(this.verification);
   }
 
   /** Takes the file that was asked for; undefined when the Primary does not have it. */

@@ -41,6 +41,8 @@ export const routines = {
   prepareInstallation: 0xfd13,
   activate: 0xfd14,
   acknowledgeReports: 0xfd15,
+  /** As startVerification, for the files of a medium (PURE-2). */
+  startOfflineVerification: 0xfd16,
 } as const;
 
 /** dataFormatIdentifier of an image download: no compression, encryption method 1 (Cobblestone). */

@@ -14,6 +14,20 @@ import { secondaryOf } from './vehicle.ts';
 const statusPollMilliseconds = 100;
 const readBufferBytes = 16_384;
 
+/** INS-12: an image that failed too often is not fetched again and again. Codes of `refuseGivenUp`. */
+export function refuseGivenUp(
+  { state }: PrimaryContext,
+  assignments: readonly Target[],
+): Refusal | undefined {
+  for (const ecu of state.ecus) {
+    for (const target of assignments) {
+      const givenUp = ecu.refuseGivenUp(target);
+      if (givenUp !== undefined) return givenUp;
+    }
+  }
+  return undefined;
+}
+
 /** Brings one staged image into the inactive slot of its ECU: checked there, not active. */
 export async function installImage(
   primary: PrimaryContext,

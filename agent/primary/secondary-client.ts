@@ -92,6 +92,11 @@ export class SecondaryClient {
     return this.routine(startVerification, new Uint8Array(0), verificationStep, maxUdsAttempts);
   }
 
+  /** The same for the files of a medium (PURE-2). */
+  startOfflineVerification(): Promise<VerificationStep | Refusal> {
+    return this.routine(routines.startOfflineVerification, new Uint8Array(0), verificationStep);
+  }
+
   supplyFile(content: Uint8Array | undefined): Promise<VerificationStep | Refusal> {
     const option = encode(suppliedFile, content === undefined ? {} : { content });
     return this.routine(routines.supplyFile, option, verificationStep);

@@ -13,7 +13,9 @@ import { FullVerification } from '../verify/full-verification.ts';
 import type { Decision } from '../verify/verification.ts';
 import { Attendance, isLinkFailure } from './attendance.ts';
 import { BundleInstallation } from './bundle-installation.ts';
+import { refuseGivenUp } from './ecu-installation.ts';
 import { checkAccepted, handOverMetadata } from './metadata-handover.ts';
+import { checkOfflineSnapshot } from './offline-snapshot-check.ts';
 import { type PrimaryContext, recordRefusal } from './primary-context.ts';
 import { handOverTime, isSilent, loadTime } from './time-round.ts';
 import { type ReceivedReport, vehicleEcus } from './vehicle.ts';
@@ -71,13 +73,9 @@ export class UpdateCycle {
     const { primary, attendance } = this;
     const decision = await this.verifyMetadata();
     if (isRefusal(decision)) return decision;
-    // INS-12: before anything is fetched for it again and again
-    for (const ecu of primary.state.ecus) {
-      for (const target of decision.assignments) {
-        const givenUp = ecu.refuseGivenUp(target);
-        if (givenUp !== undefined) return givenUp;
-      }
-    }
+    const refused =
+      (await checkOfflineSnapshot(primary)) ?? refuseGivenUp(primary, decision.assignments);
+    if (refused !== undefined) return refused;
     const stale = await this.distribute(time, decision.assignments);
     if (stale !== undefined || decision.assignments.length === 0) return stale;
     return new BundleInstallation(primary, primary.repositories, attendance).run(decision);

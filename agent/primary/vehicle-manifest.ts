@@ -64,7 +64,8 @@ export async function sendManifest(
   return { reports, refused: undefined };
 }
 
-async function gatherReports(
+/** Version reports of every ECU that answers, the Primary's own first (VVM-04, VVM-05). */
+export async function gatherReports(
   primary: PrimaryContext,
   attendance: Attendance,
 ): Promise<readonly ReceivedReport[]> {

@@ -21,6 +21,7 @@ import { loadProgram } from './bootloader.ts';
 import { createEmulatedCan } from './can.ts';
 import { createEmulatedFlash } from './flash.ts';
 import { createFileKeyValue } from './key-value.ts';
+import { createFolderMedium } from './medium.ts';
 import { createLineWatchdog, watchdogArgument } from './watchdog.ts';
 
 /** Exit status of an ECU that restarts itself. */
@@ -61,6 +62,7 @@ export function runEcu(
     random: createNodeRandom(),
     clock: createNodeClock(),
     watchdog,
+    ...(ecu.mediumFolder === undefined ? {} : { medium: createFolderMedium(ecu.mediumFolder) }),
     hosted: { selfTest: (ecuId, slot) => runSelfTest(ecu.hostedSelfTest, ecuId, slot) },
     board: {
       bytecodeVersion: 0,
