@@ -60,6 +60,9 @@ export const minimumPersistedTimeStepSeconds = 60;
  */
 export const maxTimeSilentSeconds = 86_400;
 
+/** Interval between two looks for a medium with an offline update (PURE-2). */
+export const mediumPollMilliseconds = 2_000;
+
 // Vehicle and reports
 export const maxEcusPerVehicle = 1_024;
 export const maxReportBytes = 4_096;

@@ -12,6 +12,7 @@ import {
   failedCyclesReported,
   maxRetryMilliseconds,
   maxUdsMessageBytes,
+  mediumPollMilliseconds,
   retryBaseMilliseconds,
 } from './limits.ts';
 import { Backoff } from './net/backoff.ts';
@@ -72,6 +73,21 @@ export function start(hal: Hal): void {
   run(context);
 }
 
+/** Waits between two cycles, and looks at the medium meanwhile: it needs no network (PURE-2). */
+async function waitForNext(
+  context: PrimaryContext,
+  offline: OfflineCycle,
+  milliseconds: number,
+): Promise<void> {
+  const { clock, medium } = context.state.hal;
+  const end = clock.monotonic() + milliseconds;
+  do {
+    await offline.run();
+    const left = Math.max(0, end - clock.monotonic());
+    await context.wait(medium === undefined ? left : Math.min(left, mediumPollMilliseconds));
+  } while (clock.monotonic() < end);
+}
+
 /**
  * Cycles for ever; while the network or a server fails, with growing pauses between them. A cycle
  * that fails with an exception is a bug: the ECU restarts.
@@ -86,8 +102,8 @@ async function run(context: PrimaryContext): Promise<void> {
   let failures = 0;
   const offline = new OfflineCycle(context);
   try {
+    await offline.run();
     for (;;) {
-      await offline.run();
       const refusal = await new UpdateCycle(context).run();
       const failed = refusal !== undefined && codes[refusal.refused].transient === true;
       failures = failed ? failures + 1 : 0;
@@ -101,7 +117,7 @@ async function run(context: PrimaryContext): Promise<void> {
       }
       if (!failed) backoff.reset();
       const pause = failed ? backoff.next() : 0;
-      await context.wait(context.configuration.pollMilliseconds + pause);
+      await waitForNext(context, offline, context.configuration.pollMilliseconds + pause);
     }
   } catch (error) {
     board.log(`failed detail=${error instanceof Error ? error.stack : String(error)}`);

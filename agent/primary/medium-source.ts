@@ -20,6 +20,7 @@ const pieceBytes = 16_384;
 
 interface ReadFile {
   readonly name: string;
+  readonly length: number;
   readonly sha256: Uint8Array;
 }
 
@@ -41,19 +42,25 @@ export class MediumSource implements ImageSource {
     const path = `${repository}/${name}`;
     const file = this.file(path, maxBytes + 1);
     if (file === undefined) return this.gone();
-    this.known.push({ name: path, sha256: this.crypto.digest('SHA-256', file) });
+    this.known.push({
+      name: path,
+      length: file.length,
+      sha256: this.crypto.digest('SHA-256', file),
+    });
     return file;
   }
 
-  /** ECU-05: a file that this Primary's verification has read and accepted, unless it changed. */
-  verified(repository: RepositoryName, name: string): Uint8Array | undefined {
+  /**
+   * ECU-05: a file that this Primary's verification has read and accepted. One that cannot be read
+   * again, or is another now, means another medium: code `medium-removed`.
+   */
+  verified(repository: RepositoryName, name: string): Uint8Array | undefined | Refusal {
     const path = `${repository}/${name}`;
     const read = this.known.filter((one) => one.name === path)[0];
-    const length = this.medium.length(path);
-    if (read === undefined || length === undefined) return undefined;
-    const file = this.file(path, length);
+    if (read === undefined) return undefined;
+    const file = this.file(path, read.length);
     const same = file !== undefined && sameBytes(this.crypto.digest('SHA-256', file), read.sha256);
-    return same ? file : undefined;
+    return same ? file : refuse('medium-removed', `${path} is not what it was`);
   }
 
   keyObject(sha256: Uint8Array): Promise<Uint8Array | Refusal> {

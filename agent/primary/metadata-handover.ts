@@ -12,18 +12,19 @@ import { refusalFrom, type SecondaryClient } from './secondary-client.ts';
 /**
  * Answers a Secondary's questions until its verification has ended (PRI-12, PRI-13).
  * @param begun the verification's first step, just asked for
- * @param fileOf only files that the Primary has verified itself (ECU-05)
+ * @param fileOf only files that the Primary has verified itself (ECU-05); its refusal ends this
  * @returns ids of the ECUs for which the Secondary accepted an image, or its refusal
  */
 export async function handOverMetadata(
   secondary: SecondaryClient,
   begun: Promise<VerificationStep | Refusal>,
-  fileOf: (repository: RepositoryName, name: string) => Uint8Array | undefined,
+  fileOf: (repository: RepositoryName, name: string) => Uint8Array | undefined | Refusal,
 ): Promise<readonly string[] | Refusal> {
   let step = await begun;
   while (!isRefusal(step) && step.ask !== undefined) {
     const { repository, name, maxBytes } = step.ask;
     const file = fileOf(repositoryName(repository), name);
+    if (isRefusal(file)) return file;
     // HRD-13: what the Secondary has no room for is not sent; its refusal would be the same.
     if (file !== undefined && file.length > Math.min(maxBytes, maxRootBytes)) {
       const size = `${name} of ${file.length} bytes`;

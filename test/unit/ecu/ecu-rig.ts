@@ -44,12 +44,16 @@ export interface EcuRigOptions {
   readonly update?: TestImage;
   /** Differences from a classic configuration without an address. */
   readonly can?: Partial<Configuration['can']>;
+  /** Of a larger rig: its repositories, this ECU's name, and what else differs. */
+  readonly sim?: RepositorySimulator;
+  readonly ecuId?: string;
+  readonly configuration?: Partial<Configuration>;
   /** Parts of the platform in place of the rig's own. */
   readonly hal?: Partial<Hal>;
 }
 
 export class EcuRig {
-  readonly sim = new RepositorySimulator('ecdsa');
+  readonly sim: RepositorySimulator;
   readonly keyValue = new MemoryKeyValue();
   readonly rig: Rig;
   readonly lines: string[] = [];
@@ -68,14 +72,16 @@ export class EcuRig {
 
   constructor(options: EcuRigOptions = {}) {
     this.options = options;
+    this.sim = options.sim ?? new RepositorySimulator('ecdsa');
+    const own = options.ecuId ?? ecuId;
     this.rig = options.rig ?? createRig({ slotBlocks: 16 });
     this.update = options.update ?? makeImage('app-2.bin', 40_000, 2);
     manufacture(this.rig, this.factory);
     const store = new MetadataStore(this.keyValue);
     store.writeRoot('director', 1, this.sim.director.publishedRoots[0]!);
     store.writeRoot('images', 1, this.sim.images.publishedRoots[0]!);
-    this.keyValue.write(`signing-key/${ecuId}`, encode(storedKeyPair, this.signingKey));
-    this.keyValue.write(`wrapping-key/${ecuId}`, encode(storedKeyPair, this.wrappingKey));
+    this.keyValue.write(`signing-key/${own}`, encode(storedKeyPair, this.signingKey));
+    this.keyValue.write(`wrapping-key/${own}`, encode(storedKeyPair, this.wrappingKey));
     this.keyValue.write(
       'configuration',
       encode(configuration, {
@@ -84,7 +90,7 @@ export class EcuRig {
         verification: verifications.full,
         ecus: [
           {
-            ecuId,
+            ecuId: own,
             hardwareId,
             kinds: [imageKinds.opaque],
             slots: ['slot-a', 'slot-b'],
@@ -96,6 +102,7 @@ export class EcuRig {
         trialBoots: 1,
         primaryKey: this.primaryKey.key,
         repositoryMap: basicMap,
+        ...options.configuration,
       }),
     );
   }
