@@ -6,6 +6,7 @@ import * as common from '../agent/metadata/common.ts';
 import * as configuration from '../agent/metadata/configuration.ts';
 import * as deviceMessages from '../agent/metadata/device-messages.ts';
 import * as keyObjects from '../agent/metadata/key-object.ts';
+import * as offline from '../agent/metadata/offline.ts';
 import * as reports from '../agent/metadata/report.ts';
 import * as repositoryMaps from '../agent/metadata/repository-map.ts';
 import * as roots from '../agent/metadata/root.ts';
@@ -47,6 +48,7 @@ export const formats: readonly (readonly [string, Schema<unknown>])[] = [
   times,
   reports,
   keyObjects,
+  offline,
   deviceMessages,
   vehicleMessages,
   repositoryMaps,
