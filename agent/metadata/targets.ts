@@ -111,11 +111,12 @@ export const delegatedRole = record({
   threshold: field(3, unsigned),
 });
 
-/** One delegation, in priority order (DEL-02); several roles make it multi-role (TAP 3). */
+/** One delegation (ROL-03), in priority order (DEL-02); several roles make it multi-role (TAP 3). */
 export const delegation = record({
   /** Filename patterns; `*` matches any run of characters. */
   paths: field(1, array(text(maxFilenameCharacters), 1, maxPathsPerDelegation)),
   hardwareIds: optional(2, array(identifier, 1, maxHardwareIdsPerTarget)),
+  /** DEL-07 */
   terminating: field(3, boolean),
   roles: field(4, array(delegatedRole, 1, maxRolesPerDelegation)),
   /** How many of `roles` have to agree; 1 where there is one role. */

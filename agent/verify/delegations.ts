@@ -153,14 +153,14 @@ export class DelegationSearch {
   ): Result {
     // RDL-03: the file lists the image
     for (const target of targets.targets) if (target.filename === query.filename) return { target };
-    // RDL-04: reached by a terminating delegation, and not here
+    // RDL-04, ROL-05: reached by a terminating delegation, and not here
     if (terminating) return 'ended';
     if (targets.delegations === undefined) return 'absent';
     for (const delegation of targets.delegations.delegations) {
       // RDL-05: in listed order, those that include the hardware and match the filename
       if (!applies(delegation, query)) continue;
       const result = this.follow(delegation, targets, query, path);
-      // RDL-07: no result from a normal delegation: the next one
+      // RDL-07, ROL-04: no result from a normal delegation: the next one in order of priority
       if (result !== 'absent') return result;
     }
     return 'absent';
@@ -262,7 +262,7 @@ function applies({ paths, hardwareIds }: Delegation, { filename, hardwareId }: Q
 }
 
 /**
- * MRD-02 to MRD-04: of the sets of roles that agree and are large enough, the one that holds the
+ * MRD-02, MRD-03, MRD-04: of the sets of roles that agree and are large enough, the one that holds the
  * earliest role; undefined when there is none.
  */
 function firstAgreeing(entries: readonly (Target | undefined)[], minimum: number) {

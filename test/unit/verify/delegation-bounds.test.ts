@@ -49,7 +49,7 @@ for (const [depth, found] of [
   [maxDelegationDepth, true],
   [maxDelegationDepth + 1, false],
 ] as const) {
-  test(`HRD-13: ${depth} delegations deep: ${found ? 'found' : 'refused'}`, () => {
+  test(`HRD-13, DEL-09: ${depth} delegations deep: ${found ? 'found' : 'refused'}`, () => {
     const { images, list, verifier } = start();
     let from = images.targets;
     for (let i = 0; i < depth; i++) {

@@ -32,7 +32,7 @@ function rolesAsked(sim: RepositorySimulator): string[] {
     .map((name) => name.slice('images/1.'.length, -'.cbor'.length));
 }
 
-test('RDL-01, RDL-07: the search goes depth first in listed order, to the first that lists it', () => {
+test('RDL-01, RDL-07, ROL-04, DEL-02: the search goes depth first in listed order, to the first that lists it', () => {
   const { sim, images, list, verifier } = start();
   images.delegate(['a']);
   images.delegate(['b']);
@@ -57,7 +57,7 @@ test('RDL-03: the entry of a file outranks its delegations, the first delegation
   assigned(verifier.full(), ['ecu-1']);
 });
 
-test('RDL-04: what a terminating delegation leads to must list the image itself', () => {
+test('RDL-04, ROL-05, DEL-07: what a terminating delegation leads to must list the image itself', () => {
   const { sim, images, list, verifier } = start();
   images.delegate(['a'], { terminating: true });
   images.delegate(['b']);
@@ -81,7 +81,7 @@ test('RDL-04: a terminating delegation further down ends the whole search', () =
   refused(verifier.full(), 'target-not-found', 'RDL-08');
 });
 
-test('RDL-05: a delegation counts only with path and hardware, terminating or not', () => {
+test('RDL-05, DEL-06: a delegation counts only with path and hardware, terminating or not', () => {
   const { sim, images, list, wrong, verifier } = start();
   images.delegate(['a'], { paths: ['brakes-*', 'app-2*'], terminating: true });
   images.delegate(['b'], { hardwareIds: ['hw-b'], terminating: true });
