@@ -28,6 +28,8 @@ export interface IsoTpAddress {
   readonly extended: boolean;
   /** CAN FD frames of up to 64 bytes; classic frames of 8 bytes otherwise. */
   readonly flexibleData: boolean;
+  /** Longest FD frame that is transmitted, in bytes (TX_DL): an FD length of 8 … 64; by default 64. */
+  readonly maxFrameBytes?: number;
 }
 
 /** True when a frame can have `length` data bytes. */

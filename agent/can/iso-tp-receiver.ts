@@ -1,12 +1,13 @@
 /**
  * The receiving half of an ISO-TP link (ISO 15765-2:2016): puts frames together to one message at
- * a time, grants flow control, and gives up after N_Cr (no consecutive frame) or a wrong sequence
- * number. A message's buffer is allocated once, after its announced length was checked, and
- * belongs to whoever receives the message.
+ * a time, grants flow control, and gives up after N_Ar (flow control not accepted by the bus), N_Cr
+ * (no consecutive frame), a wrong sequence number, or too many WAITs of its own. Flow control is
+ * due as soon as a frame asks for it (N_Br adds nothing), WAIT in time before the sender's N_Bs. A
+ * message's buffer is allocated once, when it is granted, and belongs to whoever receives it.
  */
 import type { CanFrame } from '../../hal/types.ts';
 import { type Refusal, refuse } from '../codes.ts';
-import { isoTpTimeoutMilliseconds } from '../limits.ts';
+import { isoTpTimeoutMilliseconds, maxIsoTpWaitFrames } from '../limits.ts';
 import {
   continueToSend,
   type IsoTpAddress,
@@ -15,6 +16,7 @@ import {
   overflow,
   pad,
   readLength32,
+  wait,
 } from './iso-tp-frames.ts';
 
 export interface IsoTpReceiverOptions {
@@ -23,14 +25,30 @@ export interface IsoTpReceiverOptions {
   readonly blockSize: number;
   /** Encoded STmin. */
   readonly separationTime: number;
+  /** False: the sender of a message of that length has to wait. */
+  readonly isReady: ((length: number) => boolean) | undefined;
   readonly onMessage: (bytes: Uint8Array) => void;
   readonly onError: (refusal: Refusal) => void;
+}
+
+/** Interval of WAITs: half of the sender's N_Bs. */
+const waitMilliseconds = isoTpTimeoutMilliseconds / 2;
+
+/** A message whose first frame came and that is not granted yet. */
+interface Announced {
+  readonly length: number;
+  /** The message's bytes in the first frame. */
+  readonly start: Uint8Array;
+  readonly frameBytes: number;
 }
 
 export class IsoTpReceiver {
   private readonly link: IsoTpAddress;
   private readonly options: IsoTpReceiverOptions;
-  /** The message being received; undefined when idle. */
+  private announced: Announced | undefined;
+  private waits = 0;
+  private nextWaitAt = 0;
+  /** The message being received; undefined when idle or not granted yet. */
   private buffer: Uint8Array | undefined;
   private received = 0;
   /** Bytes of the message that its first frame brought. */
@@ -41,8 +59,9 @@ export class IsoTpReceiver {
   private frameBytes = 0;
   /** End of N_Cr. */
   private deadline = 0;
-  /** Flow status that waits to be transmitted. */
+  /** Flow status that waits to be transmitted, and the end of N_Ar for it. */
   private flowStatus: number | undefined;
+  private flowDeadline = 0;
 
   constructor(link: IsoTpAddress, options: IsoTpReceiverOptions) {
     this.link = link;
@@ -51,7 +70,7 @@ export class IsoTpReceiver {
 
   /** A segmented message is on its way. */
   get busy(): boolean {
-    return this.buffer !== undefined;
+    return this.buffer !== undefined || this.announced !== undefined;
   }
 
   single(data: Uint8Array): Refusal | undefined {
@@ -90,20 +109,43 @@ export class IsoTpReceiver {
     if (length < least) return malformed(`first frame: ${length} bytes fit a single frame`);
     this.interrupt('first frame');
     if (length > this.options.maxMessageBytes) {
-      this.flowStatus = overflow;
+      this.due(overflow, nowMs);
       const detail = `message of ${length} bytes, at most ${this.options.maxMessageBytes}`;
       this.options.onError(refuse('iso-tp-overflow', detail));
       return undefined;
     }
-    const buffer = new Uint8Array(length);
-    buffer.set(data.subarray(start));
-    this.buffer = buffer;
-    this.received = data.length - start;
-    this.firstBytes = this.received;
-    this.sequence = 1;
-    this.frameBytes = data.length;
-    this.grant(nowMs);
+    const frameBytes = data.length;
+    this.announced = { length, start: new Uint8Array(data.subarray(start)), frameBytes };
+    this.waits = 0;
+    this.nextWaitAt = nowMs;
+    this.begin(nowMs);
     return undefined;
+  }
+
+  /** Grants the announced message, or makes its sender wait. */
+  private begin(nowMs: number): void {
+    const { length, start, frameBytes } = this.announced!;
+    const { isReady } = this.options;
+    if (isReady !== undefined && !isReady(length)) {
+      if (nowMs < this.nextWaitAt) return;
+      if (this.waits === maxIsoTpWaitFrames) {
+        this.abandon(refuse('iso-tp-timeout', 'not ready for a message in time (N_WFTmax)'));
+        return;
+      }
+      this.waits++;
+      this.nextWaitAt = nowMs + waitMilliseconds;
+      this.due(wait, nowMs);
+      return;
+    }
+    this.announced = undefined;
+    const buffer = new Uint8Array(length);
+    buffer.set(start);
+    this.buffer = buffer;
+    this.received = start.length;
+    this.firstBytes = start.length;
+    this.sequence = 1;
+    this.frameBytes = frameBytes;
+    this.grant(nowMs);
   }
 
   consecutive(data: Uint8Array, nowMs: number): Refusal | undefined {
@@ -143,11 +185,17 @@ export class IsoTpReceiver {
 
   /** Appends a flow control frame to `frames` when one is due and `writable` allows it. */
   poll(nowMs: number, writable: number, frames: CanFrame[]): void {
-    if (this.buffer !== undefined && nowMs >= this.deadline) {
-      this.abandon(refuse('iso-tp-timeout', 'no consecutive frame (N_Cr)'));
+    if (this.announced !== undefined && this.flowStatus === undefined) this.begin(nowMs);
+    if (this.flowStatus !== undefined && frames.length >= writable) {
+      if (nowMs >= this.flowDeadline) this.giveUpFlowControl();
       return;
     }
-    if (this.flowStatus === undefined || frames.length >= writable) return;
+    if (this.flowStatus === undefined) {
+      if (this.buffer !== undefined && nowMs >= this.deadline) {
+        this.abandon(refuse('iso-tp-timeout', 'no consecutive frame (N_Cr)'));
+      }
+      return;
+    }
     const data = new Uint8Array(8);
     pad(data, 3);
     data[0] = 0x30 + this.flowStatus;
@@ -158,8 +206,10 @@ export class IsoTpReceiver {
     this.deadline = nowMs + isoTpTimeoutMilliseconds;
   }
 
-  /** End of N_Cr while a message is on its way. */
+  /** When `poll` has to be called again even if nothing else happens. */
   nextDeadline(): number | undefined {
+    if (this.flowStatus !== undefined) return this.flowDeadline;
+    if (this.announced !== undefined) return this.nextWaitAt;
     return this.buffer === undefined ? undefined : this.deadline;
   }
 
@@ -173,19 +223,30 @@ export class IsoTpReceiver {
   }
 
   private grant(nowMs: number): void {
-    this.flowStatus = continueToSend;
+    this.due(continueToSend, nowMs);
     this.blockRemaining = this.options.blockSize;
-    this.deadline = nowMs + isoTpTimeoutMilliseconds;
+  }
+
+  private due(flowStatus: number, nowMs: number): void {
+    this.flowStatus = flowStatus;
+    this.flowDeadline = nowMs + isoTpTimeoutMilliseconds;
+  }
+
+  /** N_Ar: the bus takes no flow control. One that says OVFLW ends no message here. */
+  private giveUpFlowControl(): void {
+    if (this.busy) this.abandon(refuse('iso-tp-timeout', 'the bus takes no flow control (N_Ar)'));
+    else this.flowStatus = undefined;
   }
 
   /** §9.8.3: a new message ends one that is on its way. */
   private interrupt(by: string): void {
-    if (this.buffer === undefined) return;
+    if (!this.busy) return;
     this.abandon(refuse('iso-tp-unexpected-frame', `${by} in the midst of a message`));
   }
 
   private abandon(refusal: Refusal): void {
     this.buffer = undefined;
+    this.announced = undefined;
     this.flowStatus = undefined;
     this.options.onError(refusal);
   }

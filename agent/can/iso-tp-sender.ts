@@ -1,7 +1,8 @@
 /**
  * The sending half of an ISO-TP link (ISO 15765-2:2016): cuts one message at a time into frames,
  * obeys flow control, and gives up after N_As (frames not accepted by the bus), N_Bs (no flow
- * control) or too many WAITs. The message is read in place and never copied as a whole.
+ * control) or too many WAITs. A frame is due as soon as it may go (N_Cs adds nothing). The message
+ * is read in place and never copied as a whole.
  */
 import type { CanFrame } from '../../hal/types.ts';
 import { type Refusal, refuse } from '../codes.ts';
@@ -68,7 +69,7 @@ export class IsoTpSender {
     }
     if (this.state !== idle) return false;
     this.message = message;
-    this.frameBytes = this.link.flexibleData ? 64 : 8;
+    this.frameBytes = this.link.flexibleData ? (this.link.maxFrameBytes ?? 64) : 8;
     this.offset = 0;
     this.state = starting;
     this.nextAt = undefined;

@@ -36,6 +36,11 @@ export interface IsoTpLinkOptions extends IsoTpAddress {
    * server can talk to testers of both kinds.
    */
   readonly followsPeer?: boolean;
+  /**
+   * Asked before a segmented message of `length` bytes is granted: false makes its sender wait
+   * (WAIT, up to N_WFTmax times), and nothing is allocated meanwhile. By default always ready.
+   */
+  readonly isReady?: (length: number) => boolean;
   /** A complete message; the bytes belong to the callee. */
   readonly onMessage: (bytes: Uint8Array) => void;
   /** The last frame of the message was handed out; the next may be sent. */
@@ -65,6 +70,10 @@ export class IsoTpLink {
     assertRange('blockSize', blockSize, 0, 255);
     assertRange('separationTime', separationTime, 0, 255);
     if (!isSeparationTime(separationTime)) throw new RangeError('separationTime: reserved value');
+    const { maxFrameBytes = 64 } = options;
+    if (maxFrameBytes < 8 || !isFrameLength(maxFrameBytes, true)) {
+      throw new RangeError(`maxFrameBytes: expected an FD length from 8 on, got ${maxFrameBytes}`);
+    }
     this.receiveId = options.receiveId;
     this.extended = options.extended;
     this.flexibleData = options.flexibleData;
@@ -74,6 +83,7 @@ export class IsoTpLink {
       receiveId: options.receiveId,
       extended: options.extended,
       flexibleData: options.flexibleData,
+      maxFrameBytes,
     };
     this.sender = new IsoTpSender(this.address, {
       onSent,
@@ -83,6 +93,7 @@ export class IsoTpLink {
       maxMessageBytes: options.maxMessageBytes,
       blockSize,
       separationTime,
+      isReady: options.isReady,
       onMessage,
       onError: (refusal) => onError(refusal, 'receive'),
     });

@@ -49,6 +49,8 @@ export class UdsServerLink {
     this.link = new IsoTpLink({
       ...options,
       followsPeer: true,
+      // While work is pending, a long request would only take memory: its sender waits.
+      isReady: () => this.pending === undefined,
       onMessage: (request) =>
         this.reply(options.server.handle(request, { tester: this.tester, nowMs: this.now })),
       onSent: () => this.sent(),
