@@ -43,6 +43,8 @@ export const maxMappings = 16;
 export const maxRolesPerDelegation = 8;
 export const maxDelegationsVisited = 32;
 export const maxDelegationDepth = 8;
+/** Files that the Image repository looks into for the chains to one role. */
+export const maxDelegationChains = 1_024;
 export const maxMerkleProofNodes = 40;
 export const maxOfflineTargetsFiles = 256;
 export const maxTargetsPerOfflineFile = 64;

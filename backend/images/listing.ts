@@ -6,7 +6,12 @@ import { decodeEnvelope } from '../../agent/codec/cose-sign.ts';
 import { decode } from '../../agent/codec/schema.ts';
 import { isRefusal, type Refusal } from '../../agent/codes.ts';
 import type { Authority } from '../../agent/crypto/verify-envelope.ts';
-import { maxDelegationDepth, maxDelegationsVisited, maxTargetsBytes } from '../../agent/limits.ts';
+import {
+  maxDelegationChains,
+  maxDelegationDepth,
+  maxDelegationsVisited,
+  maxTargetsBytes,
+} from '../../agent/limits.ts';
 import {
   type Delegation,
   type Target,
@@ -55,53 +60,42 @@ export function covers(delegation: Delegation, filename: string, hardwareId: str
   return paths.some((pattern) => matchesPattern(pattern, filename));
 }
 
-/** One place where a role is delegated, and who signs it by that delegation. */
-export interface Delegator {
-  /** The delegating file: `targets` or a delegated role. */
-  readonly parent: string;
-  readonly delegation: Delegation;
+/** One way from the top level to a role: its delegations, and who signs the role by the last. */
+export interface Chain {
+  readonly delegations: readonly Delegation[];
   readonly authority: Authority | Refusal;
 }
 
-/** Every delegation that names `role` in the current Targets files (IMG-05). */
-export function delegatorsOf(services: Services, role: string): readonly Delegator[] {
-  const found: Delegator[] = [];
-  for (const { role: parent } of targetsVersions(services)) {
+/**
+ * Every chain of delegations from the current top-level Targets to `role` (IMG-05): what a role may
+ * list is what each delegation of one chain covers. A file that nobody reaches any more gives no
+ * authority, and neither does what lies below a terminating delegation (RDL-04).
+ */
+export function chainsTo(services: Services, role: string): readonly Chain[] {
+  const { crypto } = services;
+  const found: Chain[] = [];
+  let visits = 0;
+  const follow = (parent: string, above: readonly Delegation[], path: readonly string[]): void => {
+    visits += 1;
+    if (visits > maxDelegationChains) return;
     const { keys, delegations } = currentTargets(services, parent)?.delegations ?? none;
     for (const delegation of delegations) {
-      const entry = delegation.roles.find(({ name }) => name === role);
-      if (entry === undefined) continue;
-      found.push({
-        parent,
-        delegation,
-        authority: delegatedAuthority(services.crypto, keys, entry),
-      });
+      const chain = [...above, delegation];
+      for (const entry of delegation.roles) {
+        if (entry.name === role) {
+          const authority = delegatedAuthority(crypto, keys, entry);
+          found.push({ delegations: chain, authority });
+        } else if (!delegation.terminating && chain.length < maxDelegationDepth) {
+          if (!path.includes(entry.name)) follow(entry.name, chain, [...path, entry.name]);
+        }
+      }
     }
-  }
+  };
+  follow('targets', [], []);
   return found;
 }
 
 const none = { keys: [], delegations: [] };
-
-/**
- * True when the delegations that lead from the top level to `role` all cover this filename on this
- * hardware: only then will any vehicle look there (IMG-05).
- */
-export function isReached(
-  services: Services,
-  role: string,
-  filename: string,
-  hardwareId: string,
-  below: readonly string[] = [],
-): boolean {
-  if (role === 'targets') return true;
-  if (below.includes(role) || below.length >= maxDelegationDepth) return false;
-  return delegatorsOf(services, role).some(
-    ({ parent, delegation }) =>
-      covers(delegation, filename, hardwareId) &&
-      isReached(services, parent, filename, hardwareId, [...below, role]),
-  );
-}
 
 /** `ended`: a terminating delegation allows nothing further to be tried (RDL-04). */
 type Found = Target | 'absent' | 'ended';

@@ -12,7 +12,6 @@ import { maxRolesPerSnapshot, maxTargetsBytes } from '../../agent/limits.ts';
 import { hashAlgorithms, roles } from '../../agent/metadata/common.ts';
 import {
   cobblestoneFormat,
-  type Delegation,
   type Target,
   type Targets,
   targets as targetsSchema,
@@ -22,7 +21,7 @@ import type { Services } from '../services.ts';
 import { delegatedAuthority, roleAuthority, signedMetadata } from '../signer/root-trust.ts';
 import { imageByDigest, imageBySha256 } from '../store/images.ts';
 import { insertImageMetadata, latestImageMetadata } from '../store/metadata.ts';
-import { covers, delegatorsOf, isReached, targetsVersions } from './listing.ts';
+import { type Chain, chainsTo, covers, targetsVersions } from './listing.ts';
 import { issueImageMetadata } from './metadata.ts';
 
 /**
@@ -75,37 +74,29 @@ function openTopLevel(services: Services, envelope: Envelope): Targets | Refusal
   return refused ?? decode(targetsSchema, envelope.payload, maxTargetsBytes);
 }
 
-/** IMG-05: the signers may write this role, and this role may write these images. */
+/** IMG-05: the signers may write this role, and along some chain this role may write its images. */
 function openDelegated(services: Services, role: string, envelope: Envelope): Targets | Refusal {
-  let refused = refuse('delegation-role', `nobody delegates to ${role}`);
-  for (const { parent, delegation, authority } of delegatorsOf(services, role)) {
+  let refused = refuse('delegation-role', `nobody delegates to ${role}`, 'IMG-05');
+  const chains = chainsTo(services, role).filter(({ authority }) => {
     const invalid = isRefusal(authority)
       ? authority
       : verifyEnvelope(services.crypto, envelope, authority, signedMetadata);
-    if (invalid !== undefined) {
-      refused = invalid;
-      continue;
-    }
-    const targets = decode(targetsSchema, envelope.payload, maxTargetsBytes);
-    if (isRefusal(targets)) return targets;
-    const outside = targets.targets.find(
-      (entry) => !isCovered(services, parent, delegation, entry),
-    );
-    if (outside === undefined) return targets;
-    refused = refuse('target-filename', `${role} may not list ${outside.filename}`, 'IMG-05');
-  }
-  return refused;
+    if (invalid !== undefined) refused = invalid;
+    return invalid === undefined;
+  });
+  if (chains.length === 0) return refused;
+  const targets = decode(targetsSchema, envelope.payload, maxTargetsBytes);
+  if (isRefusal(targets)) return targets;
+  const outside = targets.targets.find((entry) => !isCovered(chains, entry));
+  return outside === undefined
+    ? targets
+    : refuse('target-filename', `${role} may not list ${outside.filename}`, 'IMG-05');
 }
 
-/** By this delegation, and by those that lead to the file that delegates. */
-function isCovered(
-  services: Services,
-  parent: string,
-  delegation: Delegation,
-  { filename, mustMatch }: Target,
-): boolean {
-  return mustMatch.hardwareIds.every(
-    (id) => covers(delegation, filename, id) && isReached(services, parent, filename, id),
+/** By every delegation of one chain, for each hardware id. */
+function isCovered(chains: readonly Chain[], { filename, mustMatch }: Target): boolean {
+  return mustMatch.hardwareIds.every((id) =>
+    chains.some(({ delegations }) => delegations.every((one) => covers(one, filename, id))),
   );
 }
 

@@ -7,6 +7,7 @@ import { signEnvelope } from '../../agent/crypto/sign-envelope.ts';
 import { root } from '../../agent/metadata/root.ts';
 import { snapshot } from '../../agent/metadata/snapshot.ts';
 import {
+  type Delegation,
   defaultBundlePolicy,
   type Target,
   type Targets,
@@ -238,6 +239,39 @@ test('every delegation on the way to a role limits what it lists, not the last a
   const refused = await backend.publish('1.panes.cbor', list(image.target));
   assert.is(`${codeOf(refused)} ${refusalOf(refused).row}`, '400 target-filename IMG-05');
   assert.is(codeOf(await backend.publish('1.panes.cbor', list(glass.target))), '200');
+});
+
+test('IMG-05: what a role may list is judged along the whole chain, terminating or taken back', async () => {
+  const [middle, leaf] = [generateKeyPair(composite), generateKeyPair(composite)];
+  const delegateTo = (name: string, { key }: KeyPair, more: Partial<Delegation>) => ({
+    keys: [key],
+    delegations: [
+      {
+        paths: ['*'],
+        terminating: false,
+        roles: [{ name, keyIds: [keyId(crypto, key)], threshold: 1 }],
+        minimumRoles: 1,
+        ...more,
+      },
+    ],
+  });
+  const top = (more: Partial<Delegation>) =>
+    publishNext({ targets: [], delegations: delegateTo('middle', middle, more) });
+  await top({ paths: ['lamps-*'], hardwareIds: ['hw-lamps'] });
+  const below = delegateTo('leaf', leaf, {});
+  const file = backend.signTargets(1, { targets: [], delegations: below }, [middle]);
+  expectValue(publishAnswer, await backend.publish('1.middle.cbor', file));
+  const lamps = makeImage('lamps-2.bin', new Uint8Array(60), ['hw-lamps']);
+  await backend.upload('lamps-2.bin', lamps.ciphertext);
+  const sign = (entries: readonly Target[]) => backend.signTargets(1, { targets: entries }, [leaf]);
+  await expectRefused('1.leaf.cbor', sign([image.target]), '400 target-filename');
+  await top({ paths: ['lamps-*'], hardwareIds: ['hw-lamps'], terminating: true });
+  await expectRefused('1.leaf.cbor', sign([lamps.target]), '400 delegation-role');
+  await publishNext({ targets: [] });
+  await expectRefused('1.leaf.cbor', sign([lamps.target]), '400 delegation-role');
+  await top({ paths: ['lamps-*'], hardwareIds: ['hw-lamps'] });
+  const published = await backend.publish('1.leaf.cbor', sign([lamps.target]));
+  assert.is(expectValue(publishAnswer, published).version, 1);
 });
 
 test('delegations that no vehicle could resolve are not published (DEL-03, HRD-06)', async () => {
