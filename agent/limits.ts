@@ -43,6 +43,8 @@ export const maxMappings = 16;
 export const maxRolesPerDelegation = 8;
 export const maxDelegationsVisited = 32;
 export const maxDelegationDepth = 8;
+/** Targets files that are published together, with one Snapshot. */
+export const maxFilesPerPublication = 40;
 /** Files that the Image repository looks into for the chains to one role. */
 export const maxDelegationChains = 1_024;
 export const maxMerkleProofNodes = 40;

@@ -1,14 +1,17 @@
 /**
  * The keys folder that the ceremony lays out:
  *
- * offline/NAME.key                 director-root-1…, images-root-1…, images-targets-1…
+ * offline/NAME.key                 director-root-1…, images-root-1…, images-targets-1…,
+ *                                  images-delegated-ROLE-1… of delegated roles
  * online/NAME.key                  what the server signs and unwraps with
  * director/N.root.cbor             every Root version, 1 first
  * director/wrapping-key.cbor       public half of online/director-wrapping.key
  * images/N.root.cbor               every Root version, 1 first
  * images/N.targets.cbor            every Targets version that was published from here
+ * images/N.ROLE.cbor               likewise of delegated roles
  *
- * The server gets a copy without offline/. Names come from this file, never from outside.
+ * The server gets a copy without offline/. Names come from this file and from checked role names,
+ * which have no slash.
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -57,8 +60,13 @@ export function rootPath(folder: string, repository: RepositoryName, version: nu
   return join(folder, repository, `${version}.root.cbor`);
 }
 
-export function targetsPath(folder: string, version: number): string {
-  return join(folder, 'images', `${version}.targets.cbor`);
+export function targetsPath(folder: string, version: number, role = 'targets'): string {
+  return join(folder, 'images', `${version}.${role}.cbor`);
+}
+
+/** Key files of a delegated role, or of several that share theirs; numbers start at 1. */
+export function delegatedKeyPath(folder: string, name: string, number: number): string {
+  return join(folder, 'offline', `images-delegated-${name}-${number}.key`);
 }
 
 export function wrappingKeyPath(folder: string): string {
@@ -74,27 +82,38 @@ export function readRoot(
   return readSmallFile(rootPath(folder, repository, version), maxRootBytes);
 }
 
-/** The Targets version published last from this folder: its number and bytes. */
+/** The version of a role's Targets published last from this folder: its number and bytes. */
 export function readLatestTargets(
   folder: string,
+  role = 'targets',
 ): { readonly version: number; readonly bytes: Uint8Array } | undefined | Refusal {
   const version = Math.max(
     0,
-    ...versionsIn(join(folder, 'images'), /^([1-9][0-9]{0,9})\.targets\.cbor$/),
+    ...versionsIn(
+      join(folder, 'images'),
+      new RegExp(`^([1-9][0-9]{0,9})\\.${escaped(role)}\\.cbor$`),
+    ),
   );
   if (version === 0) return undefined;
-  const bytes = readSmallFile(targetsPath(folder, version), maxTargetsBytes);
+  const bytes = readSmallFile(targetsPath(folder, version, role), maxTargetsBytes);
   return isRefusal(bytes) ? bytes : { version, bytes };
 }
 
-function versionsIn(folder: string, pattern: RegExp): readonly number[] {
-  let names: readonly string[];
+/** A role name may hold dots. */
+function escaped(role: string): string {
+  return role.replace(/\./g, '\\.');
+}
+
+function namesIn(folder: string): string[] {
   try {
-    names = readdirSync(folder);
+    return readdirSync(folder);
   } catch {
     return []; // reading the file itself says what is wrong
   }
-  return names.flatMap((name) => {
+}
+
+function versionsIn(folder: string, pattern: RegExp): readonly number[] {
+  return namesIn(folder).flatMap((name) => {
     const match = pattern.exec(name);
     return match ? [Number(match[1])] : [];
   });
@@ -136,20 +155,64 @@ export function offlineKeys(
   return found;
 }
 
+/** Every key file of delegated roles, whoever they belong to. Code `key-file-invalid`. */
+export function delegatedKeys(folder: string): readonly OfflineKey[] | Refusal {
+  const pattern = /^(images-delegated-[A-Za-z0-9._-]+-([1-9][0-9]{0,3})\.key)$/;
+  const found: OfflineKey[] = [];
+  for (const name of namesIn(join(folder, 'offline')).sort()) {
+    const match = pattern.exec(name);
+    if (match === null) continue;
+    const path = join(folder, 'offline', match[1]!);
+    const key = readKeyFilePublicKey(path);
+    if (isRefusal(key)) return key;
+    found.push({ number: Number(match[2]), path, key });
+  }
+  return found;
+}
+
+/** Keys and threshold, as a Root or a delegation names them. */
+export interface NamedKeys {
+  readonly keys: readonly PublicKey[];
+  readonly threshold: number;
+}
+
+/** `openSigners` for an offline role of a Root. */
+export function openSigners(
+  folder: string,
+  repository: RepositoryName,
+  role: OfflineRole,
+  authority: NamedKeys,
+  passphrase: string,
+): readonly Signer[] | Refusal {
+  const present = offlineKeys(folder, repository, role);
+  const what = `${repository}-${role}-N.key`;
+  return isRefusal(present) ? present : openEnough(folder, present, what, authority, passphrase);
+}
+
+/** `openSigners` for a delegated role: its keys are found by what the delegation lists. */
+export function openDelegatedSigners(
+  folder: string,
+  role: string,
+  authority: NamedKeys,
+  passphrase: string,
+): readonly Signer[] | Refusal {
+  const present = delegatedKeys(folder);
+  const what = `images-delegated-… of ${role}`;
+  return isRefusal(present) ? present : openEnough(folder, present, what, authority, passphrase);
+}
+
 /**
  * Opens as many offline keys as a threshold needs, of those that the authority names. A file that
  * cannot be opened is passed over while others make up for it.
  * Codes `signature-threshold` (too few are here), `passphrase-wrong`, `key-file-invalid`.
  */
-export function openSigners(
+function openEnough(
   folder: string,
-  repository: RepositoryName,
-  role: OfflineRole,
-  authority: { readonly keys: readonly PublicKey[]; readonly threshold: number },
+  present: readonly OfflineKey[],
+  what: string,
+  authority: NamedKeys,
   passphrase: string,
 ): readonly Signer[] | Refusal {
-  const present = offlineKeys(folder, repository, role);
-  if (isRefusal(present)) return present;
   const usable = present.filter(({ key }) => authority.keys.some((one) => sameKey(one, key)));
   const signers: Signer[] = [];
   let refused: Refusal | undefined;
@@ -160,8 +223,8 @@ export function openSigners(
     else signers.push(signerOf(checkPair(pair, key)));
   }
   if (signers.length === authority.threshold) return signers;
-  const what = `${usable.length} of ${authority.threshold} keys ${repository}-${role}-N.key`;
-  return refused ?? refuse('signature-threshold', `${what} are in ${join(folder, 'offline')}`);
+  const few = `${usable.length} of ${authority.threshold} keys ${what}`;
+  return refused ?? refuse('signature-threshold', `${few} are in ${join(folder, 'offline')}`);
 }
 
 /** A file that changed between two reads is a failing device or an attack on this machine. */

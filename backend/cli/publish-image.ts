@@ -20,18 +20,23 @@ import {
   mustMatch as mustMatchSchema,
   type ReleaseRange,
   type Target,
-  type Targets,
 } from '../../agent/metadata/targets.ts';
 import { contentKeyRequest, uploadAnswer, wrappingKeyAnswer } from '../http/messages.ts';
+import { makeKeys } from './delegations.ts';
 import { EncryptedImage, type ImageFile, openImage } from './image-stream.ts';
 import {
+  type Change,
+  changeLists,
+  contentsOf,
   editTargets,
-  fetchTargets,
+  fetchLists,
+  fileOf,
+  type ImageLists,
   type ImageRepository,
-  signNextTargets,
-  targetsSigners,
+  signChanges,
 } from './image-targets.ts';
-import { readWrappingKey, sameKey } from './key-folder.ts';
+import { type NamedKeys, readWrappingKey, sameKey } from './key-folder.ts';
+import { listByHardware } from './split-targets.ts';
 
 export interface PublishOptions extends ImageRepository {
   readonly passphrase: string;
@@ -48,6 +53,8 @@ export interface PublishOptions extends ImageRepository {
   readonly conflicts?: readonly ReleaseRange[];
   /** When the new Targets expire, unix seconds. */
   readonly expires: number;
+  /** The delegated role that lists it; by its hardware when absent. */
+  readonly role?: string | undefined;
   /** Allows a release counter below one that is listed for the same hardware and kind. */
   readonly allowOlder?: boolean;
   /** Plaintext bytes encrypted so far, of `total`. */
@@ -56,6 +63,10 @@ export interface PublishOptions extends ImageRepository {
 
 export interface PublishedImage {
   readonly target: Target;
+  /** Who lists it: `targets`, or a delegated role. */
+  readonly role: string;
+  /** Roles that received images because a file had become too large. */
+  readonly split: readonly string[];
   /** Version of the Targets that list it; undefined when it had been listed before. */
   readonly targetsVersion: number | undefined;
 }
@@ -83,34 +94,85 @@ async function publishOpen(
   image: ImageFile,
 ): Promise<PublishedImage | Refusal> {
   const wanted = mustMatchOf(options, image);
-  const current = await fetchTargets(options);
-  if (isRefusal(current)) return current;
-  const listed = findListed(current.targets, options.filename, wanted);
+  const lists = await fetchLists(options);
+  if (isRefusal(lists)) return lists;
+  const listed = findListed(lists, options.filename, wanted);
   if (isRefusal(listed)) return listed;
-  if (listed !== undefined) return { target: listed, targetsVersion: undefined };
+  if (listed !== undefined) return listAgain(options, lists, listed);
 
   // Signed once with a digest of zeros: what would be refused later is refused before the upload.
-  const signers = targetsSigners(options, current.trusted, options.passphrase);
-  if (isRefusal(signers)) return signers;
-  const trial = targetOf(options, wanted, image.length, new Uint8Array(32));
-  const { crypto, expires } = options;
-  const list = addTo(current.targets, trial, options);
-  if (isRefusal(list)) return list;
-  const sized = signNextTargets(crypto, current.targets, list, expires, signers);
-  if (isRefusal(sized)) return sized;
-
+  const { passphrase, expires } = options;
+  const trial = planned(
+    options,
+    lists,
+    targetOf(options, wanted, image.length, new Uint8Array(32)),
+  );
+  if (isRefusal(trial)) return trial;
+  const signed = signChanges(options, passphrase, expires, lists, trial);
+  if (isRefusal(signed)) return signed;
   const sent = await send(options, image);
   if (isRefusal(sent)) return sent;
   const target = targetOf(options, wanted, sent.length, sent.sha256);
-  const { passphrase } = options;
-  const answer = await editTargets(options, passphrase, expires, (targets) => {
-    const raced = findListed(targets, options.filename, wanted);
+  let changes: readonly Change[] = [];
+  const versions = await changeLists(options, passphrase, expires, (latest) => {
+    const raced = findListed(latest, options.filename, wanted);
     if (isRefusal(raced)) return raced;
-    return raced === undefined
-      ? addTo(targets, target, options)
-      : refuse('image-exists', `${options.filename} was listed by somebody else meanwhile`);
+    if (raced !== undefined) {
+      return refuse('image-exists', `${options.filename} was listed by somebody else meanwhile`);
+    }
+    const plan = planned(options, latest, target);
+    if (!isRefusal(plan)) changes = plan;
+    return plan;
   });
-  return isRefusal(answer) ? answer : { target, targetsVersion: answer.version };
+  if (isRefusal(versions)) return versions;
+  const { role } = changes.find(({ contents }) => contents.targets.includes(target))!;
+  const split = changes.filter((one) => one.authority !== undefined).map((one) => one.role);
+  return { target, role, split, targetsVersion: versions[role] };
+}
+
+/** The files that change when an image is listed, unless its release counter goes back. */
+function planned(
+  options: PublishOptions,
+  lists: ImageLists,
+  target: Target,
+): readonly Change[] | Refusal {
+  const older = refuseOlder(lists, target, options);
+  if (older !== undefined) return older;
+  const { crypto, role, keysFolder, passphrase } = options;
+  if (role === undefined) {
+    return listByHardware(crypto, lists, target, () => splitKeys(keysFolder, passphrase));
+  }
+  const file = fileOf(lists, role);
+  if (isRefusal(file)) return file;
+  const contents = { ...contentsOf(file.targets), targets: [...file.targets.targets, target] };
+  return [{ role, contents }];
+}
+
+/** Made with the first split: 1 of 2, as a delegation's by default. */
+function splitKeys(keysFolder: string, passphrase: string): NamedKeys | Refusal {
+  const keys = makeKeys(keysFolder, passphrase, 'hardware', 2);
+  return isRefusal(keys) ? keys : { keys, threshold: 1 };
+}
+
+/**
+ * An image that is listed: nothing changes, unless a further role is to list the same, as a
+ * multi-role delegation needs.
+ */
+async function listAgain(
+  options: PublishOptions,
+  lists: ImageLists,
+  listed: { readonly target: Target; readonly role: string },
+): Promise<PublishedImage | Refusal> {
+  const { passphrase, expires, role } = options;
+  const { target } = listed;
+  const lister = lists.files.find((file) => file.role === role)?.targets.targets;
+  const there = lister?.some(({ filename }) => filename === target.filename);
+  if (role === undefined || there) return { ...listed, split: [], targetsVersion: undefined };
+  const version = await editTargets(options, passphrase, expires, role, (current) => ({
+    ...contentsOf(current),
+    targets: [...current.targets, target],
+  }));
+  return isRefusal(version) ? version : { target, role, split: [], targetsVersion: version };
 }
 
 /** Uploads the ciphertext and hands the content key to the Director. */
@@ -178,41 +240,44 @@ function targetOf(
 
 /** The entry that lists this very image; `image-exists` when its filename is taken. */
 function findListed(
-  targets: Targets,
+  { files }: ImageLists,
   filename: string,
   wanted: MustMatch,
-): Target | undefined | Refusal {
-  const listed = targets.targets.find((target) => target.filename === filename);
-  if (listed === undefined) return undefined;
-  const encoded = encode(mustMatchSchema, listed.mustMatch);
-  return compareBytes(encoded, encode(mustMatchSchema, wanted)) === 0
-    ? listed
-    : refuse(
-        'image-exists',
-        `${filename} is listed with other content or properties; a filename names one image for ` +
-          'ever, so publish under a new one',
-      );
+): { readonly target: Target; readonly role: string } | undefined | Refusal {
+  for (const { role, targets } of files) {
+    const target = targets.targets.find((one) => one.filename === filename);
+    if (target === undefined) continue;
+    const encoded = encode(mustMatchSchema, target.mustMatch);
+    return compareBytes(encoded, encode(mustMatchSchema, wanted)) === 0
+      ? { target, role }
+      : refuse(
+          'image-exists',
+          `${filename} is listed with other content or properties; a filename names one image for ` +
+            'ever, so publish under a new one',
+        );
+  }
+  return undefined;
 }
 
-/** The list with one more image, unless its release counter goes back. */
-function addTo(
-  targets: Targets,
+/** The release counter must not go back from that of any image listed for the same hardware. */
+function refuseOlder(
+  { files }: ImageLists,
   target: Target,
-  options: PublishOptions,
-): readonly Target[] | Refusal {
+  { allowOlder }: PublishOptions,
+): Refusal | undefined {
   const { kind, hardwareIds, releaseCounter } = target.mustMatch;
-  const newer = targets.targets.find(
-    ({ mustMatch }) =>
-      mustMatch.kind === kind &&
-      mustMatch.releaseCounter > releaseCounter &&
-      mustMatch.hardwareIds.some((id) => hardwareIds.includes(id)),
-  );
-  if (newer !== undefined && !options.allowOlder) {
-    return refuse(
-      'target-rollback',
-      `${newer.filename} with release ${newer.mustMatch.releaseCounter} is listed for the same ` +
-        'hardware and kind; --allow-older lists an older release none the less',
+  const newer = files
+    .flatMap(({ targets }) => targets.targets)
+    .find(
+      ({ mustMatch }) =>
+        mustMatch.kind === kind &&
+        mustMatch.releaseCounter > releaseCounter &&
+        mustMatch.hardwareIds.some((id) => hardwareIds.includes(id)),
     );
-  }
-  return [...targets.targets, target];
+  if (newer === undefined || allowOlder) return undefined;
+  return refuse(
+    'target-rollback',
+    `${newer.filename} with release ${newer.mustMatch.releaseCounter} is listed for the same ` +
+      'hardware and kind; --allow-older lists an older release none the less',
+  );
 }

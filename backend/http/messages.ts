@@ -16,10 +16,12 @@ import {
 } from '../../agent/codec/schema.ts';
 import {
   maxEcusPerVehicle,
+  maxFilesPerPublication,
   maxInstallStep,
   maxKeyObjectBytes,
   maxRefusalDetailCharacters,
   maxRolesPerSnapshot,
+  maxTargetsBytes,
 } from '../../agent/limits.ts';
 import {
   filename,
@@ -180,6 +182,28 @@ export const anomaly = record({
 /** Answer of `GET /anomalies`, oldest first. */
 export const anomalyHistory = array(anomaly, 0, historyEntries);
 
+/** Body of `POST /images/publications`: Targets files that appear together, delegators first. */
+export const publicationRequest = record({
+  files: field(
+    1,
+    array(
+      record({
+        role: field(1, roleName),
+        version: field(2, versionNumber),
+        file: field(3, bytes(1, maxTargetsBytes)),
+      }),
+      1,
+      maxFilesPerPublication,
+    ),
+  ),
+});
+
+/** Answer of `POST /images/publications`. */
+export const publicationAnswer = record({
+  snapshotVersion: field(1, versionNumber),
+  timestampVersion: field(2, versionNumber),
+});
+
 /** Body of `POST /assignments`. ECUs that are not named keep what they have. */
 export const assignmentRequest = record({
   vehicleId: field(1, identifier),
@@ -221,6 +245,7 @@ export const statusAnswer = record({
 
 export type UploadAnswer = Infer<typeof uploadAnswer>;
 export type PublishAnswer = Infer<typeof publishAnswer>;
+export type PublicationAnswer = Infer<typeof publicationAnswer>;
 export type ContentKeyRequest = Infer<typeof contentKeyRequest>;
 export type EnrolmentTokenRequest = Infer<typeof enrolmentTokenRequest>;
 export type VehicleSummary = Infer<typeof vehicleSummary>;

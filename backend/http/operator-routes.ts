@@ -4,7 +4,13 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { unsigned } from '../../agent/codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { equalSecrets } from '../../agent/crypto/constant-time.ts';
-import { maxKeyObjectBytes, maxRootBytes, maxSmallBodyBytes } from '../../agent/limits.ts';
+import {
+  maxFilesPerPublication,
+  maxKeyObjectBytes,
+  maxRootBytes,
+  maxSmallBodyBytes,
+  maxTargetsBytes,
+} from '../../agent/limits.ts';
 import { filename as filenameSchema, identifier } from '../../agent/metadata/common.ts';
 import { emptyAnswer, serviceDescription } from '../../agent/metadata/device-messages.ts';
 import { root } from '../../agent/metadata/root.ts';
@@ -19,7 +25,7 @@ import {
   viewVehicle,
 } from '../director/views.ts';
 import { freshenImageMetadata } from '../images/metadata.ts';
-import { publishTargets } from '../images/publish.ts';
+import { publishTargets, publishTogether } from '../images/publish.ts';
 import { receiveImage } from '../images/upload.ts';
 import type { Services } from '../services.ts';
 import { countImages } from '../store/images.ts';
@@ -41,6 +47,8 @@ import {
   logPage,
   manifestHistory,
   type PublishAnswer,
+  publicationAnswer,
+  publicationRequest,
   publishAnswer,
   refreshAnswer,
   statusAnswer,
@@ -51,6 +59,8 @@ import {
 } from './messages.ts';
 import { parseMetadataName } from './metadata-name.ts';
 
+/** What `POST /images/publications` does not take: Root has a way of its own. */
+const serverRoles = ['root', 'snapshot', 'timestamp'];
 /** 1,024 assignments of two names each. */
 const maxAssignmentBytes = 262_144;
 
@@ -109,6 +119,21 @@ function imageRoutes(services: Services): readonly Route[] {
         const published = publishImages(services, name, bodyOf(request));
         if (isRefusal(published)) return sendRefusal(reply, published);
         return sendAnswer(reply, publishAnswer, published);
+      },
+    },
+    {
+      method: 'POST',
+      path: '/images/publications',
+      bodyBytes: maxFilesPerPublication * (maxTargetsBytes + maxSmallBodyBytes),
+      handle: (request, reply) => {
+        const body = readBody(request, publicationRequest);
+        if (isRefusal(body)) return sendRefusal(reply, body);
+        const online = body.files.find(({ role }) => serverRoles.includes(role));
+        const published = online
+          ? refuse('delegation-role', `${online.role} is not signed by operators`)
+          : publishTogether(services, body.files);
+        if (isRefusal(published)) return sendRefusal(reply, published);
+        return sendAnswer(reply, publicationAnswer, published);
       },
     },
     {

@@ -16,7 +16,7 @@ import {
   type Targets,
   targets as targetsSchema,
 } from '../../agent/metadata/targets.ts';
-import type { PublishAnswer } from '../http/messages.ts';
+import type { PublicationAnswer, PublishAnswer } from '../http/messages.ts';
 import type { Services } from '../services.ts';
 import { delegatedAuthority, roleAuthority, signedMetadata } from '../signer/root-trust.ts';
 import { imageByDigest, imageBySha256 } from '../store/images.ts';
@@ -24,47 +24,76 @@ import { insertImageMetadata, latestImageMetadata } from '../store/metadata.ts';
 import { type Chain, chainsTo, covers, targetsVersions } from './listing.ts';
 import { issueImageMetadata } from './metadata.ts';
 
+/** A signed Targets file on its way in: `targets` or a delegated role, under the version it is named. */
+export interface IncomingTargets {
+  readonly role: string;
+  readonly version: number;
+  readonly file: Uint8Array;
+}
+
 /**
- * Publishes the next version of `targets` or of a delegated role, with a new Snapshot and Timestamp,
- * in one transaction.
- * @returns codes `metadata-not-next`, `cbor-…`, `signature-…`, `delegation-role`,
- *   `metadata-expired`, `request-malformed`, `root-threshold`, and per image `image-unknown`,
- *   `image-length`, `image-not-encrypted`, `target-format`, `target-filename`
+ * Publishes the next version of `targets` or of a delegated role, with a new Snapshot and Timestamp.
+ * Codes as `publishTogether`.
  */
 export function publishTargets(
   services: Services,
   role: string,
   version: number,
-  bytes: Uint8Array,
+  file: Uint8Array,
 ): PublishAnswer | Refusal {
+  const published = publishTogether(services, [{ role, version, file }]);
+  return isRefusal(published) ? published : { version, ...published };
+}
+
+/**
+ * Publishes several files with one Snapshot, in one transaction: all or none, so that no vehicle
+ * ever sees a delegation without its role, or an image between two files. Each is judged by those
+ * before it.
+ * @returns codes `metadata-not-next`, `cbor-…`, `signature-…`, `delegation-role`,
+ *   `delegation-limit`, `metadata-expired`, `request-malformed`, `root-threshold`, and per image
+ *   `image-unknown`, `image-length`, `image-not-encrypted`, `target-format`, `target-filename`
+ */
+export function publishTogether(
+  services: Services,
+  files: readonly IncomingTargets[],
+): PublicationAnswer | Refusal {
   return services.database.transaction(() => {
     const { database } = services;
-    const expected = (database.one(latestImageMetadata, role)?.version ?? 0) + 1;
-    // MET-07, HRD-02: exactly the next version
-    if (version !== expected) {
-      return refuse('metadata-not-next', `version ${version} where ${expected} is next`);
+    for (const file of files) {
+      const refused = takeFile(services, file);
+      if (refused !== undefined) return refused;
     }
-    const envelope = decodeEnvelope(bytes, maxTargetsBytes);
-    if (isRefusal(envelope)) return envelope;
-    const targets =
-      role === 'targets'
-        ? openTopLevel(services, envelope)
-        : openDelegated(services, role, envelope);
-    if (isRefusal(targets)) return targets;
-    const refused = checkTargets(services, version, targets);
-    if (refused !== undefined) return refused;
-    const rootVersion = services.roots.latest('images').version;
-    database.run(insertImageMetadata, role, version, targets.expires, rootVersion, bytes);
     if (targetsVersions(services).length > maxRolesPerSnapshot) {
       return refuse('delegation-limit', `more than ${maxRolesPerSnapshot} roles`);
     }
     issueImageMetadata(services, 'snapshot');
     return {
-      version,
       snapshotVersion: database.one(latestImageMetadata, 'snapshot')!.version,
       timestampVersion: database.one(latestImageMetadata, 'timestamp')!.version,
     };
   });
+}
+
+function takeFile(
+  services: Services,
+  { role, version, file }: IncomingTargets,
+): Refusal | undefined {
+  const { database } = services;
+  const expected = (database.one(latestImageMetadata, role)?.version ?? 0) + 1;
+  // MET-07, HRD-02: exactly the next version
+  if (version !== expected) {
+    return refuse('metadata-not-next', `${role}: version ${version} where ${expected} is next`);
+  }
+  const envelope = decodeEnvelope(file, maxTargetsBytes);
+  if (isRefusal(envelope)) return envelope;
+  const targets =
+    role === 'targets' ? openTopLevel(services, envelope) : openDelegated(services, role, envelope);
+  if (isRefusal(targets)) return targets;
+  const refused = checkTargets(services, version, targets);
+  if (refused !== undefined) return refused;
+  const rootVersion = services.roots.latest('images').version;
+  database.run(insertImageMetadata, role, version, targets.expires, rootVersion, file);
+  return undefined;
 }
 
 function openTopLevel(services: Services, envelope: Envelope): Targets | Refusal {

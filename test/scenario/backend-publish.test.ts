@@ -14,7 +14,11 @@ import {
   targets,
 } from '../../agent/metadata/targets.ts';
 import { timestamp } from '../../agent/metadata/timestamp.ts';
-import { publishAnswer } from '../../backend/http/messages.ts';
+import {
+  publicationAnswer,
+  publicationRequest,
+  publishAnswer,
+} from '../../backend/http/messages.ts';
 import { generateKeyPair, type KeyPair, signerOf } from '../../hal/node/signing.ts';
 import {
   codeOf,
@@ -272,6 +276,43 @@ test('IMG-05: what a role may list is judged along the whole chain, terminating 
   await top({ paths: ['lamps-*'], hardwareIds: ['hw-lamps'] });
   const published = await backend.publish('1.leaf.cbor', sign([lamps.target]));
   assert.is(expectValue(publishAnswer, published).version, 1);
+});
+
+test('ROL-09: files published together share one Snapshot, and all are taken or none', async () => {
+  const key = generateKeyPair(composite);
+  const role = { name: 'together', keyIds: [keyId(crypto, key.key)], threshold: 1 };
+  const delegation = { paths: ['*'], terminating: false, roles: [role], minimumRoles: 1 };
+  const delegations = { keys: [key.key], delegations: [delegation] };
+  const top = { role: 'targets', version: next, file: backend.signTargets(next, { delegations }) };
+  const below = {
+    role: 'together',
+    version: 1,
+    file: backend.signTargets(1, { targets: [] }, [key]),
+  };
+  const send = (files: readonly (typeof top)[]) =>
+    backend.operator('/images/publications', {
+      method: 'POST',
+      body: encode(publicationRequest, { files }),
+    });
+  const before = (await backend.images('/metadata/timestamp.cbor')).body;
+  for (const [files, code] of [
+    [[top, { ...below, version: 2 }], '409 metadata-not-next'],
+    [[below, top], '400 delegation-role'],
+    [[top, { ...below, role: 'snapshot' }], '400 delegation-role'],
+    [[top, { ...below, file: top.file }], '400 signature-threshold'],
+  ] as const) {
+    assert.is(codeOf(await send(files)), code);
+  }
+  assert.equal((await backend.images('/metadata/timestamp.cbor')).body, before);
+  const { snapshotVersion } = expectValue(publicationAnswer, await send([top, below]));
+  next += 1;
+  const file = (await backend.images(`/metadata/${snapshotVersion}.snapshot.cbor`)).body;
+  const { versions } = payloadOf(snapshot, file);
+  const listed = versions.filter(({ key: name }) => name === 'together' || name === 'targets');
+  assert.equal(listed, [
+    { key: 'targets', value: next - 1 },
+    { key: 'together', value: 1 },
+  ]);
 });
 
 test('delegations that no vehicle could resolve are not published (DEL-03, HRD-06)', async () => {

@@ -1,14 +1,29 @@
 /** `ota image …`: publish, list, remove, renew. */
 import { isRefusal, type Refusal, refuse } from '../../../agent/codes.ts';
 import { maxHardwareIdsPerTarget, maxReleaseRangesPerImage } from '../../../agent/limits.ts';
-import { filename, hashAlgorithms, identifier } from '../../../agent/metadata/common.ts';
-import { imageKinds, type ReleaseRange, type Target } from '../../../agent/metadata/targets.ts';
+import { filename, hashAlgorithms, identifier, roleName } from '../../../agent/metadata/common.ts';
+import {
+  imageKinds,
+  type ReleaseRange,
+  type Target,
+  type Targets,
+} from '../../../agent/metadata/targets.ts';
 import { createNodeCrypto } from '../../../hal/node/crypto.ts';
 import type { Json } from '../../http/json-view.ts';
 import type { Arguments } from '../arguments.ts';
 import type { Command, Context, Outcome } from '../command.ts';
 import { hex, shortHex, table, time } from '../format.ts';
-import { daysFromNow, editTargets, fetchTargets, type ImageRepository } from '../image-targets.ts';
+import {
+  type Contents,
+  changeLists,
+  contentsOf,
+  daysFromNow,
+  fetchLists,
+  type ImageLists,
+  type ImageRepository,
+  type RoleFile,
+  targetsSigners,
+} from '../image-targets.ts';
 import { publishImage } from '../publish-image.ts';
 import { parseReleaseRange } from '../release-range.ts';
 import {
@@ -60,6 +75,7 @@ export const imageCommands: readonly Command[] = [
         help: 'no ECU of this hardware has release N, N or newer, N to M',
         multiple: true,
       },
+      role: { value: 'ROLE', help: 'delegated role that lists it (default: by its hardware)' },
       'allow-older': { help: 'list it even if a newer release is listed' },
       ...signingOptions,
     },
@@ -68,6 +84,7 @@ export const imageCommands: readonly Command[] = [
       'Primary takes a bundle that breaks it. --requires brakes-hw@2- asks for release 2 or newer.',
       'A filename names one image for ever. The same file with the same properties is not published',
       'twice. A release counter below that of a listed image of the same kind and hardware is refused.',
+      'A list that outgrows what a Secondary takes is split by hardware into delegated roles hardware-N.',
     ],
     run: publish,
   },
@@ -124,6 +141,7 @@ async function publish(given: Arguments, context: Context): Promise<Outcome | Re
   };
   const requires = ranges('requires');
   const conflicts = ranges('conflicts');
+  const role = given.optional('role') === undefined ? undefined : given.text('role', roleName);
   const expires = expiresOf(given);
   if (hardwareIds.length > maxHardwareIdsPerTarget) {
     given.refuse(`--hardware: at most ${maxHardwareIdsPerTarget} identifiers`);
@@ -148,6 +166,7 @@ async function publish(given: Arguments, context: Context): Promise<Outcome | Re
     conflicts,
     expires,
     allowOlder: given.flag('allow-older'),
+    role,
     onProgress: (bytes, total) => {
       const percent = Math.floor((bytes / total) * 100);
       if (percent < shown + 10) return;
@@ -156,76 +175,119 @@ async function publish(given: Arguments, context: Context): Promise<Outcome | Re
     },
   });
   if (isRefusal(published)) return published;
-  const { target, targetsVersion } = published;
+  const { target, role: by, split, targetsVersion } = published;
   const { plaintextLength, plaintextSha256 } = target.mustMatch;
+  const where = by === 'targets' ? 'image Targets' : by;
   const listed =
     targetsVersion === undefined
       ? `${name} is listed already; nothing was changed`
-      : `${name} is listed in image Targets ${targetsVersion}`;
+      : `${name} is listed in ${where} ${targetsVersion}`;
   return {
-    lines: [listed, `plaintext ${plaintextLength} bytes, SHA-256 ${hex(plaintextSha256)}`],
-    json: { ...imageJson(target), targetsVersion: targetsVersion ?? null },
+    lines: [
+      ...(split.length > 0 ? [`the list was too large and is split: ${split.join(', ')}`] : []),
+      listed,
+      `plaintext ${plaintextLength} bytes, SHA-256 ${hex(plaintextSha256)}`,
+    ],
+    json: { ...imageJson(target), role: by, split, targetsVersion: targetsVersion ?? null },
   };
 }
 
 async function list(given: Arguments, context: Context): Promise<Outcome | Refusal> {
   const repository = repositoryOf(given, context);
   if (isRefusal(repository)) return repository;
-  const current = await fetchTargets(repository);
-  if (isRefusal(current)) return current;
-  const { version, expires, targets } = current.targets;
-  const rows = targets.map(({ filename: name, mustMatch }) => [
+  const lists = await fetchLists(repository);
+  if (isRefusal(lists)) return lists;
+  const { version, expires } = lists.files[0]!.targets;
+  const listed = lists.files.flatMap(({ role, targets }) =>
+    targets.targets.map((one) => ({ role, ...one })),
+  );
+  const rows = listed.map(({ role, filename: name, mustMatch }) => [
     name,
     String(mustMatch.releaseCounter),
     kindOf(mustMatch.kind),
     mustMatch.hardwareIds.join(','),
     String(mustMatch.plaintextLength),
+    role,
     shortHex(mustMatch.plaintextSha256),
   ]);
-  const heading = ['filename', 'release', 'kind', 'hardware', 'bytes', 'SHA-256'];
+  const heading = ['filename', 'release', 'kind', 'hardware', 'bytes', 'listed by', 'SHA-256'];
   return {
     lines: [
-      `image Targets ${version}, valid until ${time(expires)}, ${targets.length} images`,
+      `image Targets ${version}, valid until ${time(expires)}, ${listed.length} images`,
       ...(rows.length > 0 ? table([heading, ...rows]) : []),
     ],
-    json: { version, expires, images: targets.map(imageJson) },
+    json: {
+      version,
+      expires,
+      images: listed.map((one) => ({ role: one.role, ...imageJson(one) })),
+    },
   };
 }
 
 async function remove(given: Arguments, context: Context): Promise<Outcome | Refusal> {
   const name = given.checked('NAME', given.positionals[0]!, filename);
-  return edit(given, context, `${name} is no longer listed`, (targets) =>
-    targets.some((target) => target.filename === name)
-      ? targets.filter((target) => target.filename !== name)
-      : refuse('image-unknown', `${name} is not listed; 'ota image list' shows what is`),
-  );
+  const lists = await editing(given, context);
+  if (isRefusal(lists)) return lists;
+  const listing = lists.files.filter((file) => listsImage(file, name));
+  if (listing.length === 0) {
+    return refuse('image-unknown', `${name} is not listed; 'ota image list' shows what is`);
+  }
+  return edit(lists, listing, `${name} is no longer listed`, (current) => ({
+    ...contentsOf(current),
+    targets: current.targets.filter((target) => target.filename !== name),
+  }));
+}
+
+function listsImage({ targets }: RoleFile, name: string): boolean {
+  return targets.targets.some((target) => target.filename === name);
 }
 
 async function renew(given: Arguments, context: Context): Promise<Outcome | Refusal> {
-  return edit(given, context, 'the list of images is renewed', (targets) => targets);
+  const lists = await editing(given, context);
+  if (isRefusal(lists)) return lists;
+  const own = lists.files.filter(
+    (file) => !isRefusal(targetsSigners(lists.repository, file, lists.passphrase)),
+  );
+  // The top level says what is wrong when none of the keys open.
+  const files = own.length > 0 ? own : lists.files.slice(0, 1);
+  return edit(lists, files, 'the list of images is renewed', contentsOf);
 }
 
-async function edit(
-  given: Arguments,
-  context: Context,
-  done: string,
-  change: (targets: readonly Target[]) => readonly Target[] | Refusal,
-): Promise<Outcome | Refusal> {
+interface Editing extends ImageLists {
+  readonly repository: ImageRepository;
+  readonly passphrase: string;
+  readonly expires: number;
+}
+
+async function editing(given: Arguments, context: Context): Promise<Editing | Refusal> {
   const expires = expiresOf(given);
   if (given.refusal) return given.refusal;
   const repository = repositoryOf(given, context);
   if (isRefusal(repository)) return repository;
   const passphrase = passphraseOf(given, context);
   if (isRefusal(passphrase)) return passphrase;
-  const answer = await editTargets(repository, passphrase, expires, ({ targets }) =>
-    change(targets),
+  const lists = await fetchLists(repository);
+  return isRefusal(lists) ? lists : { ...lists, repository, passphrase, expires };
+}
+
+/** Changes files and publishes them together. */
+async function edit(
+  { repository, passphrase, expires }: Editing,
+  files: readonly RoleFile[],
+  done: string,
+  change: (current: Targets) => Contents,
+): Promise<Outcome | Refusal> {
+  const versions = await changeLists(repository, passphrase, expires, (lists) =>
+    lists.files
+      .filter(({ role }) => files.some((file) => file.role === role))
+      .map(({ role, targets }) => ({ role, contents: change(targets) })),
   );
-  if (isRefusal(answer)) return answer;
-  const { version } = answer;
-  return {
-    lines: [`${done}: image Targets ${version}, valid until ${time(expires)}`],
-    json: { targetsVersion: version, expires },
-  };
+  if (isRefusal(versions)) return versions;
+  const lines = Object.entries(versions).map(([role, version]) => {
+    const which = role === 'targets' ? 'image Targets' : `${role},`;
+    return `${done}: ${which} ${version}, valid until ${time(expires)}`;
+  });
+  return { lines, json: { targetsVersion: versions['targets'] ?? null, versions, expires } };
 }
 
 function kindOf(number: number): string {

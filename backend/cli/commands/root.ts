@@ -3,14 +3,13 @@ import { isRefusal, type Refusal } from '../../../agent/codes.ts';
 import { keyId } from '../../../agent/crypto/key-id.ts';
 import { maxKeysPerRole } from '../../../agent/limits.ts';
 import type { RepositoryName, RoleName } from '../../../agent/metadata/common.ts';
-import type { Targets } from '../../../agent/metadata/targets.ts';
 import { createNodeCrypto } from '../../../hal/node/crypto.ts';
 import { roleAuthority } from '../../signer/root-trust.ts';
 import type { Arguments } from '../arguments.ts';
 import { ceremonyDefaults } from '../ceremony.ts';
 import type { Command, Context, Outcome } from '../command.ts';
 import { hex, table, time } from '../format.ts';
-import { daysFromNow, editTargets } from '../image-targets.ts';
+import { contentsOf, daysFromNow, editTargets } from '../image-targets.ts';
 import { isOffline, rolesOf, rotateKey } from '../rotate-key.ts';
 import {
   clientOf,
@@ -127,10 +126,10 @@ async function rotate(given: Arguments, context: Context): Promise<Outcome | Ref
   let targetsVersion: number | null = null;
   if (repository === 'images' && role === 'targets') {
     // The old key no longer counts: without this, vehicles would refuse the listed images.
-    const keep = ({ targets }: Targets) => targets;
-    const signed = await editTargets(images, passphrase, daysFromNow(targetsDays), keep);
+    const expires = daysFromNow(targetsDays);
+    const signed = await editTargets(images, passphrase, expires, 'targets', contentsOf);
     if (isRefusal(signed)) return signed;
-    targetsVersion = signed.version;
+    targetsVersion = signed;
     lines.push(`image Targets ${targetsVersion} are signed with the new key`);
   }
   const json = { repository, role, version, path, targetsVersion };
