@@ -71,7 +71,7 @@ const calledByName = new Map<Shape, string>([
   [deviceMessages.enrolmentToken.shape, 'base64url'],
 ]);
 
-const namesOfRecords = new Map<Fields, string>();
+const namesOfRecords = new Map<Shape, string>();
 const found: { readonly name: string; readonly fields: Fields }[] = [];
 
 /** Notes the records inside a shape; one that nobody exports is called by its place. */
@@ -79,8 +79,8 @@ function collect(shape: Shape, place: string): void {
   if (shape.kind === 'array') collect(shape.item.shape, place);
   if (shape.kind === 'dictionary') collect(shape.value.shape, place);
   if (shape.kind === 'tuple') for (const item of shape.items) collect(item.shape, place);
-  if (shape.kind !== 'record' || namesOfRecords.has(shape.fields)) return;
-  namesOfRecords.set(shape.fields, place);
+  if (shape.kind !== 'record' || namesOfRecords.has(shape)) return;
+  namesOfRecords.set(shape, place);
   found.push({ name: place, fields: shape.fields });
   for (const [name, { schema }] of Object.entries(shape.fields)) {
     collect(schema.shape, `${place}.${name}`);
@@ -89,8 +89,8 @@ function collect(shape: Shape, place: string): void {
 
 // Exported records first: an inner one then has its own name wherever it is used.
 for (const [name, { shape }] of formats) {
-  if (shape.kind === 'record' && !namesOfRecords.has(shape.fields)) {
-    namesOfRecords.set(shape.fields, name);
+  if (shape.kind === 'record' && !namesOfRecords.has(shape)) {
+    namesOfRecords.set(shape, name);
     found.push({ name, fields: shape.fields });
   }
 }
@@ -139,7 +139,7 @@ export function typeOf(shape: Shape): string {
       return `{${range(shape.min, shape.max)} × ${entry}}`;
     }
     case 'record':
-      return namesOfRecords.get(shape.fields) ?? 'record without a name';
+      return namesOfRecords.get(shape) ?? 'record without a name';
   }
 }
 

@@ -3,55 +3,13 @@
  * names the fields for the JSON view. Decoding allocates only the records themselves.
  */
 import type { Refusal } from '../codes.ts';
-import {
-  compareBytes,
-  majorArray,
-  majorMap,
-  majorNegative,
-  majorUnsigned,
-  Reader,
-} from './reader.ts';
+import { compareBytes, majorArray, majorMap, Reader } from './reader.ts';
+import { checkCount, integer } from './scalar-schemas.ts';
+import type { AnyField, Field, Infer, RecordOf, Schema, Shape } from './schema-types.ts';
 import { Writer } from './writer.ts';
 
-/** Least and greatest value, length in bytes or characters, or number of items. */
-interface Bounds {
-  readonly min: number;
-  readonly max: number;
-}
-
-/** How a value looks to a tool that walks schemas (the JSON view, generated tests). */
-export type Shape =
-  | { readonly kind: 'boolean' | 'key' }
-  | ({ readonly kind: 'integer' | 'bytes' } & Bounds)
-  | ({ readonly kind: 'text'; readonly allowed?: (characterCode: number) => boolean } & Bounds)
-  | { readonly kind: 'named'; readonly names: Readonly<Record<string, number>> }
-  | ({ readonly kind: 'array'; readonly item: Schema<unknown> } & Bounds)
-  | { readonly kind: 'tuple'; readonly items: readonly Schema<unknown>[] }
-  | ({
-      readonly kind: 'dictionary';
-      readonly keys: 'integer' | 'text';
-      readonly key: Schema<unknown>;
-      readonly value: Schema<unknown>;
-    } & Bounds)
-  | { readonly kind: 'record'; readonly fields: Readonly<Record<string, AnyField>> };
-
-export interface Schema<T> {
-  readonly shape: Shape;
-  read(reader: Reader): T;
-  write(writer: Writer, value: T): void;
-}
-
-export type Infer<S> = S extends Schema<infer T> ? T : never;
-
-/** One field of a record: its integer key and the schema of its value. */
-export interface Field<T, Optional extends boolean> {
-  readonly key: number;
-  readonly schema: Schema<T>;
-  readonly optional: Optional;
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: a record's fields have unrelated types
-export type AnyField = Field<any, boolean>;
+export { boolean, bytes, integer, named, text, unsigned } from './scalar-schemas.ts';
+export type { AnyField, Field, Infer, Schema, Shape } from './schema-types.ts';
 
 export function field<T>(key: number, schema: Schema<T>): Field<T, false> {
   return { key, schema, optional: false };
@@ -61,174 +19,151 @@ export function optional<T>(key: number, schema: Schema<T>): Field<T, true> {
   return { key, schema, optional: true };
 }
 
-type RecordOf<F extends Record<string, AnyField>> = {
-  readonly [K in keyof F as F[K]['optional'] extends true ? never : K]: Infer<F[K]['schema']>;
-} & {
-  readonly [K in keyof F as F[K]['optional'] extends true ? K : never]?: Infer<F[K]['schema']>;
-};
+class ArraySchema<T> implements Schema<readonly T[]> {
+  readonly kind = 'array';
+  readonly item: Schema<T>;
+  readonly min: number;
+  readonly max: number;
 
-/** An integer from `min` to `max`. */
-export function integer(min: number, max: number): Schema<number> {
-  return {
-    shape: { kind: 'integer', min, max },
-    read(reader) {
-      const negative = min < 0 && reader.peekMajor() === majorNegative;
-      const argument = reader.head(negative ? majorNegative : majorUnsigned);
-      const value = negative ? -1 - argument : argument;
-      if (reader.refused === undefined && (value < min || value > max)) {
-        reader.refuse('cbor-integer-range', `integer ${value} outside ${min} to ${max}`);
-      }
-      return value;
-    },
-    write(writer, value) {
-      if (!(value >= min && value <= max)) {
-        throw new RangeError(`value: expected ${min} to ${max}, got ${value}`);
-      }
-      writer.integer(value);
-    },
-  };
+  constructor(item: Schema<T>, min: number, max: number) {
+    this.item = item;
+    this.min = min;
+    this.max = max;
+  }
+
+  get shape(): Shape {
+    return this as unknown as Shape;
+  }
+
+  read(reader: Reader): readonly T[] {
+    const count = reader.enter(majorArray, this.max);
+    const items: T[] = [];
+    for (let i = 0; i < count && reader.refused === undefined; i++) {
+      items.push(this.item.read(reader));
+    }
+    reader.leave();
+    if (reader.refused === undefined && count < this.min) {
+      reader.refuse('cbor-too-short', `${count} items, at least ${this.min}`);
+    }
+    return items;
+  }
+
+  write(writer: Writer, value: readonly T[]): void {
+    checkCount(value.length, this, 'items');
+    writer.array(value.length);
+    for (let i = 0; i < value.length; i++) this.item.write(writer, value[i]!);
+  }
 }
-
-/** Any integer 0 … 2⁵³−1: versions, seconds, sizes in bytes. */
-export const unsigned = integer(0, Number.MAX_SAFE_INTEGER);
-
-/** One of a closed set of integers, with their names in the JSON view. */
-export function named<const N extends Readonly<Record<string, number>>>(
-  names: N,
-): Schema<N[keyof N]> {
-  const values = Object.keys(names).map((name) => names[name]!);
-  return {
-    shape: { kind: 'named', names },
-    read(reader) {
-      const negative = reader.peekMajor() === majorNegative;
-      const argument = reader.head(negative ? majorNegative : majorUnsigned);
-      const value = negative ? -1 - argument : argument;
-      if (reader.refused === undefined && values.indexOf(value) < 0) {
-        reader.refuse('cbor-unknown-value', `value ${value}`);
-      }
-      return value as N[keyof N];
-    },
-    write(writer, value) {
-      if (values.indexOf(value) < 0) throw new RangeError(`value: ${value} has no name`);
-      writer.integer(value);
-    },
-  };
-}
-
-/** A byte string of `min` to `max` bytes; a decoded one is a view into the input. */
-export function bytes(min: number, max: number = min): Schema<Uint8Array> {
-  return {
-    shape: { kind: 'bytes', min, max },
-    read(reader) {
-      const value = reader.byteString(max);
-      if (reader.refused === undefined && value.length < min) {
-        reader.refuse('cbor-too-short', `byte string of ${value.length} bytes, at least ${min}`);
-      }
-      return value;
-    },
-    write(writer, value) {
-      if (value.length < min || value.length > max) {
-        throw new RangeError(`value: expected ${min} to ${max} bytes, got ${value.length}`);
-      }
-      writer.byteString(value);
-    },
-  };
-}
-
-/** Printable ASCII text of 1 to `max` characters. `allowed` refuses further characters by code. */
-export function text(max: number, allowed?: (characterCode: number) => boolean): Schema<string> {
-  return {
-    shape: { kind: 'text', min: 1, max, ...(allowed && { allowed }) },
-    read(reader) {
-      const value = reader.text(max);
-      if (reader.refused === undefined && value.length === 0) {
-        reader.refuse('cbor-too-short', 'empty text');
-      }
-      for (let i = 0; allowed !== undefined && i < value.length; i++) {
-        if (!allowed(value.charCodeAt(i))) {
-          reader.refuse('cbor-text-charset', 'character not allowed in this identifier');
-          return value;
-        }
-      }
-      return value;
-    },
-    write(writer, value) {
-      if (value.length === 0 || value.length > max) {
-        throw new RangeError(`value: expected 1 to ${max} characters, got ${value.length}`);
-      }
-      for (let i = 0; allowed !== undefined && i < value.length; i++) {
-        if (!allowed(value.charCodeAt(i))) {
-          throw new RangeError(`value: character '${value.charAt(i)}' is not allowed`);
-        }
-      }
-      writer.text(value);
-    },
-  };
-}
-
-export const boolean: Schema<boolean> = {
-  shape: { kind: 'boolean' },
-  read: (reader) => reader.boolean(),
-  write: (writer, value) => writer.boolean(value),
-};
 
 /** An array of `min` to `max` items. */
 export function array<T>(item: Schema<T>, min: number, max: number): Schema<readonly T[]> {
-  return {
-    shape: { kind: 'array', item: item as Schema<unknown>, min, max },
-    read(reader) {
-      const count = reader.enter(majorArray, max);
-      const items: T[] = [];
-      for (let i = 0; i < count && reader.refused === undefined; i++) items.push(item.read(reader));
-      reader.leave();
-      if (reader.refused === undefined && count < min) {
-        reader.refuse('cbor-too-short', `${count} items, at least ${min}`);
-      }
-      return items;
-    },
-    write(writer, value) {
-      if (value.length < min || value.length > max) {
-        throw new RangeError(`value: expected ${min} to ${max} items, got ${value.length}`);
-      }
-      writer.array(value.length);
-      for (let i = 0; i < value.length; i++) item.write(writer, value[i]!);
-    },
-  };
+  return new ArraySchema(item, min, max);
 }
 
 type TupleOf<S extends readonly Schema<unknown>[]> = { readonly [I in keyof S]: Infer<S[I]> };
 
+class TupleSchema implements Schema<readonly unknown[]> {
+  readonly kind = 'tuple';
+  readonly items: readonly Schema<unknown>[];
+
+  constructor(items: readonly Schema<unknown>[]) {
+    this.items = items;
+  }
+
+  get shape(): Shape {
+    return this;
+  }
+
+  read(reader: Reader): readonly unknown[] {
+    const { items } = this;
+    const count = reader.enter(majorArray, items.length);
+    if (reader.refused === undefined && count !== items.length) {
+      reader.refuse('cbor-too-short', `${count} items where ${items.length} are expected`);
+    }
+    const values: unknown[] = [];
+    for (let i = 0; i < items.length && reader.refused === undefined; i++) {
+      values.push(items[i]!.read(reader));
+    }
+    reader.leave();
+    return values;
+  }
+
+  write(writer: Writer, value: readonly unknown[]): void {
+    const { items } = this;
+    if (value.length !== items.length) {
+      throw new RangeError(`value: expected ${items.length} items, got ${value.length}`);
+    }
+    writer.array(items.length);
+    for (let i = 0; i < items.length; i++) items[i]!.write(writer, value[i]);
+  }
+}
+
 /** An array of fixed length, each item with a schema of its own. */
 // biome-ignore lint/suspicious/noExplicitAny: the items have unrelated types
 export function tuple<const S extends readonly Schema<any>[]>(...items: S): Schema<TupleOf<S>> {
-  return {
-    shape: { kind: 'tuple', items },
-    read(reader) {
-      const count = reader.enter(majorArray, items.length);
-      if (reader.refused === undefined && count !== items.length) {
-        reader.refuse('cbor-too-short', `${count} items where ${items.length} are expected`);
-      }
-      const values: unknown[] = [];
-      for (let i = 0; i < items.length && reader.refused === undefined; i++) {
-        values.push(items[i]!.read(reader));
-      }
-      reader.leave();
-      return values as unknown as TupleOf<S>;
-    },
-    write(writer, value) {
-      if (value.length !== items.length) {
-        throw new RangeError(`value: expected ${items.length} items, got ${value.length}`);
-      }
-      writer.array(items.length);
-      for (let i = 0; i < items.length; i++) items[i]!.write(writer, value[i]);
-    },
-  };
+  return new TupleSchema(items) as unknown as Schema<TupleOf<S>>;
 }
 
 /** One entry of a dictionary. Dictionaries are arrays of entries: tier 2 has no Map. */
 export interface Entry<K, V> {
   readonly key: K;
   readonly value: V;
+}
+
+class DictionarySchema<K extends number | string, V> implements Schema<readonly Entry<K, V>[]> {
+  readonly kind = 'dictionary';
+  readonly key: Schema<K>;
+  readonly value: Schema<V>;
+  readonly min: number;
+  readonly max: number;
+
+  constructor(key: Schema<K>, value: Schema<V>, min: number, max: number) {
+    this.key = key;
+    this.value = value;
+    this.min = min;
+    this.max = max;
+  }
+
+  get keys(): 'integer' | 'text' {
+    return this.key.shape.kind === 'text' ? 'text' : 'integer';
+  }
+
+  get shape(): Shape {
+    return this as unknown as Shape;
+  }
+
+  read(reader: Reader): readonly Entry<K, V>[] {
+    const count = reader.enter(majorMap, this.max);
+    const entries: Entry<K, V>[] = [];
+    let previous: Uint8Array | undefined;
+    for (let i = 0; i < count && reader.refused === undefined; i++) {
+      const start = reader.offset;
+      const key = this.key.read(reader);
+      const encoded = reader.bytes.subarray(start, reader.offset);
+      if (reader.refused === undefined) refuseOutOfOrder(reader, previous, encoded);
+      previous = encoded;
+      if (reader.refused === undefined) entries.push({ key, value: this.value.read(reader) });
+    }
+    reader.leave();
+    if (reader.refused === undefined && count < this.min) {
+      reader.refuse('cbor-too-short', `${count} entries, at least ${this.min}`);
+    }
+    return entries;
+  }
+
+  write(writer: Writer, entries: readonly Entry<K, V>[]): void {
+    checkCount(entries.length, this, 'entries');
+    const encoded = entries.map((entry) => ({ name: encode(this.key, entry.key), entry }));
+    encoded.sort((a, b) => compareBytes(a.name, b.name));
+    writer.map(encoded.length);
+    for (let i = 0; i < encoded.length; i++) {
+      if (i > 0 && compareBytes(encoded[i - 1]!.name, encoded[i]!.name) === 0) {
+        throw new RangeError(`value: duplicate key ${encoded[i]!.entry.key}`);
+      }
+      writer.raw(encoded[i]!.name);
+      this.value.write(writer, encoded[i]!.entry.value);
+    }
+  }
 }
 
 /** A map with free keys (integers or text) of `min` to `max` entries, in deterministic key order. */
@@ -238,49 +173,7 @@ export function dictionary<K extends number | string, V>(
   min: number,
   max: number,
 ): Schema<readonly Entry<K, V>[]> {
-  return {
-    shape: {
-      kind: 'dictionary',
-      keys: key.shape.kind === 'text' ? 'text' : 'integer',
-      key: key as Schema<unknown>,
-      value: value as Schema<unknown>,
-      min,
-      max,
-    },
-    read(reader) {
-      const count = reader.enter(majorMap, max);
-      const entries: Entry<K, V>[] = [];
-      let previous: Uint8Array | undefined;
-      for (let i = 0; i < count && reader.refused === undefined; i++) {
-        const start = reader.offset;
-        const name = key.read(reader);
-        const encoded = reader.bytes.subarray(start, reader.offset);
-        if (reader.refused === undefined) refuseOutOfOrder(reader, previous, encoded);
-        previous = encoded;
-        if (reader.refused === undefined) entries.push({ key: name, value: value.read(reader) });
-      }
-      reader.leave();
-      if (reader.refused === undefined && count < min) {
-        reader.refuse('cbor-too-short', `${count} entries, at least ${min}`);
-      }
-      return entries;
-    },
-    write(writer, entries) {
-      if (entries.length < min || entries.length > max) {
-        throw new RangeError(`value: expected ${min} to ${max} entries, got ${entries.length}`);
-      }
-      const encoded = entries.map((entry) => ({ name: encode(key, entry.key), entry }));
-      encoded.sort((a, b) => compareBytes(a.name, b.name));
-      writer.map(encoded.length);
-      for (let i = 0; i < encoded.length; i++) {
-        if (i > 0 && compareBytes(encoded[i - 1]!.name, encoded[i]!.name) === 0) {
-          throw new RangeError(`value: duplicate key ${encoded[i]!.entry.key}`);
-        }
-        writer.raw(encoded[i]!.name);
-        value.write(writer, encoded[i]!.entry.value);
-      }
-    },
-  };
+  return new DictionarySchema(key, value, min, max);
 }
 
 function refuseOutOfOrder(reader: Reader, previous: Uint8Array | undefined, key: Uint8Array): void {
@@ -296,59 +189,80 @@ function compareKeys(a: number, b: number): number {
   return a >= 0 ? a - b : b - a;
 }
 
+const anyInteger = integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+
+class RecordSchema implements Schema<Readonly<Record<string, unknown>>> {
+  readonly kind = 'record';
+  /** In the order of their keys. */
+  private readonly names: readonly string[];
+  private readonly list: readonly AnyField[];
+
+  constructor(fields: Readonly<Record<string, AnyField>>) {
+    this.names = Object.keys(fields).sort((a, b) => compareKeys(fields[a]!.key, fields[b]!.key));
+    this.list = this.names.map((name) => fields[name]!);
+  }
+
+  get fields(): Readonly<Record<string, AnyField>> {
+    const fields: Record<string, AnyField> = {};
+    this.names.forEach((name, i) => {
+      fields[name] = this.list[i]!;
+    });
+    return fields;
+  }
+
+  get shape(): Shape {
+    return this;
+  }
+
+  read(reader: Reader): Readonly<Record<string, unknown>> {
+    const { names, list } = this;
+    const count = reader.enter(majorMap, names.length + 1);
+    const value: Record<string, unknown> = {};
+    let next = 0;
+    let previous: number | undefined;
+    for (let i = 0; i < count && reader.refused === undefined; i++) {
+      const key = anyInteger.read(reader);
+      if (reader.refused !== undefined) break;
+      const order = previous === undefined ? 1 : compareKeys(key, previous);
+      if (order === 0) reader.refuse('cbor-duplicate-key', `key ${key} repeated`);
+      else if (order < 0) reader.refuse('cbor-not-deterministic', 'keys out of order');
+      previous = key;
+      for (; next < list.length && compareKeys(list[next]!.key, key) < 0; next++) {
+        refuseMissing(reader, list[next]!, names[next]!);
+      }
+      const found = list[next];
+      if (found === undefined || found.key !== key) {
+        reader.refuse('cbor-unknown-field', `key ${key}`);
+      }
+      if (reader.refused !== undefined) break;
+      value[names[next]!] = found!.schema.read(reader);
+      next += 1;
+    }
+    for (; next < list.length; next++) refuseMissing(reader, list[next]!, names[next]!);
+    reader.leave();
+    return value;
+  }
+
+  write(writer: Writer, value: Readonly<Record<string, unknown>>): void {
+    const { names, list } = this;
+    writer.map(names.filter((name) => value[name] !== undefined).length);
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i]!;
+      if (value[name] === undefined) {
+        if (!list[i]!.optional) throw new RangeError(`value: field ${name} is missing`);
+        continue;
+      }
+      writer.integer(list[i]!.key);
+      list[i]!.schema.write(writer, value[name]);
+    }
+  }
+}
+
 /** A map with fixed integer keys. Unknown, repeated, misplaced and missing keys are refused. */
 export function record<const F extends Record<string, AnyField>>(
   fields: F,
 ): Schema<RecordOf<F>> & { readonly fields: F } {
-  const names = Object.keys(fields).sort((a, b) => compareKeys(fields[a]!.key, fields[b]!.key));
-  const keySchema = integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
-  return {
-    fields,
-    shape: { kind: 'record', fields },
-    read(reader) {
-      const count = reader.enter(majorMap, names.length + 1);
-      const value: Record<string, unknown> = {};
-      let next = 0;
-      let previous: number | undefined;
-      for (let i = 0; i < count && reader.refused === undefined; i++) {
-        const key = keySchema.read(reader);
-        if (reader.refused !== undefined) break;
-        const order = previous === undefined ? 1 : compareKeys(key, previous);
-        if (order === 0) reader.refuse('cbor-duplicate-key', `key ${key} repeated`);
-        else if (order < 0) reader.refuse('cbor-not-deterministic', 'keys out of order');
-        previous = key;
-        while (next < names.length && compareKeys(fields[names[next]!]!.key, key) < 0) {
-          refuseMissing(reader, fields[names[next]!]!, names[next]!);
-          next += 1;
-        }
-        const name = names[next];
-        if (name === undefined || fields[name]!.key !== key) {
-          reader.refuse('cbor-unknown-field', `key ${key}`);
-        }
-        if (reader.refused !== undefined) break;
-        value[name!] = fields[name!]!.schema.read(reader);
-        next += 1;
-      }
-      for (; next < names.length; next++) {
-        refuseMissing(reader, fields[names[next]!]!, names[next]!);
-      }
-      reader.leave();
-      return value as RecordOf<F>;
-    },
-    write(writer, value) {
-      const record = value as Record<string, unknown>;
-      const present = names.filter((name) => record[name] !== undefined);
-      writer.map(present.length);
-      for (const name of names) {
-        if (record[name] === undefined) {
-          if (!fields[name]!.optional) throw new RangeError(`value: field ${name} is missing`);
-          continue;
-        }
-        writer.integer(fields[name]!.key);
-        fields[name]!.schema.write(writer, record[name]);
-      }
-    },
-  };
+  return new RecordSchema(fields) as unknown as Schema<RecordOf<F>> & { readonly fields: F };
 }
 
 function refuseMissing(reader: Reader, field: AnyField, name: string): void {
