@@ -143,6 +143,8 @@ const catalogue = {
   'secondary-silent': { row: 'PRI-15', attack: 'drop-request', transient: true },
   'secondary-slow': { row: 'ECU-03', attack: 'slow-retrieval', transient: true },
   'secondary-replaced': { row: 'INV-03' },
+  'bundle-rolled-back': { row: 'DBP-18' },
+  'installation-declined': { row: 'INS-13' },
 
   // Offline updates (agent/primary)
   'medium-removed': { row: 'OFF-03', transient: true },

@@ -77,6 +77,8 @@ export const maxHostedEcusPerAgent = 4;
 export const maxInstallStep = 1_023;
 /** How often signed metadata may have an installation tried before the bundle counts as failed. */
 export const maxBundleAttempts = 16;
+/** Spans of the day in which a vehicle may install. */
+export const maxMaintenanceWindows = 8;
 
 // Messages of the backend's planes
 export const maxRegistrationBytes = 2_097_152;

@@ -18,9 +18,11 @@ import {
 import { Backoff } from './net/backoff.ts';
 import { HttpClient } from './net/http.ts';
 import { RepositoryClient } from './net/repository-client.ts';
+import { BundleState } from './primary/bundle-state.ts';
 import { ImageStaging } from './primary/image-staging.ts';
 import { OfflineCycle } from './primary/offline-cycle.ts';
 import type { PrimaryContext } from './primary/primary-context.ts';
+import { Progress } from './primary/progress.ts';
 import { Repositories } from './primary/repositories.ts';
 import { SecondaryClient } from './primary/secondary-client.ts';
 import { UpdateCycle } from './primary/update-cycle.ts';
@@ -66,6 +68,8 @@ export function start(hal: Hal): void {
       new RepositoryClient({ http, clock, random, vehicleId, director, images }),
     ),
     secondaries,
+    bundle: new BundleState(hal.keyValue),
+    progress: new Progress(hal),
     staging: new ImageStaging(hal.flash.open({ path: primary.download }), hal.keyValue, hal.crypto),
     wait: (milliseconds) => new Promise((resolve) => hal.clock.after(milliseconds, resolve)),
   };

@@ -198,8 +198,16 @@ export interface SlotImage {
   readonly sha256: Uint8Array;
 }
 
-/** Why an image lost its place: its starts were used up (power loss, crash), and so on. */
-export type RollbackReason = 'unconfirmed' | 'watchdog' | 'self-test' | 'image-damaged';
+/**
+ * Why an image lost its place: its starts were used up (power loss, crash), and so on; `withdrawn`:
+ * it passed, but another ECU of its bundle did not.
+ */
+export type RollbackReason =
+  | 'unconfirmed'
+  | 'watchdog'
+  | 'self-test'
+  | 'image-damaged'
+  | 'withdrawn';
 
 /** How often the trial of one image has failed; kept until another image fails or one is confirmed. */
 export interface FailedTrials {
@@ -234,7 +242,12 @@ export interface Boot {
   activate(slot: number, image: SlotImage, attempts: number): void;
   /** Makes the running trial image the confirmed one and raises the counter to its release. */
   confirm(): void;
-  /** Gives up the pending image; the confirmed one boots. Counts as a failed trial of the image. */
+  /** While a trial runs: so many more starts of the image, which stays unconfirmed (DBP-18). */
+  extendTrial(attempts: number): void;
+  /**
+   * Gives up the pending image; the confirmed one boots. Counts as a failed trial of the image,
+   * unless it was withdrawn.
+   */
   rollback(reason: RollbackReason): void;
   /** Forgets `rolledBack`, once it was reported. */
   acknowledge(): void;
@@ -287,6 +300,44 @@ export interface Board {
   log(line: string): void;
 }
 
+/** Where one ECU's update is; `trial` to `confirmed` are the new image's first start. */
+export type UpdateStage =
+  | 'download'
+  | 'downloaded'
+  | 'transfer'
+  | 'install'
+  | 'checked'
+  | 'trial'
+  | 'passed'
+  | 'confirmed'
+  | 'failed';
+
+export interface EcuProgress {
+  readonly ecuId: string;
+  readonly stage: UpdateStage;
+  /** Bytes done in this stage, of how many. */
+  readonly bytes: number;
+  readonly of: number;
+}
+
+/** What would be installed; `length` is the image's in bytes. */
+export interface ConsentQuestion {
+  readonly images: readonly {
+    readonly ecuId: string;
+    readonly filename: string;
+    readonly releaseCounter: number;
+    readonly length: number;
+  }[];
+}
+
+/** The vehicle around a Primary: who watches an update, and who may put it off. */
+export interface VehicleInterface {
+  /** Every ECU with an update under way, after each change. */
+  progress(ecus: readonly EcuProgress[]): void;
+  /** Asked before anything is installed; `no` ends this bundle, `later` is asked again. */
+  consent(question: ConsentQuestion): 'yes' | 'no' | 'later';
+}
+
 /** Everything a program of the agent gets. */
 export interface Hal {
   readonly flash: Flash;
@@ -303,4 +354,6 @@ export interface Hal {
   /** Absent where nothing can be plugged in. */
   readonly medium?: Medium;
   readonly board: Board;
+  /** A Primary's; without it nobody watches, and consent is given. */
+  readonly vehicle?: VehicleInterface;
 }

@@ -31,6 +31,7 @@ export const enumerations: Readonly<Record<string, Readonly<Record<string, numbe
   verifications: deviceMessages.verifications,
   wrapSuites: keyObjects.wrapSuites,
   stages: vehicleMessages.stages,
+  trials: vehicleMessages.trials,
   logKinds: operatorMessages.logKinds,
 };
 

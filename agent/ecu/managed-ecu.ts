@@ -17,7 +17,10 @@ import { maxFailedTrials } from '../limits.ts';
 import { hashAlgorithms } from '../metadata/common.ts';
 import { type EcuConfiguration, storedKeyPair } from '../metadata/configuration.ts';
 import { type ImageKindName, imageKinds, type Target } from '../metadata/targets.ts';
+import type { TrialName } from '../metadata/vehicle-messages.ts';
 import type { VerifierEcu } from '../verify/verification.ts';
+
+import { holdTrial, isTrialHeld, releaseTrial } from './trial-hold.ts';
 
 export class ManagedEcu {
   readonly configuration: EcuConfiguration;
@@ -192,14 +195,65 @@ export class ManagedEcu {
     return undefined;
   }
 
-  /** Sets the checked image to be tried at the next start. Code `install-out-of-order`. */
-  activate(trialBoots: number): Refusal | undefined {
-    if (this.checked === undefined) {
+  /**
+   * Sets the checked image to be tried at the next start. Code `install-out-of-order`.
+   * @param hold the trial ends with `commitTrial` or `withdrawTrial`, not with the self-test
+   */
+  activate(trialBoots: number, hold: boolean): Refusal | undefined {
+    const { checked } = this;
+    if (checked === undefined) {
       return refuse('install-out-of-order', `${this.ecuId} holds no checked image`);
     }
-    const refusal = this.installer.activate(this.checked, trialBoots);
+    // Before the trial: a cut in between leaves a word about an image that is not on trial.
+    if (hold) holdTrial(this.hal.keyValue, this.ecuId, checked.sha256);
+    else releaseTrial(this.hal.keyValue, this.ecuId);
+    const refusal = this.installer.activate(checked, trialBoots);
     this.checked = undefined;
     return refusal;
+  }
+
+  /** Where the pending image is. One that runs and still is pending has passed its self-test. */
+  trial(): TrialName {
+    const { pending, active } = this.boot.status();
+    if (pending === undefined) return 'none';
+    return pending === active ? 'passed' : 'pending';
+  }
+
+  /**
+   * After a passed self-test: true when the trial is held. Another start is granted then, so that a
+   * restart, which has to pass again, does not end the trial on its own.
+   */
+  holdTrial(trialBoots: number): boolean {
+    const { running } = this;
+    if (running === undefined) return false;
+    if (!isTrialHeld(this.hal.keyValue, this.ecuId, running.sha256)) return false;
+    this.boot.extendTrial(trialBoots);
+    return true;
+  }
+
+  /** DBP-18: all ECUs have passed; the running image is confirmed. Code `install-out-of-order`. */
+  commitTrial(): Refusal | undefined {
+    if (this.trial() !== 'passed') {
+      return refuse('install-out-of-order', `${this.ecuId} holds no trial that has passed`);
+    }
+    this.boot.confirm();
+    releaseTrial(this.hal.keyValue, this.ecuId);
+    return undefined;
+  }
+
+  /**
+   * DBP-18: another ECU has failed; the confirmed image boots at the next start. Only a trial that
+   * is held may be ended so. Code `install-out-of-order`.
+   */
+  withdrawTrial(): Refusal | undefined {
+    const { pending, slots } = this.boot.status();
+    const image = pending === undefined ? undefined : slots[pending];
+    if (image === undefined || !isTrialHeld(this.hal.keyValue, this.ecuId, image.sha256)) {
+      return refuse('install-out-of-order', `${this.ecuId} holds no trial`);
+    }
+    this.boot.rollback('withdrawn');
+    releaseTrial(this.hal.keyValue, this.ecuId);
+    return undefined;
   }
 }
 

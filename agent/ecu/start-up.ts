@@ -83,10 +83,12 @@ const codeOfRollback: Readonly<Record<RollbackReason, Code>> = {
   watchdog: 'self-test-hung',
   'self-test': 'self-test-failed',
   'image-damaged': 'slot-corrupt',
+  withdrawn: 'bundle-rolled-back',
 };
 
 /**
- * Ends the trial of every image that is on one: confirmed when its self-test passes, else given up
+ * Ends the trial of every image that is on one: confirmed when its self-test passes (in a two-phase
+ * bundle: held until the Primary has word of all ECUs), else given up
  * and restarted into the old image. A trial that ended before, without confirmation, is recorded
  * as a failure with its reason, so that the next report tells the truth (INS-12, INS-13).
  *
@@ -110,15 +112,24 @@ export function settleTrials(state: EcuState): void {
   timer.close();
 }
 
+/** Tells a person that the image which runs on `ecu` is the confirmed one. */
+export function logConfirmed({ hal }: EcuState, ecu: ManagedEcu): void {
+  hal.board.log(`confirmed ecu=${ecu.ecuId} release=${ecu.running?.releaseCounter}`);
+}
+
 function settleTrial(state: EcuState, ecu: ManagedEcu, timer: WatchdogTimer): void {
   const status = ecu.boot.status();
   if (status.pending === undefined || status.pending !== status.active) return;
   timer.feed();
   const passed =
     ecu === state.ecus[0] ? selfTest(state) : state.hal.hosted.selfTest(ecu.ecuId, status.active);
+  if (passed && ecu.holdTrial(state.configuration.trialBoots)) {
+    state.hal.board.log(`trial-passed ecu=${ecu.ecuId} release=${ecu.running?.releaseCounter}`);
+    return;
+  }
   if (passed) {
     ecu.boot.confirm();
-    state.hal.board.log(`confirmed ecu=${ecu.ecuId} release=${ecu.running?.releaseCounter}`);
+    logConfirmed(state, ecu);
     return;
   }
   ecu.boot.rollback('self-test');

@@ -40,6 +40,7 @@ import {
   routines,
   statusMessage,
   suppliedFile,
+  trialRequest,
   verificationStep,
 } from '../metadata/vehicle-messages.ts';
 import { verifyAccess } from './access.ts';
@@ -139,7 +140,13 @@ export class UpdateServer implements Partial<UdsHandlers> {
           return encode(routineResult, { resumeOffset: offset });
         });
       case routines.activate:
-        return this.with(activationRequest, option, ({ ecuId }) => result(session.activate(ecuId)));
+        return this.with(activationRequest, option, ({ ecuId, hold = false }) =>
+          result(session.activate(ecuId, hold)),
+        );
+      case routines.commitTrial:
+        return this.with(trialRequest, option, ({ ecuId }) => result(session.commitTrial(ecuId)));
+      case routines.withdrawTrial:
+        return this.with(trialRequest, option, ({ ecuId }) => result(session.withdrawTrial(ecuId)));
       case routines.acknowledgeReports:
         return this.with(acknowledgement, option, (accepted) => {
           session.acknowledge(accepted);

@@ -12,6 +12,7 @@ import {
   type StageName,
   type StatusMessage,
   stages,
+  trials,
   type VerificationStep,
 } from '../metadata/vehicle-messages.ts';
 import { FullVerification } from '../verify/full-verification.ts';
@@ -22,7 +23,7 @@ import type { Verification, VerificationOptions } from '../verify/verification.t
 import { acceptTime, isUnknownKey, offlineTime, verificationContext } from './ecu-time.ts';
 import type { ManagedEcu } from './managed-ecu.ts';
 import { PullRate } from './pull-rate.ts';
-import { agentRelease, type EcuState } from './start-up.ts';
+import { agentRelease, type EcuState, logConfirmed } from './start-up.ts';
 
 const progressStepBytes = 262_144;
 
@@ -77,7 +78,6 @@ export class UpdateSession {
   }
 
   status(): StatusMessage {
-    const pending = (ecu: ManagedEcu) => ecu.boot.status().pending !== undefined;
     return {
       stage: stages[this.stage],
       release: agentRelease(),
@@ -85,7 +85,7 @@ export class UpdateSession {
         ecuId: ecu.ecuId,
         releaseCounter: ecu.running?.releaseCounter ?? 0,
         slot: ecu.boot.status().active,
-        pending: pending(ecu),
+        trial: trials[ecu.trial()],
       })),
     };
   }
@@ -300,14 +300,30 @@ export class UpdateSession {
     current.ecu.suspend();
   }
 
-  activate(ecuId: string): Refusal | undefined {
+  /** @param hold the trial ends with `commitTrial` or `withdrawTrial` only */
+  activate(ecuId: string, hold = false): Refusal | undefined {
     const ecu = this.ecu(ecuId);
     if (ecu === undefined) return refuse('ecu-unknown', ecuId);
-    const refusal = ecu.activate(this.state.configuration.trialBoots);
+    const refusal = ecu.activate(this.state.configuration.trialBoots, hold);
     if (refusal !== undefined) return this.refused(refusal, ecuId);
     this.stage = 'pending';
     this.state.hal.board.log(`activated ecu=${ecuId}`);
     return undefined;
+  }
+
+  /** DBP-18: every ECU of the bundle has passed. Code `install-out-of-order` without such a trial. */
+  commitTrial(ecuId: string): Refusal | undefined {
+    const ecu = this.ecu(ecuId);
+    if (ecu === undefined) return refuse('ecu-unknown', ecuId);
+    const refusal = ecu.commitTrial();
+    if (refusal === undefined) logConfirmed(this.state, ecu);
+    return refusal;
+  }
+
+  /** DBP-18: an ECU of the bundle has failed; the old image boots after the next restart. */
+  withdrawTrial(ecuId: string): Refusal | undefined {
+    const ecu = this.ecu(ecuId);
+    return ecu === undefined ? refuse('ecu-unknown', ecuId) : ecu.withdrawTrial();
   }
 
   acknowledge(acknowledgements: readonly (readonly [string, number])[]): void {

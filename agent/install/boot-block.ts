@@ -41,7 +41,13 @@ const slotImage = record({
   sha256: field(4, sha256),
 });
 
-const reasons = { unconfirmed: 1, watchdog: 2, 'self-test': 3, 'image-damaged': 4 } as const;
+const reasons = {
+  unconfirmed: 1,
+  watchdog: 2,
+  'self-test': 3,
+  'image-damaged': 4,
+  withdrawn: 5,
+} as const;
 const maxFailedTrialsCounted = 255;
 
 const failedTrials = record({
@@ -241,6 +247,15 @@ export class BootBlock implements Boot {
     });
   }
 
+  extendTrial(attempts: number): void {
+    const { pending } = this.state;
+    if (pending === undefined || pending !== this.active) {
+      throw new Error('extendTrial: no trial is running');
+    }
+    if (!(attempts >= 1)) throw new RangeError('attempts: expected 1 or more');
+    this.change({ attemptsRemaining: attempts });
+  }
+
   rollback(reason: RollbackReason): void {
     const { pending, slots, failedTrials } = this.state;
     if (pending === undefined) throw new Error('rollback: no image is pending');
@@ -252,7 +267,7 @@ export class BootBlock implements Boot {
       rolledBack: image,
       rollbackReason: reason,
       // INS-12: counted in the same record, so that no cut lets a bad image be tried for ever
-      failedTrials: withFailure(failedTrials, image),
+      failedTrials: reason === 'withdrawn' ? failedTrials : withFailure(failedTrials, image),
     });
   }
 

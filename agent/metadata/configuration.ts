@@ -16,7 +16,12 @@ import {
   text,
   unsigned,
 } from '../codec/schema.ts';
-import { maxEcusPerVehicle, maxFilenameCharacters, maxHostedEcusPerAgent } from '../limits.ts';
+import {
+  maxEcusPerVehicle,
+  maxFilenameCharacters,
+  maxHostedEcusPerAgent,
+  maxMaintenanceWindows,
+} from '../limits.ts';
 import { identifier, profiles, unixSeconds } from './common.ts';
 import { verifications } from './device-messages.ts';
 import { repositoryMap } from './repository-map.ts';
@@ -58,6 +63,8 @@ export const primaryConfiguration = record({
         ecuIds: field(2, array(identifier, 1, 1 + maxHostedEcusPerAgent)),
         hardwareIds: field(3, array(identifier, 1, 1 + maxHostedEcusPerAgent)),
         filenamePatterns: field(4, array(filenamePattern, 1, 1 + maxHostedEcusPerAgent)),
+        /** The ECUs' signing keys: an ECU with another one has been replaced (INV-03). */
+        signingKeys: field(5, array(coseKey, 1, 1 + maxHostedEcusPerAgent)),
       }),
       0,
       maxEcusPerVehicle,
@@ -66,6 +73,15 @@ export const primaryConfiguration = record({
   /** Partition that holds verified ciphertexts until they are handed on. */
   download: field(4, partitionName),
   pollMilliseconds: field(5, unsigned),
+  /** When images may be installed, in seconds of the UTC day; always when absent. */
+  maintenance: optional(
+    6,
+    array(
+      record({ from: field(1, integer(0, 86_399)), to: field(2, integer(0, 86_400)) }),
+      1,
+      maxMaintenanceWindows,
+    ),
+  ),
 });
 
 /** How this ECU keeps its time (docs/POUF.md, time). */

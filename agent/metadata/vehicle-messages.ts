@@ -43,6 +43,8 @@ export const routines = {
   acknowledgeReports: 0xfd15,
   /** As startVerification, for the files of a medium (PURE-2). */
   startOfflineVerification: 0xfd16,
+  commitTrial: 0xfd17,
+  withdrawTrial: 0xfd18,
 } as const;
 
 /** dataFormatIdentifier of an image download: no compression, encryption method 1 (Cobblestone). */
@@ -95,7 +97,14 @@ export const installationRequest = record({
   keyObject: field(2, bytes(1, maxKeyObjectBytes)),
 });
 
-export const activationRequest = record({ ecuId: field(1, identifier) });
+export const activationRequest = record({
+  ecuId: field(1, identifier),
+  /** The trial ends with commitTrial or withdrawTrial, not with the self-test (DBP-18). */
+  hold: optional(2, boolean),
+});
+
+/** commitTrial and withdrawTrial: whose held trial. */
+export const trialRequest = record({ ecuId: field(1, identifier) });
 
 /** Reports that the Director accepted: their detections need not be reported again. */
 export const acknowledgement = array(tuple(identifier, unsigned), 1, maxEcusPerAgent);
@@ -103,6 +112,9 @@ export const acknowledgement = array(tuple(identifier, unsigned), 1, maxEcusPerA
 export const reportsMessage = array(bytes(1, 8_192), 1, maxEcusPerAgent);
 
 export const stages = { idle: 0, verifying: 1, installing: 2, checked: 3, pending: 4 } as const;
+
+/** `pending`: waits for its restart, or its self-test; `passed`: held until all ECUs have passed. */
+export const trials = { none: 0, pending: 1, passed: 2 } as const;
 
 export const statusMessage = record({
   stage: field(1, named(stages)),
@@ -115,8 +127,7 @@ export const statusMessage = record({
         ecuId: field(1, identifier),
         releaseCounter: field(2, unsigned),
         slot: field(3, integer(0, 1)),
-        /** An image waits for its trial boot, or is on trial. */
-        pending: field(4, boolean),
+        trial: field(4, named(trials)),
       }),
       1,
       maxEcusPerAgent,
@@ -126,4 +137,5 @@ export const statusMessage = record({
 
 export type VerificationStep = Infer<typeof verificationStep>;
 export type StatusMessage = Infer<typeof statusMessage>;
+export type TrialName = keyof typeof trials;
 export type StageName = keyof typeof stages;

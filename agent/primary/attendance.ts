@@ -5,7 +5,7 @@
  */
 import { type Code, codes, type Refusal } from '../codes.ts';
 import type { AbsentEcu } from '../metadata/report.ts';
-import type { SecondaryClient } from './secondary-client.ts';
+import type { Secondary } from './secondary-client.ts';
 
 /** What a broken link, or somebody else at its end, looks like; any other code is a judgement. */
 const linkCodes: readonly Code[] = [
@@ -18,6 +18,8 @@ const linkCodes: readonly Code[] = [
   'iso-tp-unexpected-frame',
   'uds-negative-response',
   'uds-malformed',
+  // It has restarted in between, and knows nothing of what was handed over before.
+  'install-out-of-order',
 ];
 
 /** True when a refusal speaks of the link to an ECU and not of what was asked of it. */
@@ -26,25 +28,25 @@ export function isLinkFailure(refusal: Refusal): boolean {
 }
 
 export class Attendance {
-  private readonly secondaries: readonly SecondaryClient[];
-  private readonly onAbsent: (secondary: SecondaryClient, refusal: Refusal) => void;
-  private readonly missing = new Map<SecondaryClient, Refusal>();
+  private readonly secondaries: readonly Secondary[];
+  private readonly onAbsent: (secondary: Secondary, refusal: Refusal) => void;
+  private readonly missing = new Map<Secondary, Refusal>();
 
   /** @param onAbsent called once a cycle for each Secondary that is left out */
   constructor(
-    secondaries: readonly SecondaryClient[],
-    onAbsent: (secondary: SecondaryClient, refusal: Refusal) => void,
+    secondaries: readonly Secondary[],
+    onAbsent: (secondary: Secondary, refusal: Refusal) => void,
   ) {
     this.secondaries = secondaries;
     this.onAbsent = onAbsent;
   }
 
-  present(): readonly SecondaryClient[] {
+  present(): readonly Secondary[] {
     return this.secondaries.filter((one) => !this.missing.has(one));
   }
 
   /** Leaves a Secondary out from now on; the first reason stays. */
-  miss(secondary: SecondaryClient, refusal: Refusal): void {
+  miss(secondary: Secondary, refusal: Refusal): void {
     if (this.missing.has(secondary)) return;
     this.missing.set(secondary, refusal);
     this.onAbsent(secondary, refusal);

@@ -1,59 +1,208 @@
 /**
- * From verified assignments to running images: ciphertext into the staging partition, then into the
- * inactive slot of each ECU, then activation (Uptane §5.4.2.4, §5.4.2.7, §5.4.3). The same for
- * images from the Image repository and from a medium; nothing is activated anywhere before every
- * ECU of the bundle holds a checked image, and the Primary itself restarts last.
+ * From verified assignments to running images, the way signed metadata says (DBP-18): ciphertext
+ * into the staging partition; consent; then step by step into the inactive slots and activation,
+ * or in two phases (Uptane §5.4.2.4, §5.4.2.7, §5.4.3). The same for images from the Image
+ * repository and from a medium.
+ *
+ * Within a step nothing is activated before every ECU that answers holds a checked image, and the
+ * Primary itself restarts last. A step whose ECUs do not all answer keeps the later ones waiting.
  */
-import type { Refusal } from '../codes.ts';
-import type { Target } from '../metadata/targets.ts';
+import { isRefusal, type Refusal } from '../codes.ts';
+import {
+  type BundlePolicy,
+  bundleFailures,
+  installStepOf,
+  type Target,
+} from '../metadata/targets.ts';
 import type { Decision } from '../verify/verification.ts';
-import type { Attendance } from './attendance.ts';
-import { activateOwn, activateSecondary, installImage } from './ecu-installation.ts';
+import { type Attendance, isLinkFailure } from './attendance.ts';
+import { type BundleState, bundleId, bundlePhases, memberOf } from './bundle-state.ts';
+import { mayInstall } from './consent.ts';
+import {
+  activateOwn,
+  activateSecondary,
+  installImage,
+  type KeyedTarget,
+} from './ecu-installation.ts';
 import { downloadImages } from './image-downloads.ts';
 import type { ImageSource, PrimaryContext } from './primary-context.ts';
+import { TwoPhaseCommit } from './two-phase-commit.ts';
+import { targetsOf } from './vehicle.ts';
+
+/**
+ * `again`: the next step may begin, once all metadata has been verified anew (HRD-15). `waits`: for
+ * an ECU, for consent or for the time of day; a later cycle goes on.
+ */
+export type Unfinished = 'again' | 'waits';
 
 export class BundleInstallation {
   private readonly primary: PrimaryContext;
   private readonly source: ImageSource;
   private readonly attendance: Attendance;
+  private readonly state: BundleState;
 
   constructor(primary: PrimaryContext, source: ImageSource, attendance: Attendance) {
     this.primary = primary;
     this.source = source;
     this.attendance = attendance;
+    this.state = primary.bundle;
   }
 
-  /** Installs and activates; restarts the Primary when it was updated itself. Codes `image-…`. */
-  async run({ assignments }: Decision): Promise<Refusal | undefined> {
-    const reachable = assignments.filter(
-      (target) => !this.attendance.isAbsent(target.assignment!.ecuId),
-    );
-    if (reachable.length === 0) return undefined;
-    const downloaded = await downloadImages(this.primary, this.source, reachable);
-    if (downloaded !== undefined) return downloaded;
-    for (const target of reachable) {
-      const installed = await installImage(this.primary, this.source, target);
-      if (installed !== undefined) return installed;
+  /**
+   * After a start: how the Primary's own images fared, that it restarted into outside of a
+   * two-phase bundle. Their refusal is in the report already; it counts as any other ECU's.
+   */
+  static settleOwn({ bundle, state, progress }: PrimaryContext): void {
+    const { record } = bundle;
+    if (record?.phase !== bundlePhases.installing || record.members.length === 0) return;
+    for (const { ecuId, releaseCounter } of record.members) {
+      const ecu = state.ecus.filter((one) => one.ecuId === ecuId)[0];
+      const passed = ecu?.running?.releaseCounter === releaseCounter;
+      progress.stage(ecuId, passed ? 'confirmed' : 'failed');
+      if (passed) continue;
+      const count = bundle.countFailure(ecuId, 'trial-rolled-back');
+      const log = `failed-on ecu=${ecuId} code=trial-rolled-back count=${count}`;
+      state.hal.board.log(`${log} of=${record.attempts}`);
+      if (count >= record.attempts) bundle.change({ phase: bundlePhases.stopped });
     }
-    return this.activate(reachable);
+    bundle.change({ members: [] });
   }
 
-  /** INS-12: all images are in place; Secondaries start theirs, then the Primary its own. */
-  private async activate(assignments: readonly Target[]): Promise<Refusal | undefined> {
-    const { state, secondaries, staging } = this.primary;
-    const of = (ecuIds: readonly string[]) =>
-      assignments.filter((target) => ecuIds.indexOf(target.assignment!.ecuId) >= 0);
-    for (const secondary of secondaries) {
-      const wanted = of(secondary.ecuIds);
-      if (wanted.length === 0) continue;
-      const refusal = await activateSecondary(this.primary, secondary, wanted);
-      if (refusal !== undefined) return refusal;
+  /**
+   * Brings the bundle as far as it goes now; the next cycle takes it on from there. Restarts the
+   * Primary when it is updated itself.
+   * @returns what kept it from going on, to be reported; undefined when there is nothing more to do
+   */
+  async run(decision: Decision): Promise<Refusal | Unfinished | undefined> {
+    const { assignments, policy } = decision;
+    const id = bundleId(this.primary.state.hal.crypto, decision);
+    const { phase } = this.state.open(id, attemptsOf(policy));
+    if (phase === bundlePhases.stopped || phase === bundlePhases.declined) {
+      this.log(`bundle-${phase === bundlePhases.stopped ? 'stopped' : 'declined'}`);
+      return undefined;
     }
-    const own = of(state.ecus.map((ecu) => ecu.ecuId));
-    const refusal = activateOwn(this.primary, own);
+    const reachable = assignments.filter((target) => !this.isAbsent(target));
+    if (reachable.length === 0) return assignments.length === 0 ? undefined : 'waits';
+    const keyed = await downloadImages(this.primary, this.source, reachable);
+    if (isRefusal(keyed)) return keyed;
+    const consent = mayInstall(this.primary, this.state, reachable);
+    if (consent !== 'yes') return consent === 'later' ? 'waits' : consent;
+    if (policy.onFailure === bundleFailures['two-phase']) {
+      return this.inTwoPhases(decision, keyed);
+    }
+    return this.inSteps(decision, keyed);
+  }
+
+  private async inSteps(
+    { assignments, policy }: Decision,
+    keyed: readonly KeyedTarget[],
+  ): Promise<Refusal | Unfinished | undefined> {
+    const [step, ...later] = stepsOf(assignments);
+    const wanted = keyed.filter(({ target }) => installStepOf(target) === step);
+    const refusal = await this.installStep(wanted, attemptsOf(policy));
     if (refusal !== undefined) return refusal;
-    staging.clear();
-    if (own.length > 0) state.hal.board.reboot();
+    // INS-12: a later step may need what an ECU of this one has not confirmed yet
+    const waiting = assignments.filter(
+      (target) => installStepOf(target) === step && this.isAbsent(target),
+    );
+    if (waiting.length > 0) {
+      this.log(`bundle-waits step=${step} ecus=${waiting.length}`);
+      return 'waits';
+    }
+    if (later.length > 0) return 'again';
+    this.primary.staging.clear();
     return undefined;
   }
+
+  /** Installs and activates one step; an ECU that falls silent is left to the next cycle. */
+  private async installStep(
+    wanted: readonly KeyedTarget[],
+    attempts: number,
+  ): Promise<Refusal | undefined> {
+    for (const one of wanted) {
+      if (this.isAbsent(one.target)) continue;
+      const refusal = await installImage(this.primary, one);
+      if (refusal === undefined) continue;
+      if (!this.leftOut(one.target, refusal)) return this.failed(one.target, refusal, attempts);
+    }
+    const held = wanted.map(({ target }) => target).filter((target) => !this.isAbsent(target));
+    for (const secondary of this.attendance.present()) {
+      const started = targetsOf(held, secondary.ecuIds);
+      if (started.length === 0) continue;
+      const failure = await activateSecondary(this.primary, secondary, started, false);
+      if (failure === undefined) continue;
+      if (!this.leftOut(failure.target, failure.refusal)) {
+        return this.failed(failure.target, failure.refusal, attempts);
+      }
+    }
+    const own = targetsOf(
+      held,
+      this.primary.state.ecus.map(({ ecuId }) => ecuId),
+    );
+    if (own.length > 0) this.state.change({ members: own.map(memberOf) });
+    const failure = activateOwn(this.primary, own, false);
+    if (failure !== undefined) return this.failed(failure.target, failure.refusal, attempts);
+    if (own.length > 0) this.primary.state.hal.board.reboot();
+    return undefined;
+  }
+
+  /** DBP-18: counts a failure; `stop` and `retry` differ in how many there may be. */
+  private failed(target: Target, refusal: Refusal, attempts: number): Refusal {
+    const { ecuId } = target.assignment!;
+    const count = this.state.countFailure(ecuId, refusal.refused);
+    this.primary.progress.stage(ecuId, 'failed');
+    this.log(`failed-on ecu=${ecuId} code=${refusal.refused} count=${count} of=${attempts}`);
+    if (count >= attempts) this.state.change({ phase: bundlePhases.stopped });
+    return refusal;
+  }
+
+  private async inTwoPhases(
+    decision: Decision,
+    keyed: readonly KeyedTarget[],
+  ): Promise<Refusal | Unfinished | undefined> {
+    const waiting = decision.assignments.filter((target) => this.isAbsent(target));
+    if (waiting.length > 0) {
+      this.log(`bundle-waits step=0 ecus=${waiting.length}`);
+      return 'waits';
+    }
+    const attempts = attemptsOf(decision.policy);
+    // Phase 1: every ECU holds a checked image
+    for (const one of keyed) {
+      const refusal = await installImage(this.primary, one);
+      if (refusal === undefined) continue;
+      return this.leftOut(one.target, refusal)
+        ? 'waits'
+        : this.failed(one.target, refusal, attempts);
+    }
+    const ordered = stepsOf(decision.assignments).flatMap((step) =>
+      decision.assignments.filter((target) => installStepOf(target) === step),
+    );
+    return new TwoPhaseCommit(this.primary, this.attendance).activate(ordered);
+  }
+
+  /** A link that fails is no failure of the image: the ECU is absent, and tried again later. */
+  private leftOut(target: Target, refusal: Refusal): boolean {
+    const { ecuId } = target.assignment!;
+    const secondary = this.primary.secondaries.filter((one) => one.ecuIds.indexOf(ecuId) >= 0)[0];
+    if (secondary === undefined || !isLinkFailure(refusal)) return false;
+    this.attendance.miss(secondary, refusal);
+    return true;
+  }
+
+  private isAbsent(target: Target): boolean {
+    return this.attendance.isAbsent(target.assignment!.ecuId);
+  }
+
+  private log(line: string): void {
+    this.primary.state.hal.board.log(line);
+  }
+}
+
+function attemptsOf({ onFailure, attempts }: BundlePolicy): number {
+  return onFailure === bundleFailures.stop ? 1 : attempts;
+}
+
+/** The steps of these images, lowest first. */
+function stepsOf(targets: readonly Target[]): readonly number[] {
+  return [...new Set(targets.map(installStepOf))].sort((a, b) => a - b);
 }

@@ -6,13 +6,26 @@ import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { sha256Of } from '../ecu/managed-ecu.ts';
 import { rebootWaitMilliseconds } from '../limits.ts';
 import type { Target } from '../metadata/targets.ts';
-import { type ImageSource, logProgress, type PrimaryContext } from './primary-context.ts';
-import type { SecondaryClient } from './secondary-client.ts';
+import { trials } from '../metadata/vehicle-messages.ts';
+import type { PrimaryContext } from './primary-context.ts';
+import type { Secondary } from './secondary-client.ts';
 import { secondaryOf } from './vehicle.ts';
 
 /** Interval between two looks at a Secondary that restarts. */
 const statusPollMilliseconds = 100;
 const readBufferBytes = 16_384;
+
+/** A verified target with the key object that opens its image. */
+export interface KeyedTarget {
+  readonly target: Target;
+  readonly keyObject: Uint8Array;
+}
+
+/** Which ECU's activation failed, and how. */
+export interface ActivationFailure {
+  readonly target: Target;
+  readonly refusal: Refusal;
+}
 
 /** INS-12: an image that failed too often is not fetched again and again. Codes of `refuseGivenUp`. */
 export function refuseGivenUp(
@@ -31,33 +44,42 @@ export function refuseGivenUp(
 /** Brings one staged image into the inactive slot of its ECU: checked there, not active. */
 export async function installImage(
   primary: PrimaryContext,
-  source: ImageSource,
-  target: Target,
+  keyed: KeyedTarget,
 ): Promise<Refusal | undefined> {
-  const { secondaries, staging } = primary;
-  const { ecuId, keyObjectSha256 } = target.assignment!;
-  const keyObject = await source.keyObject(keyObjectSha256);
-  if (isRefusal(keyObject)) return keyObject;
-  const secondary = secondaryOf(secondaries, ecuId);
-  if (secondary === undefined) return installOwn(primary, target, keyObject);
+  const { ecuId } = keyed.target.assignment!;
+  const secondary = secondaryOf(primary.secondaries, ecuId);
+  const refusal =
+    secondary === undefined
+      ? installOwn(primary, keyed)
+      : await transfer(primary, secondary, keyed);
+  if (refusal === undefined) primary.progress.stage(ecuId, 'checked');
+  return refusal;
+}
+
+async function transfer(
+  { staging, progress }: PrimaryContext,
+  secondary: Secondary,
+  { target, keyObject }: KeyedTarget,
+): Promise<Refusal | undefined> {
+  const { ecuId } = target.assignment!;
   const image = staging.find(sha256Of(target)!);
   const offset = await secondary.prepare(ecuId, keyObject);
-  if (isRefusal(offset) || offset === image.length) return isRefusal(offset) ? offset : undefined;
+  if (isRefusal(offset)) return offset;
+  if (offset === image.length) return undefined;
   return secondary.download(
     ecuId,
     offset,
     image.length,
     (buffer, at) => staging.read(image, buffer, at),
-    (sent) => logProgress(primary, 'transfer', ecuId, sent, image.length),
+    (sent) => progress.bytes(ecuId, 'transfer', sent, image.length),
   );
 }
 
 function installOwn(
   primary: PrimaryContext,
-  target: Target,
-  keyObject: Uint8Array,
+  { target, keyObject }: KeyedTarget,
 ): Refusal | undefined {
-  const { state, staging } = primary;
+  const { state, staging, progress } = primary;
   const ecu = state.ecus.filter((one) => one.ecuId === target.assignment!.ecuId)[0]!;
   const image = staging.find(sha256Of(target)!);
   const offset = ecu.prepare(target, keyObject);
@@ -68,57 +90,73 @@ function installOwn(
     staging.read(image, piece, at);
     const refusal = ecu.write(piece);
     if (refusal !== undefined) return refusal;
-    logProgress(primary, 'install', ecu.ecuId, at + piece.length, image.length);
+    progress.bytes(ecu.ecuId, 'install', at + piece.length, image.length);
   }
   return ecu.finish();
 }
 
-/** Starts the held images of one Secondary's ECUs, and waits until their trials are settled. */
+/**
+ * Starts the held images of one Secondary's ECUs, and waits until their trials have ended: with
+ * `hold` (two-phase) that they passed, else that they confirmed.
+ */
 export async function activateSecondary(
   primary: PrimaryContext,
-  secondary: SecondaryClient,
+  secondary: Secondary,
   targets: readonly Target[],
-): Promise<Refusal | undefined> {
+  hold: boolean,
+): Promise<ActivationFailure | undefined> {
   for (const target of targets) {
-    const refusal = await secondary.activate(target.assignment!.ecuId);
-    if (refusal !== undefined) return refusal;
+    const { ecuId } = target.assignment!;
+    const refusal = await secondary.activate(ecuId, hold);
+    if (refusal !== undefined) return { target, refusal };
+    primary.progress.stage(ecuId, 'trial');
   }
-  return (await secondary.reset()) ?? (await waitForRestart(primary, secondary, targets));
+  const first = targets[0]!;
+  const silent = (await secondary.reset()) ?? (await waitForTrials(primary, secondary));
+  if (silent !== undefined) return { target: first, refusal: silent };
+  const status = await secondary.status();
+  if (isRefusal(status)) return { target: first, refusal: status };
+  for (const target of targets) {
+    const { ecuId } = target.assignment!;
+    const ecu = status.ecus.filter((one) => one.ecuId === ecuId)[0];
+    const ended = hold ? trials.passed : trials.none;
+    if (ecu?.trial !== ended || ecu.releaseCounter !== target.mustMatch.releaseCounter) {
+      const refusal = refuse('trial-rolled-back', `${ecuId}: ${target.filename}`);
+      return { target, refusal };
+    }
+    primary.progress.stage(ecuId, hold ? 'passed' : 'confirmed');
+  }
+  return undefined;
 }
 
-/** Waits until a restarted Secondary answers and has settled its trials, well or badly. */
-async function waitForRestart(
+/** Waits until a restarted Secondary answers and none of its trials is pending any more. */
+export async function waitForTrials(
   primary: PrimaryContext,
-  secondary: SecondaryClient,
-  wanted: readonly Target[],
+  secondary: Secondary,
 ): Promise<Refusal | undefined> {
   const { clock } = primary.state.hal;
   const end = clock.monotonic() + rebootWaitMilliseconds;
   while (clock.monotonic() < end) {
     await primary.wait(statusPollMilliseconds);
     const status = await secondary.status();
-    if (isRefusal(status) || status.ecus.some((ecu) => ecu.pending)) continue;
-    const failed = wanted.filter(({ assignment, mustMatch }) =>
-      status.ecus.some(
-        (ecu) => ecu.ecuId === assignment!.ecuId && ecu.releaseCounter !== mustMatch.releaseCounter,
-      ),
-    )[0];
-    return failed && refuse('trial-rolled-back', `${failed.assignment!.ecuId}: ${failed.filename}`);
+    if (isRefusal(status)) continue;
+    if (status.ecus.every((ecu) => ecu.trial !== trials.pending)) return undefined;
   }
   return refuse('secondary-silent', `${secondary.ecuIds[0]} did not come back`);
 }
 
-/** Starts the Primary's own held images; it restarts, and nothing after this call runs. */
+/** Has the Primary's own held images tried at the next restart, which is the caller's to cause. */
 export function activateOwn(
-  primary: PrimaryContext,
+  { state, progress }: PrimaryContext,
   targets: readonly Target[],
-): Refusal | undefined {
-  const { state } = primary;
+  hold: boolean,
+): ActivationFailure | undefined {
   for (const target of targets) {
     const ecu = state.ecus.filter((one) => one.ecuId === target.assignment!.ecuId)[0]!;
-    const refusal = ecu.activate(state.configuration.trialBoots);
-    if (refusal !== undefined) return refusal;
+    const refusal = ecu.activate(state.configuration.trialBoots, hold);
+    if (refusal !== undefined) return { target, refusal };
     state.hal.board.log(`activated ecu=${ecu.ecuId}`);
+    progress.stage(ecu.ecuId, 'trial');
   }
   return undefined;
 }

@@ -7,7 +7,7 @@ import { maxRootBytes } from '../limits.ts';
 import { type RepositoryName, repositoryName } from '../metadata/common.ts';
 import type { Target } from '../metadata/targets.ts';
 import type { VerificationStep } from '../metadata/vehicle-messages.ts';
-import { refusalFrom, type SecondaryClient } from './secondary-client.ts';
+import { refusalFrom, type Secondary } from './secondary-client.ts';
 
 /**
  * Answers a Secondary's questions until its verification has ended (PRI-12, PRI-13).
@@ -16,7 +16,7 @@ import { refusalFrom, type SecondaryClient } from './secondary-client.ts';
  * @returns ids of the ECUs for which the Secondary accepted an image, or its refusal
  */
 export async function handOverMetadata(
-  secondary: SecondaryClient,
+  secondary: Secondary,
   begun: Promise<VerificationStep | Refusal>,
   fileOf: (repository: RepositoryName, name: string) => Uint8Array | undefined | Refusal,
 ): Promise<readonly string[] | Refusal> {
@@ -39,7 +39,7 @@ export async function handOverMetadata(
 
 /** Every image that the Primary wants on this Secondary was accepted by it. `secondary-disagrees` */
 export function checkAccepted(
-  secondary: SecondaryClient,
+  secondary: Secondary,
   assignments: readonly Target[],
   accepted: readonly string[],
 ): Refusal | undefined {

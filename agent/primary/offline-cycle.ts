@@ -12,7 +12,7 @@ import type { RepositoryName } from '../metadata/common.ts';
 import { OfflineFullVerification } from '../verify/offline-full-verification.ts';
 import type { Decision } from '../verify/verification.ts';
 import { Attendance, isLinkFailure } from './attendance.ts';
-import { BundleInstallation } from './bundle-installation.ts';
+import { BundleInstallation, type Unfinished } from './bundle-installation.ts';
 import { refuseGivenUp } from './ecu-installation.ts';
 import { campaignFile, MediumSource } from './medium-source.ts';
 import { checkAccepted, handOverMetadata } from './metadata-handover.ts';
@@ -42,8 +42,13 @@ export class OfflineCycle {
     }
     if (this.settled !== undefined && sameBytes(this.settled, campaign)) return undefined;
     this.primary.state.hal.board.log('medium found=true');
-    const refusal = await this.take();
+    let outcome: Refusal | Unfinished | undefined;
+    do {
+      outcome = await this.take();
+    } while (outcome === 'again');
     for (const secondary of this.primary.secondaries) await secondary.release();
+    if (outcome === 'waits') return undefined;
+    const refusal = outcome;
     const again = refusal !== undefined && codes[refusal.refused].transient === true;
     if (!again) this.settled = campaign;
     if (refusal !== undefined) recordRefusal(this.primary.state, refusal);
@@ -58,7 +63,7 @@ export class OfflineCycle {
     return medium.read(campaignFile, file, 0) ? crypto.digest('SHA-256', file) : undefined;
   }
 
-  private async take(): Promise<Refusal | undefined> {
+  private async take(): Promise<Refusal | Unfinished | undefined> {
     const { primary } = this;
     const { crypto, medium } = primary.state.hal;
     const source = new MediumSource(medium!, crypto);

@@ -3,16 +3,20 @@ import { attackOf, type Refusal } from '../codes.ts';
 import type { EcuState } from '../ecu/start-up.ts';
 import type { PrimaryConfiguration } from '../metadata/configuration.ts';
 import type { Target } from '../metadata/targets.ts';
+import type { BundleState } from './bundle-state.ts';
 import type { ImageStaging } from './image-staging.ts';
+import type { Progress } from './progress.ts';
 import type { Repositories } from './repositories.ts';
-import type { SecondaryClient } from './secondary-client.ts';
+import type { Secondary } from './secondary-client.ts';
 
 export interface PrimaryContext {
   readonly state: EcuState;
   readonly configuration: PrimaryConfiguration;
-  readonly repositories: Repositories;
-  readonly secondaries: readonly SecondaryClient[];
+  readonly repositories: Pick<Repositories, keyof Repositories>;
+  readonly secondaries: readonly Secondary[];
   readonly staging: ImageStaging;
+  readonly bundle: BundleState;
+  readonly progress: Progress;
   /** Waits, in milliseconds. */
   readonly wait: (milliseconds: number) => Promise<void>;
 }
@@ -46,15 +50,4 @@ export function recordRefusal({ detections, ecus, hal }: EcuState, refusal: Refu
   hal.board.log(
     `refused ecu=${ecuId} code=${refusal.refused} row=${refusal.row} attack=${attack} detail=${refusal.detail}`,
   );
-}
-
-/** One line of progress: a person may watch, nothing depends on it. */
-export function logProgress(
-  { state }: PrimaryContext,
-  stage: string,
-  ecuId: string,
-  bytes: number,
-  of: number,
-): void {
-  state.hal.board.log(`progress ecu=${ecuId} stage=${stage} bytes=${bytes} of=${of}`);
 }

@@ -32,6 +32,7 @@ import {
   type StatusMessage,
   statusMessage,
   suppliedFile,
+  trialRequest,
   type VerificationStep,
   verificationStep,
 } from '../metadata/vehicle-messages.ts';
@@ -45,6 +46,9 @@ export function refusalFrom(message: RefusalAnswer, ecuId: string): Refusal {
     ? refuse(message.code as Code, detail, message.row)
     : refuse('uds-malformed', `${ecuId} answered an unknown code`);
 }
+
+/** A Secondary as the Primary's parts know it, whatever carries the messages. */
+export type Secondary = Pick<SecondaryClient, keyof SecondaryClient>;
 
 export class SecondaryClient {
   readonly ecuIds: readonly string[];
@@ -161,9 +165,22 @@ export class SecondaryClient {
     });
   }
 
-  async activate(ecuId: string): Promise<Refusal | undefined> {
-    const option = encode(activationRequest, { ecuId });
+  /** Has the checked image tried at the next restart; `hold`: in a two-phase bundle. */
+  async activate(ecuId: string, hold: boolean): Promise<Refusal | undefined> {
+    const option = encode(activationRequest, { ecuId, ...(hold && { hold }) });
     return this.result(await this.routine(routines.activate, option, routineResult));
+  }
+
+  /** Ends a held trial well: the new image is confirmed. */
+  async commitTrial(ecuId: string): Promise<Refusal | undefined> {
+    const option = encode(trialRequest, { ecuId });
+    return this.result(await this.routine(routines.commitTrial, option, routineResult));
+  }
+
+  /** Ends a trial of a two-phase bundle badly: the old image boots after the next `reset`. */
+  async withdrawTrial(ecuId: string): Promise<Refusal | undefined> {
+    const option = encode(trialRequest, { ecuId });
+    return this.result(await this.routine(routines.withdrawTrial, option, routineResult));
   }
 
   async reset(): Promise<Refusal | undefined> {

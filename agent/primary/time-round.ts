@@ -14,8 +14,7 @@ import { RootWalk } from '../verify/root-walk.ts';
 import type { Attendance } from './attendance.ts';
 import { handOverMetadata } from './metadata-handover.ts';
 import type { PrimaryContext } from './primary-context.ts';
-import type { Repositories } from './repositories.ts';
-import type { SecondaryClient } from './secondary-client.ts';
+import type { Secondary } from './secondary-client.ts';
 
 /**
  * PRI-06, FV-01: asks for the time and takes it on the Primary.
@@ -47,7 +46,7 @@ export async function loadTime(
  * @param fileOf only files that the Primary has verified itself (ECU-05)
  */
 export async function handOverTime(
-  secondary: SecondaryClient,
+  secondary: Secondary,
   attestation: Uint8Array,
   fileOf: (repository: RepositoryName, name: string) => Uint8Array | undefined,
 ): Promise<Refusal | undefined> {
@@ -68,7 +67,7 @@ export function isSilent(refusal: Refusal): boolean {
 
 async function walkRoots(
   state: EcuState,
-  repositories: Repositories,
+  repositories: PrimaryContext['repositories'],
 ): Promise<Refusal | undefined> {
   const walk = new RootWalk(verificationContext(state));
   for (let ask = walk.ask(); ask !== undefined; ask = walk.ask()) {

@@ -12,12 +12,13 @@ import type { Target } from '../metadata/targets.ts';
 import { FullVerification } from '../verify/full-verification.ts';
 import type { Decision } from '../verify/verification.ts';
 import { Attendance, isLinkFailure } from './attendance.ts';
-import { BundleInstallation } from './bundle-installation.ts';
+import { BundleInstallation, type Unfinished } from './bundle-installation.ts';
 import { refuseGivenUp } from './ecu-installation.ts';
 import { checkAccepted, handOverMetadata } from './metadata-handover.ts';
 import { checkOfflineSnapshot } from './offline-snapshot-check.ts';
 import { type PrimaryContext, recordRefusal } from './primary-context.ts';
 import { handOverTime, isSilent, loadTime } from './time-round.ts';
+import { TwoPhaseCommit } from './two-phase-commit.ts';
 import { type ReceivedReport, vehicleEcus } from './vehicle.ts';
 import { recordAbsence, register, sendManifest } from './vehicle-manifest.ts';
 
@@ -42,26 +43,36 @@ export class UpdateCycle {
    * attestation does: it changes nothing, and only the version report follows (TIM-07).
    */
   async run(): Promise<Refusal | undefined> {
-    const refusal = await this.cycle();
-    for (const secondary of this.primary.secondaries) await secondary.release();
-    return refusal;
+    const { primary, attendance } = this;
+    await register(primary);
+    BundleInstallation.settleOwn(primary);
+    await new TwoPhaseCommit(primary, attendance).resume();
+    let outcome: Refusal | Unfinished | undefined;
+    do {
+      outcome = await this.cycle();
+    } while (outcome === 'again');
+    for (const secondary of primary.secondaries) await secondary.release();
+    return outcome === 'waits' ? undefined : outcome;
   }
 
-  private async cycle(): Promise<Refusal | undefined> {
-    await register(this.primary);
+  private async cycle(): Promise<Refusal | Unfinished | undefined> {
     const time = await loadTime(this.primary, this.attendance);
     const unsent = await this.sendManifest();
-    const refusal = isRefusal(time)
+    const outcome = isRefusal(time)
       ? await this.withoutTime(time, unsent === undefined)
       : await this.update(time);
-    if (refusal === undefined) return unsent;
-    recordRefusal(this.primary.state, refusal);
+    if (outcome === 'again') return outcome;
+    if (outcome === undefined || outcome === 'waits') return unsent ?? outcome;
+    recordRefusal(this.primary.state, outcome);
     await this.sendManifest();
-    return refusal;
+    return outcome;
   }
 
   /** @param answering the Director took the manifest: then it is only the time that is kept back */
-  private async withoutTime(refusal: Refusal, answering: boolean): Promise<Refusal | undefined> {
+  private async withoutTime(
+    refusal: Refusal,
+    answering: boolean,
+  ): Promise<Refusal | Unfinished | undefined> {
     if (!isSilent(refusal)) return refusal;
     // HRD-03: told in the next manifest
     if (answering) recordRefusal(this.primary.state, refuse('time-silent', refusal.detail));
@@ -69,7 +80,7 @@ export class UpdateCycle {
   }
 
   /** @param time the attestation for the Secondaries; undefined while the source is silent */
-  private async update(time: Uint8Array | undefined): Promise<Refusal | undefined> {
+  private async update(time: Uint8Array | undefined): Promise<Refusal | Unfinished | undefined> {
     const { primary, attendance } = this;
     const decision = await this.verifyMetadata();
     if (isRefusal(decision)) return decision;

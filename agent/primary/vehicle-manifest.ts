@@ -2,14 +2,16 @@
  * The vehicle version manifest (PRI-01 step 1, PRI-04): a report of every ECU that answers
  * (VVM-04, VVM-05), the Primary's statement about every other one (DIR-08), signed by the Primary.
  */
+import { decodeEnvelope } from '../codec/cose-sign.ts';
 import { encode } from '../codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { signEnvelope } from '../crypto/sign-envelope.ts';
-import { maxManifestBytes } from '../limits.ts';
+import { verifyEnvelope } from '../crypto/verify-envelope.ts';
+import { maxManifestBytes, maxReportBytes } from '../limits.ts';
 import { manifest } from '../metadata/report.ts';
 import type { Attendance } from './attendance.ts';
 import { type PrimaryContext, recordRefusal } from './primary-context.ts';
-import type { SecondaryClient } from './secondary-client.ts';
+import type { Secondary } from './secondary-client.ts';
 import { openReports, type ReceivedReport } from './vehicle.ts';
 
 const registrationKey = 'registration';
@@ -79,24 +81,41 @@ export async function gatherReports(
   const gathered = [...reports];
   for (const secondary of attendance.present()) {
     const answered = await secondary.reports();
-    const opened = isRefusal(answered) ? answered : reportsOf(secondary, answered);
+    const opened = isRefusal(answered) ? answered : reportsOf(primary, secondary, answered);
     if (isRefusal(opened)) attendance.miss(secondary, opened);
     else gathered.push(...opened);
   }
   return gathered;
 }
 
-/** The reports of exactly this Secondary's ECUs; another ECU in its place is not believed. */
+/**
+ * The reports of exactly this Secondary's ECUs, each signed by the key it was provisioned with: an
+ * ECU that was replaced is not believed, and would have the Director drop all reports (DIR-10).
+ */
 function reportsOf(
-  secondary: SecondaryClient,
+  { configuration, state }: PrimaryContext,
+  secondary: Secondary,
   envelopes: readonly Uint8Array[],
 ): readonly ReceivedReport[] | Refusal {
+  const known = configuration.secondaries.filter(
+    (one) => one.ecuIds[0] === secondary.ecuIds[0],
+  )[0]!;
   const reports = openReports(envelopes.map((bytes) => bytes.slice()));
   if (isRefusal(reports)) return reports;
   const named = reports.map(({ report }) => report.ecuId);
   const { ecuIds } = secondary;
   if (named.length !== ecuIds.length || named.some((ecuId, i) => ecuId !== ecuIds[i])) {
     return refuse('secondary-replaced', `${named.join(', ')} in place of ${ecuIds.join(', ')}`);
+  }
+  for (let i = 0; i < reports.length; i++) {
+    const envelope = decodeEnvelope(reports[i]!.envelope, maxReportBytes);
+    if (isRefusal(envelope)) return envelope;
+    const authority = { keys: [known.signingKeys[i]!], threshold: 1 };
+    const options = { domain: 'report', payloadHash: 'required' } as const;
+    const foreign = verifyEnvelope(state.hal.crypto, envelope, authority, options);
+    if (foreign !== undefined) {
+      return refuse('secondary-replaced', `report of ${ecuIds[i]}: ${foreign.detail}`);
+    }
   }
   return reports;
 }
@@ -122,7 +141,7 @@ async function acknowledge(
 /** Logs an ECU that is left out, and keeps for the report what is more than a silence. */
 export function recordAbsence(
   primary: PrimaryContext,
-  secondary: SecondaryClient,
+  secondary: Secondary,
   refusal: Refusal,
 ): void {
   const ecuId = secondary.ecuIds[0]!;

@@ -7,9 +7,9 @@ import type { EcuState } from '../ecu/start-up.ts';
 import { maxImageBytes, maxReportBytes } from '../limits.ts';
 import type { PrimaryConfiguration } from '../metadata/configuration.ts';
 import { type Report, report } from '../metadata/report.ts';
-import { type ImageKindName, imageKinds } from '../metadata/targets.ts';
+import { type ImageKindName, imageKinds, type Target } from '../metadata/targets.ts';
 import type { VerifierEcu } from '../verify/verification.ts';
-import type { SecondaryClient } from './secondary-client.ts';
+import type { Secondary } from './secondary-client.ts';
 
 /** A version report as received, and what it says. Only the Director judges its signature. */
 export interface ReceivedReport {
@@ -67,8 +67,16 @@ export function vehicleEcus(
 
 /** The Secondary that answers for an ECU id; undefined for the Primary's own ECUs. */
 export function secondaryOf(
-  secondaries: readonly SecondaryClient[],
+  secondaries: readonly Secondary[],
   ecuId: string,
-): SecondaryClient | undefined {
+): Secondary | undefined {
   return secondaries.filter((one) => one.ecuIds.indexOf(ecuId) >= 0)[0];
+}
+
+/** Those of `targets` that are for one of these ECUs, in their order. */
+export function targetsOf(
+  targets: readonly Target[],
+  ecuIds: readonly string[],
+): readonly Target[] {
+  return targets.filter((target) => ecuIds.indexOf(target.assignment!.ecuId) >= 0);
 }

@@ -98,24 +98,21 @@ export async function manufactureVehicle(
   const crypto = createNodeCrypto();
   const agents: ProvisionedAgent[] = [];
   const described: Registration['ecus'][number][] = [];
-  let primaryKey: PublicKey | undefined;
-  // The Primary comes first: its Secondaries are told its key.
   for (const name of agentNames) {
-    const layout = agentLayouts[name];
-    const { agent, ecus } = await provisionAgent(options, layout, crypto, primaryKey);
-    if (layout.program === 'primary') primaryKey = ecus[0]!.signingKey;
+    const { agent, ecus } = await provisionAgent(options, agentLayouts[name], crypto);
     agents.push(agent);
     described.push(...ecus);
+  }
+  // The Primary knows the keys of its Secondaries, and they know the Primary's.
+  const keys = new Map(described.map(({ ecuId, signingKey }) => [ecuId, signingKey]));
+  for (const { layout, ecus, keyValueFolder } of agents) {
+    const value = encode(configuration, configure(options, layout, ecus, keys));
+    createFileKeyValue(keyValueFolder).write('configuration', value);
   }
   return { agents, ecus: described };
 }
 
-async function provisionAgent(
-  options: ManufactureOptions,
-  layout: AgentLayout,
-  crypto: Crypto,
-  primaryKey: PublicKey | undefined,
-) {
+async function provisionAgent(options: ManufactureOptions, layout: AgentLayout, crypto: Crypto) {
   const folder = join(options.folder, layout.name);
   const keyValueFolder = join(folder, 'key-value');
   mkdirSync(folder, { recursive: true });
@@ -151,10 +148,6 @@ async function provisionAgent(
   store.writeRoot('director', 1, options.directorRoot);
   // KEY-02, KEY-03: a partial verifier never looks at the Image repository
   if (layout.verification === 'full') store.writeRoot('images', 1, options.imagesRoot);
-  keyValue.write(
-    'configuration',
-    encode(configuration, configure(options, layout, ecus, primaryKey)),
-  );
   const described = ecus.map((ecu) => provisionKeys(keyValue, ecu));
 
   const description = join(folder, 'ecu.json');
@@ -218,8 +211,9 @@ function configure(
   options: ManufactureOptions,
   layout: AgentLayout,
   ecus: readonly ProvisionedEcu[],
-  primaryKey: PublicKey | undefined,
+  keys: ReadonlyMap<string, PublicKey>,
 ): Configuration {
+  const isPrimary = layout.program === 'primary';
   return {
     vehicleId: options.vehicleId,
     profile: profiles.composite,
@@ -241,8 +235,9 @@ function configure(
       ...(layout.testerAddress && { testerAddress: { ...layout.testerAddress, extended: false } }),
     },
     trialBoots: 1,
-    ...(layout.program === 'primary' ? { primary: configurePrimary(options) } : {}),
-    ...(primaryKey && { primaryKey }),
+    ...(isPrimary
+      ? { primary: configurePrimary(options, keys) }
+      : { primaryKey: keys.get(agentLayouts.primary.ecuId)! }),
     ...(layout.verification === 'full' ? { repositoryMap: mapRepositories(options) } : {}),
   };
 }
@@ -262,7 +257,10 @@ function mapRepositories({ director, images }: ManufactureOptions): RepositoryMa
   };
 }
 
-function configurePrimary(options: ManufactureOptions): NonNullable<Configuration['primary']> {
+function configurePrimary(
+  options: ManufactureOptions,
+  keys: ReadonlyMap<string, PublicKey>,
+): NonNullable<Configuration['primary']> {
   const secondaries = agentNames
     .map((name) => agentLayouts[name])
     .flatMap((layout) =>
@@ -271,9 +269,11 @@ function configurePrimary(options: ManufactureOptions): NonNullable<Configuratio
   return {
     secondaries: secondaries.map(({ name, ecuId, hardwareId, address }) => {
       const hosts = options.hosted?.on === name;
+      const ecuIds = hosts ? [ecuId, hostedEcuId(name)] : [ecuId];
       return {
         address: { ...address, extended: false },
-        ecuIds: hosts ? [ecuId, hostedEcuId(name)] : [ecuId],
+        ecuIds,
+        signingKeys: ecuIds.map((one) => keys.get(one)!),
         hardwareIds: hosts ? [hardwareId, hostedHardwareId] : [hardwareId],
         filenamePatterns: [agentPattern(name), ...(hosts ? [hostedPattern(name)] : [])],
       };

@@ -13,8 +13,10 @@ import { UpdateSession } from '../../../agent/ecu/update-session.ts';
 import { verifications } from '../../../agent/metadata/device-messages.ts';
 import type { Target } from '../../../agent/metadata/targets.ts';
 import { timeAttestation } from '../../../agent/metadata/time.ts';
+import { BundleState } from '../../../agent/primary/bundle-state.ts';
 import { ImageStaging } from '../../../agent/primary/image-staging.ts';
 import type { PrimaryContext } from '../../../agent/primary/primary-context.ts';
+import { Progress } from '../../../agent/primary/progress.ts';
 import { UpdateCycle } from '../../../agent/primary/update-cycle.ts';
 import type { FileRequest } from '../../../agent/verify/verification.ts';
 import { createFlash, norGeometry } from '../../../hal/emulated/flash.ts';
@@ -152,12 +154,15 @@ export class VehicleRig {
           ecuIds: [ecuIds[name]],
           hardwareIds: ['hw-a'],
           filenamePatterns: ['app-*'],
+          signingKeys: [this.ecus[name].signingKey.key],
         })),
         download: 'download',
         pollMilliseconds: 1,
       },
       repositories: this.repositories() as unknown as PrimaryContext['repositories'],
       secondaries: secondaries as unknown as PrimaryContext['secondaries'],
+      bundle: new BundleState(state.hal.keyValue),
+      progress: new Progress(state.hal),
       staging: new ImageStaging(flash.open({ path: 'download' }), state.hal.keyValue, crypto),
       wait: () => Promise.resolve(),
     };
