@@ -83,9 +83,8 @@ export class ImageDownload implements HttpHandle {
       method: 'GET',
       headers: { Accept: 'application/octet-stream' },
       range: this.etag === undefined ? { from, to } : { from, to, ifRange: this.etag },
-      // A peer that serves no ranges sends the whole object; of a range, the range is the bound.
+      // INS-09: a peer that serves no ranges sends the whole object; of a range, the range is the bound.
       maxBodyBytes: length - from,
-      row: 'INS-09',
       minimumRate,
       onHeaders: (head) => {
         refused = this.checkObject(head);

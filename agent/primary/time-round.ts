@@ -1,5 +1,6 @@
 /**
- * Time for every ECU of the vehicle in one request (Uptane §5.4.2.2, §5.4.2.5): one nonce each, one
+ * Time for every ECU of the vehicle in one request (Uptane §5.4.2.2, §5.4.2.5): the Primary has no
+ * secure clock (TIM-01), its Secondaries have the Primary's messages (TIM-02). One nonce each, one
  * attestation over all. Each ECU judges it by its own trusted keys.
  *
  * An ECU that does not know the source's key yet, because it was off while the key was replaced, is

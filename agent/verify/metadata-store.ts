@@ -1,5 +1,6 @@
 /**
- * Trusted metadata, as bytes, per repository and role, over the platform's key-value store.
+ * Trusted metadata, as bytes, per repository and role, over the platform's key-value store. Every ECU
+ * keeps the latest that its own verification accepted (PRI-14).
  *
  * Keys: `director/root` (version number of the trusted Root), `director/3.root` (that file, and
  * the ones before it), `director/timestamp`, `…/snapshot`, `…/targets`, `…/role/NAME` (delegated),

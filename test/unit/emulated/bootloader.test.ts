@@ -122,7 +122,7 @@ test('HRD-04: damage is no way back to an older release', () => {
   assert.equal(slotBytes(rig, 0).subarray(0, 6_001), first.plaintext);
 });
 
-test('nothing runs when no slot holds its image or there is no boot record', () => {
+test('VER-02: nothing runs when no slot holds its image or there is no boot record', () => {
   const rig = factory();
   damage(rig, 0);
   assert.is(refusalOf(rig), 'boot-nothing-to-run');

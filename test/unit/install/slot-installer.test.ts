@@ -240,7 +240,7 @@ test('large blocks: resuming goes back to a block that can be erased', () => {
   assert.equal(again.finish(), newImage.image);
 });
 
-test('a complete image needs no byte more after a restart', () => {
+test('INS-09: a complete image needs, and takes, no byte more after a restart', () => {
   const rig = factory();
   const installer = openInstaller(rig);
   transfer(installer, newImage);

@@ -15,7 +15,7 @@ import type { Target } from '../../../agent/metadata/targets.ts';
 import { timeAttestation } from '../../../agent/metadata/time.ts';
 import { BundleState } from '../../../agent/primary/bundle-state.ts';
 import { ImageStaging } from '../../../agent/primary/image-staging.ts';
-import type { PrimaryContext } from '../../../agent/primary/primary-context.ts';
+import type { ImageSink, PrimaryContext } from '../../../agent/primary/primary-context.ts';
 import { Progress } from '../../../agent/primary/progress.ts';
 import { UpdateCycle } from '../../../agent/primary/update-cycle.ts';
 import type { FileRequest } from '../../../agent/verify/verification.ts';
@@ -43,6 +43,10 @@ export class VehicleRig {
   timeSilent = false;
   /** Manifests that arrived. */
   manifests = 0;
+  /** The latest of them. */
+  manifest: Uint8Array | undefined;
+  /** What the Primary asked for and handed on, in order: `time`, `director/timestamp.cbor` … */
+  readonly steps: string[] = [];
   /** Key objects and ciphertexts by path, as on a medium. */
   readonly files = new Map<string, Uint8Array>();
   pluggedIn = false;
@@ -138,6 +142,25 @@ export class VehicleRig {
     this.files.set(`targets/${digest}.${request.filename}`, image.ciphertext);
   }
 
+  /** Lists an image in both repositories, assigned to an ECU, with its files at hand. */
+  assign(name: AgentName, image: TestImage): void {
+    const { request } = image;
+    const keyObject = this.keyObject(name, image);
+    const target = this.target(image);
+    const ecuId = ecuIds[name];
+    const keyObjectSha256 = crypto.digest('SHA-256', keyObject);
+    const assignment = { ecuId, keyObjectSha256, keyObjectLength: keyObject.length };
+    const { director, images } = this.sim;
+    images.targets.targets = images.targets.targets.concat(target);
+    director.targets.targets = director.targets.targets
+      .filter((one) => one.assignment?.ecuId !== ecuId)
+      .concat({ ...target, assignment });
+    images.release();
+    director.release();
+    this.files.set(`keys/${hexadecimal(keyObjectSha256)}`, keyObject);
+    this.files.set(`targets/${request.filename}`, image.ciphertext);
+  }
+
   context(): PrimaryContext {
     const state = this.states.primary;
     const flash = createFlash({ download: { offset: 0, size: stagingBytes } }, norGeometry, () =>
@@ -198,20 +221,40 @@ export class VehicleRig {
       Promise.resolve(this.offline ? refuse('net-unreachable', 'nobody answers') : value);
     return {
       register: () => answer(undefined),
-      postManifest: () => {
-        if (!this.offline) this.manifests += 1;
+      postManifest: (manifest: Uint8Array) => {
+        this.steps.push('manifest');
+        if (!this.offline) {
+          this.manifests += 1;
+          this.manifest = manifest;
+        }
         return answer({ accepted: true, updateAvailable: false, timestampVersion: 1 });
       },
-      postTime: (nonces: readonly Uint8Array[]) =>
-        this.timeSilent
+      postTime: (nonces: readonly Uint8Array[]) => {
+        this.steps.push('time');
+        return this.timeSilent
           ? Promise.resolve(refuse('http-status', 'time source: status 503'))
-          : answer(this.attest(nonces)),
-      metadata: (request: FileRequest) =>
-        answer(
+          : answer(this.attest(nonces));
+      },
+      metadata: (request: FileRequest) => {
+        this.steps.push(`${request.repository}/${request.name}`);
+        return answer(
           request.name === 'offline-snapshot.cbor'
             ? this.campaign.fetch(request)
             : this.sim.fetch(request),
-        ),
+        );
+      },
+      keyObject: (sha256: Uint8Array) =>
+        answer(this.files.get(`keys/${hexadecimal(sha256)}`) ?? refuse('image-unknown')),
+      image: (target: Target, from: number, sink: ImageSink) => {
+        this.steps.push(`image ${target.filename}`);
+        const file = this.files.get(`targets/${target.filename}`);
+        if (file === undefined || this.offline) return answer(refuse('net-unreachable'));
+        for (let at = from; at < file.length; at += 4_096) {
+          const refusal = sink.onPiece(file.slice(at, at + 4_096));
+          if (refusal !== undefined) return answer(refusal);
+        }
+        return answer(undefined);
+      },
     };
   }
 
@@ -225,11 +268,20 @@ export class VehicleRig {
       nonce: () => give(session().newNonce()),
       reports: () => give(session().reports()),
       status: () => give(session().status()),
-      checkTime: (attestation: Uint8Array) => give(session().checkTime(attestation)),
+      checkTime: (attestation: Uint8Array) => {
+        this.steps.push(`${name}: time`);
+        return give(session().checkTime(attestation));
+      },
       startVerification: () => give(session().startVerification()),
       startOfflineVerification: () => give(session().startOfflineVerification()),
-      supplyFile: (content: Uint8Array | undefined) => give(session().supplyFile(content)),
-      prepare: (ecuId: string, keyObject: Uint8Array) => give(session().prepare(ecuId, keyObject)),
+      supplyFile: (content: Uint8Array | undefined) => {
+        this.steps.push(`${name}: metadata`);
+        return give(session().supplyFile(content));
+      },
+      prepare: (ecuId: string, keyObject: Uint8Array) => {
+        this.steps.push(`${name}: image`);
+        return give(session().prepare(ecuId, keyObject));
+      },
       download: (
         _ecuId: string,
         offset: number,
