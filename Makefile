@@ -19,7 +19,7 @@ NODE := .node/node_modules/node-linux-$(architecture)/bin/node
 endif
 
 .PHONY: demo test help setup packages backend can-bus secondaries typecheck lint format arrows \
-  licences conformance conformance-check mutants ci bench clean runtime provider-hosts
+  licences conformance conformance-check mutants fuzz ci bench clean runtime provider-hosts
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name BOARD=quickjs)
 	@test -z "$(BOARD)" || test -f 'boards/$(BOARD)/board.json' || { \
@@ -124,6 +124,9 @@ ci: setup packages ## All that continuous integration runs: checks, then tests
 	  echo "== $$check"; $(MAKE) $$check || failed="$$failed $$check"; \
 	done; \
 	echo '== test'; FAILED_CHECKS="$$failed" ONLY= $(NODE) test/run.ts
+
+fuzz: setup ## A million mutated inputs to every decoder and the verifier (SEED= CASES=)
+	@$(NODE) test/fuzz/run.ts
 
 bench: setup ## Speed and memory, printed and written to out/bench.json
 	@$(NODE) test/bench/run.ts
