@@ -119,8 +119,13 @@ export class UpdateServer implements Partial<UdsHandlers> {
     }
   }
 
+  /** Signatures, digests and records take a small ECU longer than P2: always 0x78 first. */
   routineControl(control: number, identifier: number, option: Uint8Array): UdsOutcome {
     if (control !== routine.start) return negative.subFunctionNotSupported;
+    return { pending: () => this.runRoutine(identifier, option) };
+  }
+
+  private runRoutine(identifier: number, option: Uint8Array): UdsOutcome {
     const { session } = this;
     switch (identifier) {
       case routines.checkTime:

@@ -1,7 +1,7 @@
 /**
  * Gives a flash part the times of a real one, on the virtual clock: a call returns at once and the
- * part is busy meanwhile, with all of its partitions. What was written is there at once; this is
- * about time, not about power.
+ * part is busy meanwhile, with all of its partitions. What it is at is done when that time is over;
+ * when the power fails before, a part of it.
  */
 import type { Flash, FlashPartition } from '../../hal/types.ts';
 import type { VirtualClock } from './virtual-clock.ts';
@@ -27,6 +27,9 @@ export class TimedFlash implements Flash {
   private readonly times: PartTimes;
   private readonly clock: VirtualClock;
   private readyAt = 0;
+  private dead = false;
+  /** What the part is at, and what is left of it when the power fails meanwhile. */
+  private atWork: { readonly complete: () => void; readonly tear: () => void } | undefined;
 
   constructor(inner: Flash, times: PartTimes, clock: VirtualClock) {
     this.inner = inner;
@@ -35,12 +38,21 @@ export class TimedFlash implements Flash {
   }
 
   get busy(): boolean {
-    return this.clock.now < this.readyAt;
+    return this.atWork !== undefined;
+  }
+
+  /** The power fails: what the part is at is torn, and every later call throws. */
+  cutPower(): void {
+    this.dead = true;
+    this.atWork?.tear();
+    this.atWork = undefined;
   }
 
   open(options: { readonly path: string }): FlashPartition {
     const partition = this.inner.open(options);
+    const { blockLength, writeAlign, eraseValue } = partition.status();
     const idle = () => {
+      if (this.dead) throw new Error('flash: without power');
       if (this.busy) throw new Error(`flash: ${options.path}: the part is busy`);
       return partition;
     };
@@ -49,17 +61,32 @@ export class TimedFlash implements Flash {
       status: () => ({ ...partition.status(), busy: this.busy }),
       read: (buffer, offset) => idle().read(buffer, offset),
       eraseBlock: (from, to = from + 1) => {
-        idle().eraseBlock(from, to);
-        this.work((to - from) * this.times.eraseBlock, timed);
+        idle();
+        // A torn erasure: some blocks are erased, one is neither what it was nor erased.
+        const torn = from + Math.floor((to - from) / 2);
+        this.work((to - from) * this.times.eraseBlock, timed, {
+          complete: () => partition.eraseBlock(from, to),
+          tear: () => {
+            partition.eraseBlock(from, torn + 1);
+            const half = new Uint8Array(blockLength / 2).fill(0xff - eraseValue);
+            partition.write(half, torn * blockLength);
+          },
+        });
       },
       write: (buffer, offset) => {
-        idle().write(buffer, offset);
+        idle();
+        const bytes = new Uint8Array(buffer);
+        const half = Math.floor(bytes.length / 2 / writeAlign) * writeAlign;
         const { pageBytes, programPage } = this.times;
         const pages =
           Math.ceil((offset + buffer.length) / pageBytes) - Math.floor(offset / pageBytes);
-        this.work(pages * programPage, timed);
+        this.work(pages * programPage, timed, {
+          complete: () => partition.write(bytes, offset),
+          tear: () => half > 0 && partition.write(bytes.subarray(0, half), offset),
+        });
       },
       sync: () => {
+        if (this.dead) throw new Error('flash: without power');
         const wait = this.readyAt - this.clock.now;
         if (wait > 0) {
           this.waitedMilliseconds += wait;
@@ -73,9 +100,19 @@ export class TimedFlash implements Flash {
     return timed;
   }
 
-  private work(milliseconds: number, partition: FlashPartition): void {
+  private work(
+    milliseconds: number,
+    partition: FlashPartition,
+    atWork: { readonly complete: () => void; readonly tear: () => void },
+  ): void {
     this.busyMilliseconds += milliseconds;
     this.readyAt = this.clock.now + milliseconds;
-    this.clock.after(milliseconds, () => partition.onReady?.());
+    this.atWork = atWork;
+    this.clock.after(milliseconds, () => {
+      if (this.dead) return;
+      this.atWork = undefined;
+      atWork.complete();
+      partition.onReady?.();
+    });
   }
 }

@@ -126,9 +126,9 @@ test('what is queued goes before erasing ahead', () => {
   const { writer, clock, operations } = bench(10 * chunk, true);
   writer.prepare();
   writer.write(bytesOf(1), 0);
-  clock.advanceTo(eraseChunk + 1);
-  assert.equal(operations, ['erase 0-3', 'write 0']);
   clock.advanceTo(eraseChunk + programChunk + 1);
+  assert.equal(operations, ['erase 0-3', 'write 0']);
+  clock.advanceTo(eraseChunk + programChunk + nor4KiB.eraseBlock + 1);
   assert.equal(operations.slice(2), ['erase 4-4']);
 });
 
