@@ -79,6 +79,9 @@ export const ceremonyDefaults = {
   targetsDays: 30,
 } as const;
 
+/** Keys of each of the two roles of offline updates. */
+const offlineUpdateKeys: RoleSize = { keys: 1, threshold: 1 };
+
 /**
  * Holds a ceremony. Codes `argument-invalid`: the folder has content already, a threshold is
  * outside 1 … keys, or a Root would outgrow what vehicles accept.
@@ -124,7 +127,7 @@ function checkSizes(options: CeremonyOptions): Refusal | undefined {
       );
     }
   }
-  const director = rootBytes(directorRoot.keys, 4);
+  const director = rootBytes(directorRoot.keys, 4 + 2 * offlineUpdateKeys.keys);
   const images = rootBytes(imagesRoot.keys, imagesTargets.keys + 2);
   if (Math.max(director, images) > maxRootBytes) {
     return refuse(
@@ -197,6 +200,9 @@ async function makeAll(folder: string, options: CeremonyOptions): Promise<readon
     await makeOnline('snapshot', 'director-snapshot'),
     await makeOnline('timestamp', 'director-timestamp'),
     await makeOnline('time', 'director-time'),
+    // OFF-01: own keys, which stay with the operator
+    await makeOffline('director', 'offline-snapshot', offlineUpdateKeys),
+    await makeOffline('director', 'offline-targets', offlineUpdateKeys),
   ];
   const targetsRole = await makeOffline('images', 'targets', options.imagesTargets);
   const imagesRoles = [

@@ -6,6 +6,7 @@ import { delegationCommands } from './commands/delegation.ts';
 import { imageCommands } from './commands/image.ts';
 import { inspectCommands } from './commands/inspect.ts';
 import { logCommands } from './commands/log.ts';
+import { offlineCommands } from './commands/offline.ts';
 import { repositoryCommands } from './commands/repository.ts';
 import { rootCommands } from './commands/root.ts';
 import { statusCommands } from './commands/status.ts';
@@ -18,6 +19,7 @@ export const commands: readonly Command[] = [
   ...delegationCommands,
   ...vehicleCommands,
   ...assignCommands,
+  ...offlineCommands,
   ...statusCommands,
   ...logCommands,
   ...inspectCommands,

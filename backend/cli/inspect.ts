@@ -10,6 +10,7 @@ import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { maxDirectorTargetsBytes, maxManifestBytes } from '../../agent/limits.ts';
 import { configuration } from '../../agent/metadata/configuration.ts';
 import { keyObject } from '../../agent/metadata/key-object.ts';
+import { offlineSnapshot, offlineTargets } from '../../agent/metadata/offline.ts';
 import { manifest, report } from '../../agent/metadata/report.ts';
 import { root } from '../../agent/metadata/root.ts';
 import { snapshot } from '../../agent/metadata/snapshot.ts';
@@ -36,6 +37,8 @@ const payloads: readonly AnyFormat[] = [
   { name: 'Targets', schema: targets },
   { name: 'Snapshot', schema: snapshot },
   { name: 'Timestamp', schema: timestamp },
+  { name: 'Offline Snapshot', schema: offlineSnapshot },
+  { name: 'Offline Targets', schema: offlineTargets },
   { name: 'time attestation', schema: timeAttestation },
   { name: 'version report', schema: report },
   { name: 'vehicle version manifest', schema: manifest },

@@ -2,10 +2,12 @@
  * The keys folder that the ceremony lays out:
  *
  * offline/NAME.key                 director-root-1…, images-root-1…, images-targets-1…,
+ *                                  director-offline-snapshot-1, director-offline-targets-1,
  *                                  images-delegated-ROLE-1… of delegated roles
  * online/NAME.key                  what the server signs and unwraps with
  * director/N.root.cbor             every Root version, 1 first
  * director/wrapping-key.cbor       public half of online/director-wrapping.key
+ * director/offline-snapshot.cbor   the newest Offline Snapshot that was signed here
  * images/N.root.cbor               every Root version, 1 first
  * images/N.targets.cbor            every Targets version that was published from here
  * images/N.ROLE.cbor               likewise of delegated roles
@@ -38,7 +40,7 @@ export const onlineKeyNames = [
 ] as const;
 export type OnlineKeyName = (typeof onlineKeyNames)[number];
 
-export type OfflineRole = 'root' | 'targets';
+export type OfflineRole = 'root' | 'targets' | 'offline-snapshot' | 'offline-targets';
 
 const maxPublicKeyBytes = 4_096;
 

@@ -29,6 +29,8 @@ interface Exchange {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array | StreamedBody;
   readonly maxBytes?: number;
+  /** Takes the answer piece by piece, in place of keeping it. */
+  readonly onPiece?: (piece: Uint8Array) => void;
 }
 
 export class OperatorClient {
@@ -48,6 +50,21 @@ export class OperatorClient {
   /** GET of a file, as bytes; `metadata-absent` when there is none. */
   async getFile(path: string, maxBytes: number): Promise<Uint8Array | Refusal> {
     return this.exchange({ method: 'GET', path, maxBytes });
+  }
+
+  /** GET of octets that are handed on as they come. */
+  async download(
+    path: string,
+    maxBytes: number,
+    onPiece: (piece: Uint8Array) => void,
+  ): Promise<Refusal | undefined> {
+    const answer = await this.exchange({ method: 'GET', path, maxBytes, onPiece });
+    return isRefusal(answer) ? answer : undefined;
+  }
+
+  /** POST of a CBOR record whose answer is wanted as bytes. */
+  async postForFile<Q>(path: string, schema: Schema<Q>, body: Q): Promise<Uint8Array | Refusal> {
+    return this.exchange({ method: 'POST', path, body: encode(schema, body) });
   }
 
   /** POST of a CBOR record. */
@@ -108,8 +125,9 @@ export class OperatorClient {
       });
       request.on('response', (response) => {
         answered = true;
-        receive(response, exchange.maxBytes ?? maxAnswerBytes).then(end, (error) =>
-          end(refuse('net-closed', `${this.url.origin}: ${reasonOf(error)}`)),
+        receive(response, exchange.maxBytes ?? maxAnswerBytes, exchange.onPiece).then(
+          end,
+          (error) => end(refuse('net-closed', `${this.url.origin}: ${reasonOf(error)}`)),
         );
       });
       if (body === undefined) request.end();
@@ -159,7 +177,11 @@ function drained(request: ReturnType<typeof httpRequest>): Promise<void> {
   });
 }
 
-async function receive(response: IncomingMessage, maxBytes: number): Promise<Uint8Array | Refusal> {
+async function receive(
+  response: IncomingMessage,
+  maxBytes: number,
+  onPiece: ((piece: Uint8Array) => void) | undefined,
+): Promise<Uint8Array | Refusal> {
   const status = response.statusCode ?? 0;
   const good = status >= 200 && status < 300;
   const limit = good ? maxBytes : maxRefusalBytes;
@@ -168,7 +190,8 @@ async function receive(response: IncomingMessage, maxBytes: number): Promise<Uin
   for await (const piece of response as AsyncIterable<Uint8Array>) {
     length += piece.length;
     if (length > limit) return refuse('net-endless', `answer of more than ${limit} bytes`);
-    pieces.push(piece);
+    if (good && onPiece !== undefined) onPiece(piece);
+    else pieces.push(piece);
   }
   const body = new Uint8Array(Buffer.concat(pieces));
   return good ? body : refusalOf(status, body);

@@ -13,7 +13,12 @@ import { encode } from '../../agent/codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { keyId } from '../../agent/crypto/key-id.ts';
 import { type Signer, signEnvelope } from '../../agent/crypto/sign-envelope.ts';
-import { profiles, type RepositoryName, type RoleName } from '../../agent/metadata/common.ts';
+import {
+  profiles,
+  type RepositoryName,
+  type RoleName,
+  roles,
+} from '../../agent/metadata/common.ts';
 import { type Root, root as rootSchema } from '../../agent/metadata/root.ts';
 import { generateKeyPair, type KeyPair, signerOf } from '../../hal/node/signing.ts';
 import type { Crypto } from '../../hal/types.ts';
@@ -22,6 +27,7 @@ import { syncFolder, writeDurableFile } from '../signer/durable-file.ts';
 import { readKeyFile, readKeyFilePublicKey, writeKeyFile } from '../signer/key-file.ts';
 import { roleAuthority, verifyNextRoot } from '../signer/root-trust.ts';
 import {
+  type OfflineRole,
   offlineKeyPath,
   offlineKeys,
   onlineKeyNames,
@@ -36,9 +42,22 @@ import { followServer, loadRoot, metadataPath } from './trusted-root.ts';
 
 /** The roles of each repository whose keys a Root lists. */
 export const rolesOf: Readonly<Record<RepositoryName, readonly RoleName[]>> = {
-  director: ['root', 'targets', 'snapshot', 'timestamp', 'time'],
+  director: [
+    'root',
+    'targets',
+    'snapshot',
+    'timestamp',
+    'time',
+    'offline-snapshot',
+    'offline-targets',
+  ],
   images: ['root', 'targets', 'snapshot', 'timestamp'],
 };
+
+/** Those of them that a Root names: one of before offline updates has no roles for these. */
+export function rolesIn(root: Root, repository: RepositoryName): readonly RoleName[] {
+  return rolesOf[repository].filter((name) => root.roles.some(({ role }) => role === roles[name]));
+}
 
 export interface RotateOptions {
   readonly crypto: Crypto;
@@ -65,8 +84,9 @@ export interface RotatedKey {
 }
 
 /** True for roles whose keys the server never has. */
-export function isOffline(repository: RepositoryName, role: RoleName): boolean {
-  return role === 'root' || (repository === 'images' && role === 'targets');
+export function isOffline(repository: RepositoryName, role: RoleName): role is OfflineRole {
+  if (repository === 'images') return role === 'root' || role === 'targets';
+  return role === 'root' || role === 'offline-snapshot' || role === 'offline-targets';
 }
 
 /**
@@ -128,7 +148,7 @@ function previous(path: string): string {
 }
 
 function pathOf({ keysFolder, repository, role, number }: RotateOptions): string {
-  if (role === 'root' || (repository === 'images' && role === 'targets')) {
+  if (isOffline(repository, role)) {
     return offlineKeyPath(keysFolder, repository, role, number);
   }
   const name = onlineKeyNames.find((one) => one === `${repository}-${role}`);
@@ -154,13 +174,13 @@ function keyToReplace(
   const named = readKeyFilePublicKey(path);
   if (!isRefusal(named)) return named;
   const unknown = refuse('argument-invalid', `no key to replace: ${named.detail}`);
-  if (existsSync(path) || (role !== 'root' && role !== 'targets')) return unknown;
+  if (existsSync(path) || !isOffline(repository, role)) return unknown;
   const authority = roleAuthority(crypto, root, role);
   if (isRefusal(authority)) return authority;
   const present = offlineKeys(keysFolder, repository, role);
   if (isRefusal(present)) return present;
   const lost = authority.keys.filter((key) => !present.some((one) => sameKey(one.key, key)));
-  return isOffline(repository, role) && lost.length === 1 ? lost[0]! : unknown;
+  return lost.length === 1 ? lost[0]! : unknown;
 }
 
 /** Ends a rotation that was cut short: the key that the newest Root names stays. */
@@ -188,7 +208,7 @@ function composeNext(
     );
   }
   const entries: RoleEntry[] = [];
-  for (const name of rolesOf[repository]) {
+  for (const name of rolesIn(root, repository)) {
     const authority = roleAuthority(crypto, root, name);
     if (isRefusal(authority)) return authority;
     const keys = authority.keys.map((key) => (name === role && sameKey(key, old) ? pair.key : key));

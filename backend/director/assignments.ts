@@ -5,7 +5,7 @@ import { wrapContentKey } from '../../agent/crypto/key-wrap.ts';
 import type { EcuDescription } from '../../agent/metadata/device-messages.ts';
 import type { WrapContext } from '../../agent/metadata/key-object.ts';
 import { type Target, target as targetSchema } from '../../agent/metadata/targets.ts';
-import type { AssignmentRequest, ContentKeyRequest } from '../http/messages.ts';
+import type { AssignmentRequest, ContentKeyRequest, KeyObjectRequest } from '../http/messages.ts';
 import { sha256Of } from '../images/hashes.ts';
 import { entriesOf, findTarget } from '../images/listing.ts';
 import type { Services } from '../services.ts';
@@ -133,12 +133,8 @@ function storeWanted(
   return undefined;
 }
 
-function chooseTarget(
-  services: Services,
-  ecu: EcuDescription,
-  filename: string,
-  images: EcuImages,
-): Target | Refusal {
+/** The Image repository's entry of a filename, as this ECU's hardware will find it. */
+function listedFor(services: Services, ecu: EcuDescription, filename: string): Target | Refusal {
   // TGT-01: only what verified Image-repository Targets list, as this hardware will find it
   const target = findTarget(services, filename, ecu.hardwareId);
   if (target === undefined) {
@@ -149,6 +145,17 @@ function chooseTarget(
   const fits = target.mustMatch.hardwareIds.includes(ecu.hardwareId);
   // INV-09: firmware is never directed to other hardware
   if (!fits) return refuse('target-hardware', `${filename} is not for ${ecu.hardwareId}`, 'INV-09');
+  return target;
+}
+
+function chooseTarget(
+  services: Services,
+  ecu: EcuDescription,
+  filename: string,
+  images: EcuImages,
+): Target | Refusal {
+  const target = listedFor(services, ecu, filename);
+  if (isRefusal(target)) return target;
   const { releaseCounter } = target.mustMatch;
   const report = lastReport(services, ecu.ecuId);
   const installed = report?.installed.releaseCounter ?? 0;
@@ -161,6 +168,23 @@ function chooseTarget(
   // FV-15: nor one older than the Targets name that it may have fetched
   if (releaseCounter < told) return refuse('target-rollback', `${lower} was told ${told}`, 'FV-15');
   return target;
+}
+
+/**
+ * A key object for an ECU that gets an image from a medium: nothing is assigned and nothing kept.
+ * Codes `vehicle-unknown`, `ecu-unknown`, `image-not-listed`, `target-hardware`,
+ * `assignment-refused`.
+ */
+export function wrapForEcu(
+  services: Services,
+  { vehicleId, ecuId, filename }: KeyObjectRequest,
+): Uint8Array | Refusal {
+  const vehicle = findVehicle(services, vehicleId);
+  if (isRefusal(vehicle)) return vehicle;
+  const ecu = ecusOf(services, vehicleId).find((one) => one.ecuId === ecuId);
+  if (ecu === undefined) return refuse('ecu-unknown', `${ecuId} is not in this vehicle`);
+  const target = listedFor(services, ecu, filename);
+  return isRefusal(target) ? target : makeKeyObject(services, vehicleId, ecu, target);
 }
 
 /** CUS-05: opens the content key with the Director's key and wraps it for this one ECU. */

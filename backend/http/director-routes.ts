@@ -17,6 +17,7 @@ import {
   updateQuery,
 } from '../../agent/metadata/device-messages.ts';
 import { keyObject } from '../../agent/metadata/key-object.ts';
+import { offlineSnapshot } from '../../agent/metadata/offline.ts';
 import { root } from '../../agent/metadata/root.ts';
 import { snapshot } from '../../agent/metadata/snapshot.ts';
 import { targets } from '../../agent/metadata/targets.ts';
@@ -25,6 +26,7 @@ import { timestamp } from '../../agent/metadata/timestamp.ts';
 import { acceptManifest } from '../director/accept-manifest.ts';
 import { findVehicle, registerVehicle } from '../director/inventory.ts';
 import { freshenMetadata, latestMetadata } from '../director/metadata.ts';
+import { currentOfflineSnapshot } from '../director/offline-snapshot.ts';
 import { attestTime } from '../director/time.ts';
 import { checkUpdates } from '../director/updates.ts';
 import type { Services } from '../services.ts';
@@ -132,7 +134,14 @@ function getMetadata(services: Services): Route {
     handle: (request, reply) => {
       const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
       if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
-      const name = parseMetadataName(parameterOf(request, 'name') ?? '');
+      const text = parameterOf(request, 'name') ?? '';
+      // OFF-05: the same for every vehicle
+      if (text === 'offline-snapshot.cbor') {
+        const bytes = currentOfflineSnapshot(services);
+        if (bytes !== undefined) return sendSigned(reply, offlineSnapshot, bytes);
+        return sendRefusal(reply, refuse('metadata-absent', 'no Offline Snapshot'));
+      }
+      const name = parseMetadataName(text);
       if (isRefusal(name)) return sendRefusal(reply, name);
       const vehicle = findVehicle(services, vehicleId);
       if (isRefusal(vehicle)) return sendRefusal(reply, vehicle);

@@ -28,8 +28,8 @@ export function addImagesRoutes(app: FastifyInstance, services: Services): void 
       handle: (request, reply) =>
         sendImageMetadata(services, reply, parameterOf(request, 'name') ?? ''),
     },
-    download(services, 'GET'),
-    download(services, 'HEAD'),
+    downloadImage(services, 'GET', '/targets/:name'),
+    downloadImage(services, 'HEAD', '/targets/:name'),
   ]);
   // IMG-03: refused before any byte of the body is read.
   app.route({
@@ -71,10 +71,11 @@ export function sendImageMetadata(
   return sendSigned(reply, targets, row.bytes);
 }
 
-function download(services: Services, method: 'GET' | 'HEAD'): Route {
+/** Sends an image by `HASH.filename`; on the operator plane for the writing of media. */
+export function downloadImage(services: Services, method: 'GET' | 'HEAD', path: string): Route {
   return {
     method,
-    path: '/targets/:name',
+    path,
     handle: async (request, reply) => {
       const image = findImage(services, parameterOf(request, 'name') ?? '');
       if (isRefusal(image)) return sendRefusal(reply, image);

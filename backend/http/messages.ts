@@ -68,6 +68,13 @@ export const contentKeyRequest = record({
   sealed: field(3, bytes(1, maxKeyObjectBytes)),
 });
 
+/** Body of `POST /offline/key-objects`; the answer is a `keyObject` (PURE-2). */
+export const keyObjectRequest = record({
+  vehicleId: field(1, identifier),
+  ecuId: field(2, identifier),
+  filename: field(3, filename),
+});
+
 /** Body of `POST /enrolment-tokens`; without a vehicle id the token enrols any one vehicle. */
 export const enrolmentTokenRequest = record({ vehicleId: optional(1, identifier) });
 export const enrolmentTokenAnswer = record({ token: field(1, enrolmentToken) });
@@ -247,6 +254,7 @@ export type UploadAnswer = Infer<typeof uploadAnswer>;
 export type PublishAnswer = Infer<typeof publishAnswer>;
 export type PublicationAnswer = Infer<typeof publicationAnswer>;
 export type ContentKeyRequest = Infer<typeof contentKeyRequest>;
+export type KeyObjectRequest = Infer<typeof keyObjectRequest>;
 export type EnrolmentTokenRequest = Infer<typeof enrolmentTokenRequest>;
 export type VehicleSummary = Infer<typeof vehicleSummary>;
 export type EcuView = Infer<typeof ecuView>;

@@ -58,6 +58,7 @@ import {
   wrappingKeyAnswer,
 } from './messages.ts';
 import { parseMetadataName } from './metadata-name.ts';
+import { offlineRoutes } from './offline-routes.ts';
 
 /** What `POST /images/publications` does not take: Root has a way of its own. */
 const serverRoles = ['root', 'snapshot', 'timestamp'];
@@ -78,6 +79,7 @@ export function addOperatorRoutes(app: FastifyInstance, services: Services, toke
     [
       ...imageRoutes(services),
       ...directorRoutes(services),
+      ...offlineRoutes(services),
       ...vehicleRoutes(services),
       status(services),
     ],

@@ -95,3 +95,11 @@ export const storeRecovery = query<[vehicleId: string, targetsVersion: number]>(
 export const endRecovery = query<[vehicleId: string, heldTargetsVersion: number]>(
   'DELETE FROM recoveries WHERE vehicle_id = ? AND targets_version <= ?',
 );
+
+export const latestOfflineSnapshot = query<[], RootRow>(
+  'SELECT version, bytes FROM offline_snapshots ORDER BY version DESC LIMIT 1',
+);
+
+export const insertOfflineSnapshot = query<[version: number, bytes: Uint8Array]>(
+  'INSERT INTO offline_snapshots (version, bytes) VALUES (?, ?)',
+);

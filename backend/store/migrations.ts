@@ -213,4 +213,11 @@ export const migrations: readonly string[] = [
     targets_version INTEGER NOT NULL
   ) STRICT;
   `,
+  `
+  -- Offline Snapshots (PURE-2), signed by the operator.
+  CREATE TABLE offline_snapshots (
+    version INTEGER PRIMARY KEY CHECK (version >= 1),
+    bytes BLOB NOT NULL
+  ) STRICT;
+  `,
 ];

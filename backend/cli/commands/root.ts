@@ -10,7 +10,7 @@ import { ceremonyDefaults } from '../ceremony.ts';
 import type { Command, Context, Outcome } from '../command.ts';
 import { hex, table, time } from '../format.ts';
 import { contentsOf, daysFromNow, editTargets } from '../image-targets.ts';
-import { isOffline, rolesOf, rotateKey } from '../rotate-key.ts';
+import { isOffline, rolesIn, rotateKey } from '../rotate-key.ts';
 import {
   clientOf,
   keysFolderOf,
@@ -23,7 +23,15 @@ import {
 import { loadRoot } from '../trusted-root.ts';
 
 const repositoryNames = ['director', 'images'] as const;
-const roleNames = ['root', 'targets', 'snapshot', 'timestamp', 'time'] as const;
+const roleNames = [
+  'root',
+  'targets',
+  'snapshot',
+  'timestamp',
+  'time',
+  'offline-snapshot',
+  'offline-targets',
+] as const;
 const maxDays = 3_650;
 
 const repositoryOption = {
@@ -76,7 +84,7 @@ async function show(given: Arguments, context: Context): Promise<Outcome | Refus
   const { version, expires } = trusted.root;
   const rows = [['role', 'threshold', 'key id']];
   const json = [];
-  for (const role of rolesOf[repository]) {
+  for (const role of rolesIn(trusted.root, repository)) {
     const authority = roleAuthority(crypto, trusted.root, role);
     if (isRefusal(authority)) return authority;
     const { threshold } = authority;

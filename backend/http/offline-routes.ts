@@ -1,0 +1,48 @@
+/** What the operator's tool needs to write a medium for offline updates (PURE-2). */
+import { isRefusal, refuse } from '../../agent/codes.ts';
+import { maxOfflineSnapshotBytes } from '../../agent/limits.ts';
+import { keyObject } from '../../agent/metadata/key-object.ts';
+import { offlineSnapshot } from '../../agent/metadata/offline.ts';
+import { wrapForEcu } from '../director/assignments.ts';
+import { currentOfflineSnapshot, publishOfflineSnapshot } from '../director/offline-snapshot.ts';
+import type { Services } from '../services.ts';
+import { sendAnswer, sendEncoded, sendRefusal, sendSigned } from './answers.ts';
+import { downloadImage } from './images-routes.ts';
+import { bodyOf, type Route, readBody } from './listener.ts';
+import { keyObjectRequest, publishAnswer } from './messages.ts';
+
+export function offlineRoutes(services: Services): readonly Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/offline/snapshot',
+      handle: (_request, reply) => {
+        const bytes = currentOfflineSnapshot(services);
+        if (bytes !== undefined) return sendSigned(reply, offlineSnapshot, bytes);
+        return sendRefusal(reply, refuse('metadata-absent', 'no Offline Snapshot was published'));
+      },
+    },
+    {
+      method: 'PUT',
+      path: '/offline/snapshot',
+      bodyBytes: maxOfflineSnapshotBytes,
+      handle: (request, reply) => {
+        const published = publishOfflineSnapshot(services, bodyOf(request));
+        if (isRefusal(published)) return sendRefusal(reply, published);
+        return sendAnswer(reply, publishAnswer, { version: published.version });
+      },
+    },
+    {
+      method: 'POST',
+      path: '/offline/key-objects',
+      handle: (request, reply) => {
+        const body = readBody(request, keyObjectRequest);
+        if (isRefusal(body)) return sendRefusal(reply, body);
+        const wrapped = wrapForEcu(services, body);
+        if (isRefusal(wrapped)) return sendRefusal(reply, wrapped);
+        return sendEncoded(reply, keyObject, wrapped);
+      },
+    },
+    downloadImage(services, 'GET', '/images/targets/:name'),
+  ];
+}
