@@ -21,7 +21,7 @@ endif
 .PHONY: demo test help setup packages backend can-bus secondaries typecheck lint format arrows \
   licences conformance conformance-check mutants fuzz ci bench clean runtime provider-hosts
 
-demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name BOARD=quickjs)
+demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 BOARD=quickjs)
 	@test -z "$(BOARD)" || test -f 'boards/$(BOARD)/board.json' || { \
 	  echo 'make: BOARD=$(BOARD): expected one of' boards/*/board.json >&2; exit 2; }
 ifeq ($(BOARD),quickjs)

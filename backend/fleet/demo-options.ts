@@ -12,6 +12,8 @@ export interface DemoOptions {
   /** Opaque firmware for a hosted ECU beside `on`. */
   readonly firmware?: { readonly path: string; readonly bytes: number; readonly on: AgentName };
   readonly attack?: string;
+  /** The update comes from a medium, while no backend runs. */
+  readonly offline: boolean;
   readonly ports: { readonly director: number; readonly images: number; readonly operator: number };
   /** What `CAN_…` asks of the bus's hub. */
   readonly hubArguments: readonly string[];
@@ -32,6 +34,9 @@ export function readDemoOptions(
   if (attack && !attackNames.includes(attack)) {
     mistakes.push(`ATTACK=${attack}: expected one of ${attackNames.join(', ')}`);
   }
+  const { OFFLINE: offline } = environment;
+  if (offline && offline !== '1') mistakes.push(`OFFLINE=${offline}: expected 1`);
+  if (offline && attack) mistakes.push('OFFLINE= and ATTACK= exclude each other');
   const port = (name: string, standard: number): number => {
     const text = environment[name];
     if (!text) return standard;
@@ -52,6 +57,7 @@ export function readDemoOptions(
   return {
     ...(firmware ? { firmware: { path: resolve(firmware), bytes, on } } : {}),
     ...(attack ? { attack } : {}),
+    offline: offline === '1',
     ports,
     hubArguments: bus.hubArguments,
     folder: resolve(environment['DEMO_FOLDER'] || 'out/demo'),

@@ -1,13 +1,13 @@
 /** One run of `make demo`: ceremony, backend, factory, publication, and what the vehicle does. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, statSync } from 'node:fs';
+import { mkdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildAgent } from '../../boards/build.ts';
 import type { VehicleView } from '../http/messages.ts';
 import type { Attack } from './attacks/attack.ts';
 import { AttackerProxy } from './attacks/attacker-proxy.ts';
 import { createAttack } from './attacks/attacks.ts';
-import { BackendProcess } from './backend-process.ts';
+import { type BackendPorts, BackendProcess } from './backend-process.ts';
 import type { DemoOptions } from './demo-options.ts';
 import { type DemoReport, type ReportedRefusal, readInstalled } from './demo-report.ts';
 import { EmulatedVehicle } from './emulated-vehicle.ts';
@@ -50,6 +50,8 @@ export class Demonstration {
   private view: ProgressView | undefined;
   private agents: readonly ProvisionedAgent[] = [];
   private cycles = 0;
+  /** ECUs that confirmed an image. */
+  private readonly confirmed = new Set<string>();
   private failure: string | undefined;
 
   constructor(options: DemoOptions) {
@@ -81,16 +83,20 @@ export class Demonstration {
     const ceremony = new Operator({ ...secrets, OTA_URL: 'http://127.0.0.1:1' });
     await ceremony.ota('ceremony', '--out', keys);
 
-    const backend = await BackendProcess.start({
-      ...secrets,
-      ...this.attack?.backend,
-      OTA_STATE: join(folder, 'backend'),
-      OTA_LOG_LEVEL: 'error',
-      DIRECTOR_PORT: String(ports.director),
-      IMAGES_PORT: String(ports.images),
-      OPERATOR_PORT: String(ports.operator),
-    });
-    this.stops.push(() => backend.stop());
+    const startBackend = async (at: BackendPorts): Promise<BackendProcess> => {
+      const process = await BackendProcess.start({
+        ...secrets,
+        ...this.attack?.backend,
+        OTA_STATE: join(folder, 'backend'),
+        OTA_LOG_LEVEL: 'error',
+        DIRECTOR_PORT: String(at.director),
+        IMAGES_PORT: String(at.images),
+        OPERATOR_PORT: String(at.operator),
+      });
+      this.stops.push(() => process.stop());
+      return process;
+    };
+    const backend = await startBackend(ports);
     const { director, images, operator: operatorPort } = backend.ports;
     this.say(
       `Backend: Director :${director}, Image repository :${images}, operator :${operatorPort}`,
@@ -98,7 +104,7 @@ export class Demonstration {
     const operator = new Operator({ ...secrets, OTA_URL: `http://127.0.0.1:${operatorPort}` });
 
     const publications = await this.build();
-    const vehicle = await this.factory(operator, backend, publications);
+    let vehicle = await this.factory(operator, backend, publications);
     await this.waitForFirstManifest(operator);
     await this.attack?.prepare?.({
       vehicleId,
@@ -109,6 +115,18 @@ export class Demonstration {
       healthyCycles: (count) => this.healthyCycles(count),
     });
     await this.publish(operator, publications);
+    if (this.options.offline) {
+      const medium = await this.writeMedium(operator, publications);
+      await backend.stop();
+      await vehicle.powerOff();
+      this.view?.message('The backend is off; the vehicle was switched off and on');
+      vehicle = await this.powerOn();
+      renameSync(medium, this.mediumFolder);
+      this.view?.message('A medium is plugged in');
+      await this.waitForConfirmations(publications.map(({ ecuId }) => ecuId));
+      await startBackend(backend.ports);
+      this.view?.message('The backend is on again');
+    }
 
     const arrived =
       this.attack === undefined
@@ -158,7 +176,6 @@ export class Demonstration {
     const ports = await this.portsForVehicle(backend);
     const imageBytes = publications.reduce((sum, { path }) => sum + statSync(path).size, 0);
     const block = 4096;
-    const busAddress = `unix:${join(folder, 'can0.sock')}`;
     const vehicle = await manufactureVehicle({
       folder: join(folder, 'vehicle'),
       vehicleId,
@@ -167,10 +184,11 @@ export class Demonstration {
       images: { host: '127.0.0.1', port: ports.images },
       directorRoot: readRoot(keys, 'director'),
       imagesRoot: readRoot(keys, 'images'),
-      busAddress,
+      busAddress: this.busAddress,
       ...(firmware ? { hosted: { on: firmware.on, imageBytes: firmware.bytes } } : {}),
       downloadBytes: Math.ceil((imageBytes * 1.002 + stagingReserveBytes) / block) * block,
       pollMilliseconds,
+      ...(this.options.offline ? { mediumFolder: this.mediumFolder } : {}),
     });
     await enrolVehicle(vehicle, {
       vehicleId,
@@ -181,20 +199,27 @@ export class Demonstration {
     this.agents = vehicle.agents;
     const ecuIds = this.agents.flatMap((agent) => agent.ecus.map((ecu) => ecu.ecuId));
     this.say(`Factory: ${vehicleId} with ${ecuIds.join(', ')}; release 1 in slot A of each\n`);
-    const view = new ProgressView(ecuIds, process.stdout);
-    this.view = view;
+    this.view = new ProgressView(ecuIds, process.stdout);
+    return this.powerOn();
+  }
+
+  private async powerOn(): Promise<EmulatedVehicle> {
     const events = {
       onLine: (agent: ProvisionedAgent, line: string) => this.line(agent, line),
       onFailure: (agent: ProvisionedAgent, status: number | null) => {
         this.failure = `${agent.layout.name} stopped with status ${status}`;
       },
     };
-    const running = await EmulatedVehicle.powerOn(this.agents, busAddress, events, {
+    const running = await EmulatedVehicle.powerOn(this.agents, this.busAddress, events, {
       arguments: this.options.hubArguments,
-      onLine: (line) => view.message(`CAN bus: ${line}`),
+      onLine: (line) => this.view?.message(`CAN bus: ${line}`),
     });
     this.stops.push(() => running.powerOff());
     return running;
+  }
+
+  private get busAddress(): string {
+    return `unix:${join(this.options.folder, 'can0.sock')}`;
   }
 
   /** The vehicle talks to the backend, or to the attacker before it. */
@@ -230,8 +255,31 @@ export class Demonstration {
       this.view?.message(`Published ${filename} (encrypted) for ${ecuId}`);
       pairs.push('--ecu', ecuId, '--image', filename);
     }
+    if (this.options.offline) return;
     await operator.ota('assign', '--vehicle', vehicleId, ...pairs);
     this.view?.message(`Assigned release ${newRelease} to ${publications.length} ECUs`);
+  }
+
+  /** The operator's medium, not plugged in yet. */
+  private async writeMedium(
+    operator: Operator,
+    publications: readonly Publication[],
+  ): Promise<string> {
+    const folder = `${this.mediumFolder}-written`;
+    const images = publications.flatMap(({ filename }) => ['--image', filename]);
+    const campaign = ['--campaign', 'demo', '--vehicle', vehicleId];
+    await operator.ota('offline', 'bundle', '--out', folder, ...campaign, ...images);
+    this.view?.message(`Wrote a medium with release ${newRelease} for ${vehicleId}`);
+    return folder;
+  }
+
+  private get mediumFolder(): string {
+    return join(this.options.folder, 'medium');
+  }
+
+  private waitForConfirmations(ecuIds: readonly string[]): Promise<boolean> {
+    const all = async () => ecuIds.every((ecuId) => this.confirmed.has(ecuId));
+    return this.until(all, giveUpMilliseconds, 'the update from the medium');
   }
 
   private line(agent: ProvisionedAgent, text: string): void {
@@ -242,6 +290,7 @@ export class Demonstration {
     }
     const { event, fields } = line;
     if (event === 'verified' && agent.layout.name === 'primary') this.cycles += 1;
+    if (event === 'confirmed') this.confirmed.add(fields['ecu'] ?? '');
     if (event === 'failed') this.view?.message(`[${agent.layout.name}] ${text}`);
     this.view?.line(fields['ecu'] ?? agent.layout.ecuId, line);
   }

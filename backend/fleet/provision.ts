@@ -60,6 +60,8 @@ export interface ManufactureOptions {
   readonly hosted?: { readonly on: AgentName; readonly imageBytes: number };
   /** Sum of the encrypted images that one update carries, in bytes. */
   readonly downloadBytes: number;
+  /** Where a medium for offline updates is plugged in (PURE-2). */
+  readonly mediumFolder?: string;
   readonly pollMilliseconds: number;
 }
 
@@ -158,6 +160,8 @@ async function provisionAgent(options: ManufactureOptions, layout: AgentLayout, 
     buses: { [canPort]: options.busAddress },
     slots: [...ownPartitions.slots],
     state: ownPartitions.state,
+    ...(options.mediumFolder !== undefined &&
+      layout.program === 'primary' && { mediumFolder: options.mediumFolder }),
     ...(process.env['HOSTED_SELF_TEST'] && { hostedSelfTest: process.env['HOSTED_SELF_TEST'] }),
   };
   writeFileSync(description, `${JSON.stringify(emulated, undefined, 2)}\n`);

@@ -26,6 +26,7 @@ export async function runDemo(environment: Readonly<Record<string, string>>): Pr
       FIRMWARE: '',
       ECU: '',
       ATTACK: '',
+      OFFLINE: '',
       CAN_LOG: '',
       CAN_SOCKETCAND: '',
       CAN_SLCAN: '',

@@ -52,7 +52,7 @@ export const rootCommands: readonly Command[] = [
     positionals: [],
     options: {
       ...repositoryOption,
-      role: { value: roleNames.join('|'), help: 'whose key', required: true },
+      role: { value: 'ROLE', help: "whose key; 'ota root show' lists the roles", required: true },
       number: { value: 'N', help: 'which key of an offline role: NAME-N.key (default 1)' },
       'root-days': { value: 'N', help: 'validity of the new Root (default 365)' },
       'expires-days': {

@@ -71,6 +71,8 @@ test('the folder has every file of the layout and no other', () => {
     'director/wrapping-key.cbor',
     'images/1.root.cbor',
     'images/1.targets.cbor',
+    'offline/director-offline-snapshot-1.key',
+    'offline/director-offline-targets-1.key',
     'offline/director-root-1.key',
     'offline/director-root-2.key',
     'offline/director-root-3.key',
@@ -153,7 +155,7 @@ test('the public wrapping key is that of the online key', () => {
 });
 
 test('the printed key ids are those of the files', () => {
-  assert.is(result.keys.length, 15);
+  assert.is(result.keys.length, 17);
   for (const { name, offline, keyId: printed } of result.keys) {
     const place = offline ? 'offline' : 'online';
     const path = join(base.folder, place, `${name}.key`);

@@ -152,13 +152,17 @@ function routesOf(file: string): readonly string[] {
 }
 
 test('every HTTP message is in the document, and none that is not served', () => {
-  const routes = ['director', 'operator', 'images'].flatMap((name) =>
+  const routes = ['director', 'operator', 'offline', 'images'].flatMap((name) =>
     routesOf(`${name}-routes.ts`),
   );
   assert.ok(routes.length >= 24, String(routes.length));
   for (const route of routes) assert.ok(document.includes(`| \`${route}\` |`), route);
-  // Two that the sources do not declare in the common form.
-  const others = ['GET /targets/{HASH.filename}', 'POST /upload'];
+  // Those that the sources do not declare in the common form.
+  const others = [
+    'GET /targets/{HASH.filename}',
+    'GET /images/targets/{HASH.filename}',
+    'POST /upload',
+  ];
   for (const [, route] of document.matchAll(/^\| `((?:GET|POST|PUT) \/[^`]*)`/gm)) {
     assert.ok(routes.includes(route!) || others.includes(route!), route);
   }
