@@ -113,8 +113,6 @@ function malformed(detail: string, row: string): Refusal {
 /** How the ECUs stand to each other. */
 function checkLayout({ primaryEcuId, ecus }: Registration): Refusal | undefined {
   const byId = new Map(ecus.map((ecu) => [ecu.ecuId, ecu]));
-  // INV-03: ECU identifiers are unique
-  if (byId.size !== ecus.length) return refuse('ecu-registered', 'an ECU id is named twice');
   // INV-08, PRI-03: one Primary, which verifies fully (GEN-03) and answers for every other ECU
   const primaries = ecus.filter((ecu) => ecu.role === ecuRoles.primary);
   const [primary] = primaries;
@@ -148,6 +146,7 @@ function insert(
   ecu: EcuDescription,
 ): Refusal | undefined {
   const { database, crypto } = services;
+  // INV-03: ECU identifiers are unique, in this vehicle and among all
   if (database.one(ecuById, ecu.ecuId) !== undefined) {
     return refuse('ecu-registered', `${ecu.ecuId} is registered already`);
   }

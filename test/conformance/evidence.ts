@@ -98,8 +98,8 @@ export function namedTestsOf(source: Source): readonly NamedTest[] {
 }
 
 /**
- * Rows that a variable in a test's name can be: those that are whole strings where it is declared,
- * in the head of a loop around the test, or in the list that such a loop goes through.
+ * Rows that a variable in a test's name can hold: those with which a string begins where it is
+ * declared, in the head of a loop around the test, or in the list that such a loop goes through.
  */
 function rowsOfVariable(
   source: Source,
@@ -113,11 +113,11 @@ function rowsOfVariable(
       const list = child(node, 'right')!;
       if (!declares(child(node, 'left'), name)) continue;
       const listName = nameOf(list);
-      rows.push(...wholeRows(list));
+      rows.push(...leadingRows(list));
       if (listName !== undefined) rows.push(...rowsOfDeclaration(source.program, listName));
     } else {
       for (const statement of children(node, 'body')) {
-        if (declares(statement, name)) rows.push(...wholeRows(statement));
+        if (declares(statement, name)) rows.push(...leadingRows(statement));
       }
     }
   }
@@ -127,7 +127,7 @@ function rowsOfVariable(
 function rowsOfDeclaration(program: Node, name: string): string[] {
   return children(program, 'body')
     .filter((statement) => declares(statement, name))
-    .flatMap(wholeRows);
+    .flatMap(leadingRows);
 }
 
 function declares(node: Node | undefined, name: string): boolean {
@@ -141,12 +141,13 @@ function declares(node: Node | undefined, name: string): boolean {
   return found;
 }
 
-/** String literals that are a row id and nothing else. */
-function wholeRows(node: Node): string[] {
+/** Row ids with which a string literal begins. */
+function leadingRows(node: Node): string[] {
   const rows: string[] = [];
   walk(node, (inner) => {
     const text = stringOf(inner);
-    if (text !== undefined && rowsIn(text)[0] === text) rows.push(text);
+    const row = rowsIn(text ?? '')[0];
+    if (row !== undefined && text!.startsWith(row)) rows.push(row);
   });
   return rows;
 }

@@ -226,8 +226,14 @@ function isHandedOver(node: Node, ancestors: readonly Node[], refusers: Refusers
   const text = stringOf(node)!;
   if (rowsIn(text)[0] !== text) return false;
   const parent = ancestors.at(-1);
-  if (parent?.type === 'Property') return child(parent, 'value') === node;
-  if (parent?.type !== 'CallExpression') return parent?.type === 'LogicalExpression';
+  if (parent?.type === 'Property') {
+    return child(parent, 'value') === node && nameOf(child(parent, 'key')) === 'row';
+  }
+  if (parent?.type === 'LogicalExpression') {
+    const call = ancestors.at(-2);
+    return call !== undefined && refusalAt(call, ancestors.slice(0, -2), refusers)?.row === parent;
+  }
+  if (parent?.type !== 'CallExpression') return false;
   return refusalAt(parent, ancestors.slice(0, -1), refusers)?.row !== node;
 }
 

@@ -46,6 +46,7 @@ const plaintext = new Uint8Array(40_000).map((_, i) => i % 251);
 const brakes = makeImage('brakes-2.bin', plaintext, ['hw-brakes']);
 const gateway = makeImage('gateway-2.bin', new Uint8Array(100), ['hw-gateway', 'hw-x']);
 const older = makeImage('brakes-0.bin', new Uint8Array(10).fill(7), ['hw-brakes'], 0);
+const unhashed = makeImage('unhashed.bin', new Uint8Array(10).fill(9), ['hw-brakes']);
 const keyless = makeImage('keyless.bin', new Uint8Array(10).fill(8), ['hw-brakes']);
 
 let backend: TestBackend;
@@ -56,7 +57,9 @@ test.before(async () => {
   backend = await TestBackend.start();
   await backend.release(1, [brakes, gateway, older]);
   await backend.upload(keyless.target.filename, keyless.ciphertext);
-  const listed = [brakes, gateway, older, keyless].map((image) => image.target);
+  await backend.upload(unhashed.target.filename, unhashed.ciphertext);
+  const sha512Only = { ...unhashed.target, hashes: [unhashed.target.hashes[1]!] };
+  const listed = [...[brakes, gateway, older, keyless].map(({ target }) => target), sha512Only];
   const published = backend.signTargets(2, { targets: listed });
   assert.is(codeOf(await backend.publish('2.targets.cbor', published)), '200');
 });
@@ -237,6 +240,7 @@ test('what cannot be installed is not assigned, and nothing changes (TGT-01, INV
   );
   assert.is(await attempt(vehicleId, ecuId, 'nothing.bin'), '400 image-not-listed TGT-01');
   assert.is(await attempt(vehicleId, ecuId, 'keyless.bin'), '400 assignment-refused CUS-05');
+  assert.is(await attempt(vehicleId, ecuId, 'unhashed.bin'), '400 assignment-refused CUS-05');
   assert.is(await attempt(vehicleId, 'nobody', 'brakes-2.bin'), '400 ecu-unknown DIR-06');
   assert.is(await attempt('nobody', ecuId, 'brakes-2.bin'), '404 vehicle-unknown DIR-05');
   assert.is((await fetchTargets()).targets.version, 1);
@@ -376,7 +380,7 @@ test('old versions stay for a vehicle in the middle of a download, then go (DBP-
 
 test('the status counts what there is', async () => {
   const status = expectValue(statusAnswer, await backend.operator('/status'));
-  assert.is(status.images, 4);
+  assert.is(status.images, 5);
   assert.is(status.ecus, status.vehicles * 2);
   assert.equal(status.imagesVersions, [
     { key: 'targets', value: 2 },

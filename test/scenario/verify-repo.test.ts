@@ -629,7 +629,7 @@ for (const [name, expected, act] of successions) {
   });
 }
 
-test('FNM-02, FNM-03, VIM-09, PRI-09: --image looks at the file under each of its digests', async () => {
+test('FNM-02, FNM-03, VIM-09, PRI-09, PRI-10: --image looks at the file under each of its digests', async () => {
   const content = Buffer.alloc(56 + 1_000 + 16, 7);
   const digest = (name: string) => createHash(name).update(content).digest();
   const [short, long] = [digest('sha256'), digest('sha512')];
@@ -682,7 +682,7 @@ test('HRD-03: without time nothing is verified', async () => {
   assert.is(told(await ota(timed(late))), 'metadata-expired CRT-06');
 });
 
-test('wrong arguments and folders end with status 2 and a sentence', async () => {
+test('KEY-03: wrong arguments and folders end with status 2 and a sentence', async () => {
   const pair = correct();
   const director = await compose(pair.director, false);
   const images = await compose(pair.images, false);

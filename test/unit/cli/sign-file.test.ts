@@ -75,6 +75,18 @@ const two = signEnvelope(
   'metadata',
   encode(root, rootWith([first, second], 2)),
 );
+const whole = rootWith([first], 1);
+const withoutSnapshot = signEnvelope(
+  crypto,
+  [first],
+  'metadata',
+  encode(root, {
+    ...whole,
+    roles: whole.roles.map((one) =>
+      one.role === roles.snapshot ? { ...one, role: roles.time } : one,
+    ),
+  }),
+);
 const expired = { ...listing, expires: now };
 
 for (const [what, code, more] of [
@@ -106,6 +118,7 @@ for (const [what, code, more] of [
     'signature-',
     { role: 'root', input: encode(root, rootWith([first], 1)), authority: two },
   ],
+  ['ROOT-01: a role that its Root does not name', 'root-threshold', { authority: withoutSnapshot }],
   [
     'a role that nobody delegates to',
     'delegation-role',

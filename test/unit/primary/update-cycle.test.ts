@@ -8,6 +8,7 @@ import { keyId } from '../../../agent/crypto/key-id.ts';
 import { verifyEnvelope } from '../../../agent/crypto/verify-envelope.ts';
 import { hashAlgorithms } from '../../../agent/metadata/common.ts';
 import { manifest as manifestSchema } from '../../../agent/metadata/report.ts';
+import { handOverMetadata } from '../../../agent/primary/metadata-handover.ts';
 import { openReports } from '../../../agent/primary/vehicle.ts';
 import { now, vehicleId } from '../../simulator/repository-simulator.ts';
 import { crypto, makeImage } from '../install/rig.ts';
@@ -182,6 +183,34 @@ test('PRI-15: an image reaches the Secondary that it is for, whole, and runs the
     manifestOf(rig).reports.map(({ report }) => report.installed.filename),
     ['app-1.bin', 'app-2-full', 'app-2-partial'],
   );
+});
+
+test('HRD-03: a silent time source is told in the next manifest', async () => {
+  const rig = new VehicleRig();
+  await rig.cycle();
+  rig.timeSilent = true;
+  await rig.cycle();
+  await rig.cycle();
+  const told = manifestOf(rig).reports[0]!.report.detections.map(({ code, row }) => [code, row]);
+  assert.equal(told, [['time-silent', 'HRD-03']]);
+});
+
+test('HRD-13: what a Secondary has no room for is not sent to it', async () => {
+  const asked: string[] = [];
+  const secondary = {
+    ecuIds: ['ecu-2'],
+    supplyFile: (file: Uint8Array | undefined) => {
+      asked.push(`${file?.length}`);
+      return Promise.resolve({ assignments: [] });
+    },
+  } as unknown as Parameters<typeof handOverMetadata>[0];
+  const ask = { repository: 1 as const, name: '2.targets.cbor', maxBytes: 100 };
+  const give = (bytes: number) =>
+    handOverMetadata(secondary, Promise.resolve({ ask }), () => new Uint8Array(bytes));
+  assert.equal(await give(100), []);
+  const refusal = await give(101);
+  assert.is(isRefusal(refusal) && `${refusal.refused} ${refusal.row}`, 'body-too-large HRD-13');
+  assert.equal(asked, ['100']);
 });
 
 test.run();

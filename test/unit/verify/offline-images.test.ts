@@ -48,7 +48,7 @@ test('OFF-04: Image Targets are those of the Snapshot beside them (mixed bundle)
   refused(rig.full(), 'snapshot-mismatch', 'SNP-01');
 });
 
-test('OFF-04: no file of the Image Snapshot that was seen online has vanished from the medium’s', () => {
+test('OFF-04, HRD-15: no file of the Image Snapshot that was seen online has vanished from the medium’s', () => {
   const rig = new OfflineRig();
   const { images } = rig.sim;
   images.delegate(['brakes']);
@@ -124,6 +124,23 @@ test('OFF-04, FV-13, FV-14: Director and Image metadata match', () => {
   refused(rig.full(), 'target-must-match', 'FV-14');
   images.targets.targets = [];
   refused(rig.full(), 'target-not-found', 'RDL-08');
+});
+
+test('SNP-01: an Image Snapshot that lists no Targets is refused', () => {
+  const rig = new OfflineRig();
+  rig.sim.images.listedVersions['targets'] = undefined;
+  rig.sim.images.listedVersions['brakes'] = 1;
+  refused(rig.full(), 'snapshot-mismatch', 'SNP-01');
+});
+
+test('CTG-01, HRD-08: a delegated file past its bound is endless data', () => {
+  const rig = new OfflineRig();
+  const { images } = rig.sim;
+  images.delegate(['brakes']);
+  images.targets.targets = [];
+  images.release();
+  rig.medium.overrides['images/1.brakes.cbor'] = new Uint8Array(maxTargetsBytes + 1);
+  refused(rig.full(), 'net-endless', 'CTG-01');
 });
 
 test('OFF-04, OFF-03: files past their bound, truncated or not on the medium', () => {

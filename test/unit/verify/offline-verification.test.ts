@@ -207,6 +207,41 @@ test('CRT-07: rotated Offline Snapshot keys recover from versions driven up with
   }
 });
 
+test('OFF-04: a campaign does not go back, though new keys forget the Offline Snapshot', () => {
+  for (const kind of kinds) {
+    const rig = new OfflineRig();
+    const { medium, sim } = rig;
+    medium.listed['recall'] = 7;
+    medium.campaign.version = 7;
+    assigned(rig[kind](), ['ecu-1']);
+    sim.director.rotate('offline-snapshot');
+    medium.listed['recall'] = 6;
+    medium.campaign.version = 6;
+    refused(rig[kind](), 'metadata-rollback', 'OFF-04');
+  }
+});
+
+test('HRD-15: a stored Offline Snapshot of a forged, high version is no baseline', () => {
+  for (const kind of kinds) {
+    const rig = new OfflineRig();
+    assigned(rig[kind](), ['ecu-1']);
+    const before = rig.medium.snapshot.version;
+    rig.medium.snapshot.version = 4_000_000_000;
+    const signers = rig.sim.director.signers['offline-snapshot'];
+    rig.sim.director.signers['offline-snapshot'] = rig.sim.director.signers.timestamp;
+    const forged = rig.medium.fetch({
+      repository: 'director',
+      name: 'offline-snapshot.cbor',
+      maxBytes: 65_536,
+    })!;
+    rig.sim.director.signers['offline-snapshot'] = signers;
+    const digest = rig.verifier.keyValue.values.get('director/offline-snapshot')!.slice(3, 35);
+    rig.store.write('director', 'offline-snapshot', 4_000_000_000, forged, digest);
+    rig.medium.snapshot.version = before;
+    assigned(rig[kind](), ['ecu-1']);
+  }
+});
+
 test('HRD-15: a damaged stored Offline Snapshot or campaign counts as absent', () => {
   for (const kind of kinds) {
     for (const key of ['director/offline-snapshot', 'director/offline-targets']) {
@@ -320,7 +355,7 @@ test('OFF-02: Offline Targets that delegate are refused as malformed', () => {
   }
 });
 
-test('CUS-06, HRD-12, HRD-13: entries without a target, hash or bound', () => {
+test('OFF-04, CUS-06, HRD-12, HRD-13: entries without a target, hash or bound', () => {
   for (const kind of kinds) {
     const rig = new OfflineRig();
     const { campaign } = rig.medium;
