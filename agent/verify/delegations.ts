@@ -198,7 +198,7 @@ export class DelegationSearch {
     // A cycle can bring nothing that its first visit did not
     if (path.indexOf(role.name) >= 0) return terminating ? 'ended' : 'absent';
     query.visited += 1;
-    // HRD-13: bounds of the search
+    // HRD-13, DEL-09: bounds of the search
     if (query.visited > maxDelegationsVisited || path.length >= maxDelegationDepth) {
       return refuse('delegation-limit', `at ${role.name}, ${query.visited} visited`);
     }

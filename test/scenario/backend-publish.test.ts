@@ -173,7 +173,7 @@ test('Targets beyond the limit of a Secondary are not published', async () => {
   assert.is(codeOf(await backend.publish(`${next}.targets.cbor`, more)), '413 body-too-large');
 });
 
-test('a delegated role lists what its delegation covers, signed by its keys (IMG-05)', async () => {
+test('a delegated role lists what its delegation covers, signed by its keys (IMG-05, ROL-03)', async () => {
   const supplier = generateKeyPair(composite);
   const stranger = generateKeyPair(composite);
   const lamps = makeImage('lamps-1.bin', new Uint8Array(50), ['hw-lamps']);
