@@ -41,7 +41,8 @@ export interface SimulatedRole {
 }
 
 export function newSigner(profile: ProfileName): Signer {
-  return signerOf(generateKeyPair(profileAlgorithms[profile][0]!));
+  const algorithm = profile === 'ml-dsa' ? 'ML-DSA-65' : profileAlgorithms[profile][0]!;
+  return signerOf(generateKeyPair(algorithm));
 }
 
 export class SimulatedRepository {
