@@ -77,7 +77,10 @@ export function start(hal: Hal): void {
   run(context);
 }
 
-/** Waits between two cycles, and looks at the medium meanwhile: it needs no network (PURE-2). */
+/**
+ * Waits between two cycles, and looks at the medium meanwhile: it needs no network (PURE-2). What
+ * an update from there has opened is closed, so that others may ask the Secondaries.
+ */
 async function waitForNext(
   context: PrimaryContext,
   offline: OfflineCycle,
@@ -87,6 +90,7 @@ async function waitForNext(
   const end = clock.monotonic() + milliseconds;
   do {
     await offline.run();
+    for (const secondary of context.secondaries) await secondary.release();
     const left = Math.max(0, end - clock.monotonic());
     await context.wait(medium === undefined ? left : Math.min(left, mediumPollMilliseconds));
   } while (clock.monotonic() < end);

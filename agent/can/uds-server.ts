@@ -54,6 +54,8 @@ export interface UdsHandlers {
   testerPresent(): void;
   /** Answers with `sessionParameters()`. */
   diagnosticSessionControl(newSession: number): UdsOutcome;
+  /** True for requests that any tester may make at any time; they touch nobody's session. */
+  isForEverybody(request: Uint8Array): boolean;
   /** A session begins, or the default one again after S3: what was allowed in the last one ends. */
   sessionChanged(newSession: number): void;
   ecuReset(kind: number): UdsOutcome;
@@ -196,7 +198,10 @@ export class UdsServer {
       return new Uint8Array([0x7e, 0]);
     }
     // §8.7.5: a second tester is told to repeat, and the first one's session goes on undisturbed.
-    if (this.busy || this.belongsToAnother(requester.tester)) return negative.busyRepeatRequest;
+    const forEverybody = handlers.isForEverybody?.(request) === true;
+    if (this.busy || (!forEverybody && this.belongsToAnother(requester.tester))) {
+      return negative.busyRepeatRequest;
+    }
     if (handlers.admit !== undefined) {
       const refused = handlers.admit(serviceId, this.activeSession, subFunction);
       if (refused !== undefined) return refused;

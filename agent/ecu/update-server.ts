@@ -68,6 +68,15 @@ export class UpdateServer implements Partial<UdsHandlers> {
     });
   }
 
+  /** The status, asked for alone. */
+  isForEverybody(request: Uint8Array): boolean {
+    return (
+      request.length === 3 &&
+      request[0] === service.readDataByIdentifier &&
+      request[1]! * 256 + request[2]! === dataIdentifiers.status
+    );
+  }
+
   testerPresent(): void {
     this.session.heard();
   }

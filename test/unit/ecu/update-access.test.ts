@@ -252,6 +252,8 @@ test('two testers: the second is told to repeat (0x21), the first goes on', () =
     assert.is(ask(server, request, 1_000, 1), `7f${request.slice(0, 2)}21`);
   }
   assert.is(ask(server, '3e00', 1_000, 1), '7e00');
+  assert.ok(ask(server, '22fd03', 1_000, 1).startsWith('62fd03'), 'the status is for everybody');
+  assert.is(ask(server, '22fd03fd01', 1_000, 1), '7f2221');
   assert.ok(ask(server, nonce, 4_000).startsWith('62fd01'));
 });
 
@@ -268,6 +270,7 @@ test('two testers: who has proven nothing gives way to the Primary, never the ot
   const server = serverOf(rig);
   ask(server, '1002', 0, 1);
   assert.ok(ask(server, '22fd03').startsWith('62fd03'));
+  assert.is(ask(server, nonce), '7f2234');
   assert.is(ask(server, challenge, 0, 1), '7f297f');
   ask(server, '1002');
   assert.is(ask(server, '1002', 0, 1), '7f1021');
