@@ -25,6 +25,9 @@ export interface EcuDescription {
   readonly mediumFolder?: string;
   /** Program that tests a hosted ECU's firmware: called with ECU id and slot, status 0 passes. */
   readonly hostedSelfTest?: string;
+  /** A Primary's: file that it keeps its progress in, and program that it asks for consent. */
+  readonly progressFile?: string;
+  readonly consent?: string;
   /** Greatest time of its watchdog, in milliseconds; any when absent. */
   readonly watchdogMilliseconds?: number;
 }
@@ -62,6 +65,9 @@ export function parseDescription(text: string, path: string): EcuDescription | R
   expect('hostedSelfTest', hostedSelfTest === undefined || isText(hostedSelfTest), 'a path');
   const { mediumFolder, watchdogMilliseconds: longest } = given;
   expect('mediumFolder', mediumFolder === undefined || isText(mediumFolder), 'a path');
+  const { progressFile, consent } = given;
+  expect('progressFile', progressFile === undefined || isText(progressFile), 'a path');
+  expect('consent', consent === undefined || isText(consent), 'a path');
   const isTime = longest === undefined || (Number.isSafeInteger(longest) && Number(longest) > 0);
   expect('watchdogMilliseconds', isTime, 'milliseconds');
   if (mistakes.length > 0) {

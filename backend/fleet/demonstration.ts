@@ -14,8 +14,14 @@ import { EmulatedVehicle } from './emulated-vehicle.ts';
 import { enrolVehicle } from './enrol-vehicle.ts';
 import { parseLogLine } from './log-line.ts';
 import { Operator } from './operator.ts';
+import { ProgressReader } from './progress-reader.ts';
 import { ProgressView } from './progress-view.ts';
-import { manufactureVehicle, type ProvisionedAgent, readRoot } from './provision.ts';
+import {
+  manufactureVehicle,
+  type ProvisionedAgent,
+  progressFileName,
+  readRoot,
+} from './provision.ts';
 import {
   agentLayouts,
   agentNames,
@@ -33,6 +39,9 @@ const giveUpMilliseconds = 600_000;
 const attackGiveUpMilliseconds = 90_000;
 /** Encryption adds one tag in 16 KiB; a partition is whole erase blocks. */
 const stagingReserveBytes = 2_097_152;
+
+/** Node's emulation has the Primary's interface to its vehicle; other platforms log their progress. */
+const tellsProgress = board.engine.runtime !== 'quickjs';
 
 interface Publication {
   readonly ecuId: string;
@@ -215,6 +224,13 @@ export class Demonstration {
       onLine: (line) => this.view?.message(`CAN bus: ${line}`),
     });
     this.stops.push(() => running.powerOff());
+    if (tellsProgress) {
+      const primary = join(this.options.folder, 'vehicle', agentLayouts.primary.name);
+      const reader = new ProgressReader(join(primary, progressFileName), (ecus) =>
+        this.view?.progress(ecus),
+      );
+      this.stops.push(async () => reader.stop());
+    }
     return running;
   }
 
@@ -291,6 +307,7 @@ export class Demonstration {
     const { event, fields } = line;
     if (event === 'verified' && agent.layout.name === 'primary') this.cycles += 1;
     if (event === 'confirmed') this.confirmed.add(fields['ecu'] ?? '');
+    if (event === 'progress' && tellsProgress) return;
     if (event === 'failed') this.view?.message(`[${agent.layout.name}] ${text}`);
     this.view?.line(fields['ecu'] ?? agent.layout.ecuId, line);
   }

@@ -11,9 +11,12 @@ const stageNames: Readonly<Record<string, string>> = {
   ready: 'ready',
   verified: 'metadata verified',
   download: 'downloading',
+  downloaded: 'downloaded',
   transfer: 'receiving over CAN',
   install: 'installing',
+  checked: 'checked',
   activated: 'restarting',
+  'trial-passed': 'passed its trial',
   confirmed: 'confirmed',
   refused: 'refused',
   'rolled-back': 'rolled back',
@@ -59,6 +62,29 @@ export function advance(
   return ecus.map((ecu) => (ecu.ecuId === ecuId ? next(ecu, event, fields) : ecu));
 }
 
+/** Stages between which an update moves on by bytes; what comes later, each ECU says for itself. */
+const movingStages = [
+  'ready',
+  'verified',
+  'download',
+  'downloaded',
+  'transfer',
+  'install',
+  'checked',
+];
+
+/** The state after what the Primary told: exact bytes, of the stages in which bytes move. */
+export function merge(
+  ecus: readonly EcuProgress[],
+  told: readonly Pick<EcuProgress, 'ecuId' | 'stage' | 'bytes' | 'of'>[],
+): readonly EcuProgress[] {
+  return ecus.map((ecu) => {
+    const news = told.find(({ ecuId }) => ecuId === ecu.ecuId);
+    const moving = [ecu, news].every((one) => one && movingStages.includes(one.stage));
+    return moving ? { ...ecu, ...news } : ecu;
+  });
+}
+
 function next(ecu: EcuProgress, event: string, fields: LogLine['fields']): EcuProgress {
   switch (event) {
     case 'progress':
@@ -102,8 +128,17 @@ export class ProgressView {
 
   /** Takes one log line of the agent that runs `owner`. */
   line(owner: string, line: LogLine): void {
+    this.show(advance(this.ecus, owner, line));
+  }
+
+  /** Takes what the Primary tells of all ECUs. */
+  progress(told: Parameters<typeof merge>[1]): void {
+    this.show(merge(this.ecus, told));
+  }
+
+  private show(ecus: readonly EcuProgress[]): void {
     const before = this.ecus;
-    this.ecus = advance(before, owner, line);
+    this.ecus = ecus;
     if (this.live) {
       this.redraw ??= setTimeout(() => this.draw(), redrawMilliseconds);
       return;

@@ -85,6 +85,8 @@ export interface ProvisionedAgent {
 }
 
 const factoryRelease = 1;
+/** In the Primary's folder; see hal/emulated/vehicle-interface.ts. */
+export const progressFileName = 'progress.json';
 
 /** A vehicle that no repository knows yet. */
 export interface ManufacturedVehicle {
@@ -162,6 +164,10 @@ async function provisionAgent(options: ManufactureOptions, layout: AgentLayout, 
     state: ownPartitions.state,
     ...(options.mediumFolder !== undefined &&
       layout.program === 'primary' && { mediumFolder: options.mediumFolder }),
+    ...(layout.program === 'primary' && {
+      progressFile: join(folder, progressFileName),
+      ...(process.env['CONSENT'] && { consent: process.env['CONSENT'] }),
+    }),
     ...(process.env['HOSTED_SELF_TEST'] && { hostedSelfTest: process.env['HOSTED_SELF_TEST'] }),
   };
   writeFileSync(description, `${JSON.stringify(emulated, undefined, 2)}\n`);

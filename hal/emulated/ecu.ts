@@ -22,6 +22,7 @@ import { createEmulatedCan } from './can.ts';
 import { createEmulatedFlash } from './flash.ts';
 import { createFileKeyValue } from './key-value.ts';
 import { createFolderMedium } from './medium.ts';
+import { createVehicleInterface } from './vehicle-interface.ts';
 import { createLineWatchdog, watchdogArgument } from './watchdog.ts';
 
 /** Exit status of an ECU that restarts itself. */
@@ -63,6 +64,7 @@ export function runEcu(
     clock: createNodeClock(),
     watchdog,
     ...(ecu.mediumFolder === undefined ? {} : { medium: createFolderMedium(ecu.mediumFolder) }),
+    vehicle: createVehicleInterface({ progressFile: ecu.progressFile, consent: ecu.consent }),
     hosted: { selfTest: (ecuId, slot) => runSelfTest(ecu.hostedSelfTest, ecuId, slot) },
     board: {
       bytecodeVersion: 0,

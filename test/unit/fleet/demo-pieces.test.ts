@@ -7,7 +7,7 @@ import { attackNames, createAttack } from '../../../backend/fleet/attacks/attack
 import { readBusEnvironment } from '../../../backend/fleet/bus-environment.ts';
 import { readDemoOptions } from '../../../backend/fleet/demo-options.ts';
 import { parseLogLine } from '../../../backend/fleet/log-line.ts';
-import { advance, type EcuProgress, frame } from '../../../backend/fleet/progress-view.ts';
+import { advance, type EcuProgress, frame, merge } from '../../../backend/fleet/progress-view.ts';
 
 const test = suite('Demonstration');
 
@@ -33,6 +33,15 @@ test('a bar shows the share of the bytes, and a stage its name', () => {
   assert.match(frame(refused, false)[0]!, 'refused');
   assert.match(frame(refused, false)[0]!, 'image-hash (PRI-09)');
   assert.match(frame(refused, true)[0]!, '\u001b[31m');
+});
+
+test('the Primary tells the bytes while they move; then each ECU speaks for itself', () => {
+  const told = { ecuId: 'full', stage: 'transfer', bytes: 16_400, of: 65_600 };
+  const [moving] = merge([{ ...idle, stage: 'verified' }], [told]);
+  assert.match(frame([moving!], false)[0]!, '25%  receiving over CAN');
+  const confirmed = { ...idle, stage: 'confirmed', bytes: 1, of: 1 };
+  assert.equal(merge([confirmed], [told]), [confirmed], 'what comes late changes nothing');
+  assert.equal(merge([moving!], [{ ...told, stage: 'trial' }]), [moving!]);
 });
 
 test('a line about another ECU changes nothing', () => {
