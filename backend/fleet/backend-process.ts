@@ -47,6 +47,11 @@ export class BackendProcess {
     });
   }
 
+  /** Ends it in the middle of whatever it does; the state in its folder is what a restart finds. */
+  kill(): void {
+    this.child.kill();
+  }
+
   stop(): Promise<void> {
     return this.child.stop();
   }

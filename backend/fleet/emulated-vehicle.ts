@@ -67,6 +67,11 @@ export class EmulatedVehicle {
     return this.ecus.get(agent)!.peakRssBytes;
   }
 
+  /** Cuts the power of one agent's ECU in the middle of whatever it does; it starts again at once. */
+  cutPower(agent: PoweredAgent): void {
+    this.ecus.get(agent)!.cutPower();
+  }
+
   async powerOff(): Promise<void> {
     await Promise.all([...this.ecus.values()].map((ecu) => ecu.stop()));
     await this.hub.stop();
