@@ -18,16 +18,16 @@ else
 NODE := .node/node_modules/node-linux-$(architecture)/bin/node
 endif
 
-.PHONY: demo test help setup packages backend can-bus secondaries typecheck lint format arrows \
+.PHONY: demo boards test help setup packages backend can-bus secondaries typecheck lint format arrows \
   licences conformance conformance-check mutants fuzz ci bench clean runtime provider-hosts
 
-demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 BOARD=quickjs)
-	@test -z "$(BOARD)" || test -f 'boards/$(BOARD)/board.json' || { \
-	  echo 'make: BOARD=$(BOARD): expected one of' boards/*/board.json >&2; exit 2; }
-ifeq ($(BOARD),quickjs)
-	@$(MAKE) runtime ARCHITECTURES=$(or $(ARCH),$(shell uname -m))
-endif
+demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 BOARD=name|path)
+	@programs=$$($(NODE) boards/make-arguments.ts) || exit 2; \
+	  test -z "$$programs" || $(MAKE) runtime $$programs
 	@$(NODE) backend/fleet/demo.ts
+
+boards: setup ## Table of the boards; BOARD=path/to/board.json checks another one, too
+	@$(NODE) boards/table.ts
 
 test: setup ## All tests, or those whose path begins with ONLY (make test ONLY=unit/can)
 	@$(NODE) test/run.ts

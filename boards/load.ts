@@ -5,6 +5,8 @@ export interface BoardPartition {
   readonly name: string;
   /** Bytes, whole erase blocks. */
   readonly length: number;
+  /** An emulated part is made larger for an image that does not fit; a real one refuses it. */
+  readonly grows: boolean;
 }
 
 export interface BoardFlash {
@@ -25,16 +27,30 @@ export interface BoardEcu {
 /** What runs the agent: Node evaluates its source text, QuickJS-ng its bytecode. */
 export type Runtime = 'node' | 'quickjs';
 
+/** Crypto providers that each runtime can be built with. */
+const providers = { node: ['node', 'noble'], quickjs: ['bearssl', 'openssl'] } as const;
+export type CryptoProvider = (typeof providers)[Runtime][number];
+
+/** Processors that `make runtime` builds for. */
+const architectures = ['x86_64', 'aarch64', 'armhf'] as const;
+export type Architecture = (typeof architectures)[number];
+
 export interface Board {
   readonly name: string;
   readonly engine: {
     readonly runtime: Runtime;
     readonly bytecodeVersion: number;
     readonly halVersion: number;
+    readonly crypto: CryptoProvider;
+    /** Processors that the board may have, the usual one first; none when Node runs the agent. */
+    readonly architectures: readonly Architecture[];
   };
   readonly flash: BoardFlash;
   readonly can: {
     readonly port: string;
+    /** Bits a second, and of an FD frame's data; undefined for a bus that has no rate. */
+    readonly bitRate?: number;
+    readonly dataBitRate?: number;
     readonly flexibleData: boolean;
     /** 29-bit identifiers. */
     readonly extended: boolean;
@@ -85,6 +101,14 @@ class Checker {
     return value === true;
   }
 
+  oneOf<Word extends string>(value: unknown, place: string, words: readonly Word[]): Word {
+    const found = words.find((word) => word === value);
+    if (found === undefined) {
+      this.say(place, `expected ${words.join(' or ')}, got ${text(value)}`);
+    }
+    return found ?? words[0]!;
+  }
+
   name(value: unknown, place: string): string {
     if (typeof value === 'string' && /^[a-z0-9][a-z0-9-]{0,31}$/.test(value)) return value;
     this.say(place, `expected 1 to 32 of a-z, 0-9 and '-', got ${text(value)}`);
@@ -108,9 +132,51 @@ function text(value: unknown): string {
   return JSON.stringify(value) ?? 'nothing';
 }
 
-const engineFields = ['runtime', 'bytecodeVersion', 'halVersion'];
+const engineFields = ['runtime', 'architectures', 'bytecodeVersion', 'halVersion', 'crypto'];
 const flashFields = ['blockLength', 'writeAlign', 'eraseValue', 'partitions'];
-const canFields = ['port', 'flexibleData', 'extended', 'ecus'];
+const canFields = ['port', 'bitRate', 'dataBitRate', 'flexibleData', 'extended', 'ecus'];
+
+/** Those of every ECU, the Primary's for encrypted images, and those of a hosted ECU's firmware. */
+const partitionNames = [
+  ...['state', 'journal', 'slot-a', 'slot-b'],
+  'download',
+  ...['hosted-state', 'hosted-journal', 'hosted-a', 'hosted-b'],
+];
+
+/** SocketCAN takes 1 Mbit/s and, for the data of FD frames, 8 Mbit/s at most. */
+const maxBitRate = 1_000_000;
+const maxDataBitRate = 8_000_000;
+/** Less than this the host of QuickJS-ng refuses. */
+const minHeapBytes = 65_536;
+const maxHeapBytes = 2_147_483_647;
+
+/** The workshop's tester has the identifiers of an ECU's update server less this. */
+export const testerIdsBelow = 0x100;
+
+/** The Secondaries of the vehicle that the fleet tools build; a board has to address both. */
+const secondaryNames = ['full', 'partial'];
+
+function checkEngine(check: Checker, value: unknown): Board['engine'] {
+  const engine = check.fields(value, 'engine', engineFields);
+  const runtime = check.oneOf(engine['runtime'], 'engine.runtime', ['node', 'quickjs'] as const);
+  const crypto = check.oneOf(engine['crypto'], 'engine.crypto', providers[runtime]);
+  const given = engine['architectures'];
+  const place = 'engine.architectures';
+  if (runtime === 'node' && given !== undefined) check.say(place, 'only for the runtime quickjs');
+  const listed = runtime === 'node' ? [] : check.list(given, place, 1);
+  const found = listed.map((one, i) => check.oneOf(one, `${place}[${i}]`, architectures));
+  check.distinct(found, place);
+  if (crypto === 'openssl' && found.some((one) => one !== 'x86_64')) {
+    check.say('engine.crypto', 'openssl is built for x86_64 only');
+  }
+  return {
+    runtime,
+    crypto,
+    architectures: found,
+    bytecodeVersion: check.integer(engine['bytecodeVersion'], 'engine.bytecodeVersion', 0, 255),
+    halVersion: check.integer(engine['halVersion'], 'engine.halVersion', 1, 65_535),
+  };
+}
 
 function checkFlash(check: Checker, value: unknown): BoardFlash {
   const flash = check.fields(value, 'flash', flashFields);
@@ -121,53 +187,83 @@ function checkFlash(check: Checker, value: unknown): BoardFlash {
   if (eraseValue !== 0 && eraseValue !== 255) check.say('flash.eraseValue', 'expected 0 or 255');
   const partitions = check.list(flash['partitions'], 'flash.partitions', 1).map((one, i) => {
     const place = `flash.partitions[${i}]`;
-    const partition = check.fields(one, place, ['name', 'length']);
-    const name = check.name(partition['name'], `${place}.name`);
+    const partition = check.fields(one, place, ['name', 'length', 'grows']);
+    const name = check.oneOf(partition['name'], `${place}.name`, partitionNames);
     const length = check.integer(partition['length'], `${place}.length`, 1, 2 ** 40);
     if (length % blockLength !== 0) {
       check.say(`${place}.length`, `${length} is not whole blocks of ${blockLength}`);
     }
-    return { name, length };
+    const grows = partition['grows'] ?? false;
+    return { name, length, grows: check.boolean(grows, `${place}.grows`) };
   });
   check.distinct(
     partitions.map(({ name }) => name),
     'flash.partitions',
   );
-  for (const name of ['state', 'journal', 'slot-a', 'slot-b']) {
+  for (const name of partitionNames) {
     const partition = partitions.find((one) => one.name === name);
     if (partition === undefined) check.say('flash.partitions', `'${name}' is missing`);
     // Their logs go back and forth between two blocks.
-    else if (!name.startsWith('slot') && partition.length < 2 * blockLength) {
+    else if (/state|journal/.test(name) && partition.length < 2 * blockLength) {
       check.say('flash.partitions', `'${name}' needs at least two blocks`);
     }
   }
   return { blockLength, writeAlign, eraseValue: Number(eraseValue), partitions };
 }
 
-function checkCan(check: Checker, value: unknown): Board['can'] {
+/** The rates of a kernel's interface; the emulated bus of the runtime node has none. */
+function checkRates(
+  check: Checker,
+  can: Record<string, unknown>,
+  runtime: Runtime,
+  flexibleData: boolean,
+): Pick<Board['can'], 'bitRate' | 'dataBitRate'> {
+  const rate = (name: 'bitRate' | 'dataBitRate', min: number, max: number, why?: string) => {
+    if (why === undefined) return { [name]: check.integer(can[name], `can.${name}`, min, max) };
+    if (can[name] !== undefined) check.say(`can.${name}`, why);
+    return {};
+  };
+  const emulated = runtime === 'node' ? 'the emulated bus has no rate' : undefined;
+  const classic = flexibleData ? undefined : 'only with flexibleData';
+  const nominal = rate('bitRate', 10_000, maxBitRate, emulated);
+  const least = nominal['bitRate'] ?? 0;
+  return { ...nominal, ...rate('dataBitRate', least, maxDataBitRate, emulated ?? classic) };
+}
+
+function checkCan(check: Checker, value: unknown, runtime: Runtime): Board['can'] {
   const can = check.fields(value, 'can', canFields);
   const extended = check.boolean(can['extended'], 'can.extended');
   const largest = extended ? 0x1fff_ffff : 0x7ff;
-  const ecus = check.list(can['ecus'], 'can.ecus', 0).map((one, i) => {
+  const ecus = check.list(can['ecus'], 'can.ecus', 1).map((one, i) => {
     const place = `can.ecus[${i}]`;
     const ecu = check.fields(one, place, ['name', 'requestId', 'responseId']);
     return {
-      name: check.name(ecu['name'], `${place}.name`),
-      requestId: check.integer(ecu['requestId'], `${place}.requestId`, 0, largest),
-      responseId: check.integer(ecu['responseId'], `${place}.responseId`, 0, largest),
+      name: check.oneOf(ecu['name'], `${place}.name`, secondaryNames),
+      requestId: check.integer(ecu['requestId'], `${place}.requestId`, testerIdsBelow, largest),
+      responseId: check.integer(ecu['responseId'], `${place}.responseId`, testerIdsBelow, largest),
     };
   });
   check.distinct(
     ecus.map(({ name }) => name),
     'can.ecus',
   );
+  for (const name of secondaryNames) {
+    if (!ecus.some((ecu) => ecu.name === name)) check.say('can.ecus', `'${name}' is missing`);
+  }
   check.distinct(
-    ecus.flatMap(({ requestId, responseId }) => [requestId, responseId]),
-    'can.ecus',
+    ecus.flatMap(({ requestId, responseId }) =>
+      [requestId, responseId].flatMap((id) => [id, id - testerIdsBelow]),
+    ),
+    'can.ecus (with the tester identifiers 0x100 below)',
   );
+  const flexibleData = check.boolean(can['flexibleData'], 'can.flexibleData');
+  const port = check.name(can['port'], 'can.port');
+  // IFNAMSIZ of Linux, with its closing zero.
+  if (port.length > 15) check.say('can.port', 'longer than the 15 characters of an interface');
   return {
-    port: check.name(can['port'], 'can.port'),
-    flexibleData: check.boolean(can['flexibleData'], 'can.flexibleData'),
+    port,
+    ...checkRates(check, can, runtime, flexibleData),
+    flexibleData,
     extended,
     ecus,
   };
@@ -177,22 +273,16 @@ function checkCan(check: Checker, value: unknown): Board['can'] {
 export function checkBoard(value: unknown, path: string): Board {
   const check = new Checker();
   const top = check.fields(value, 'board', ['name', 'engine', 'flash', 'can', 'memory']);
-  const engine = check.fields(top['engine'], 'engine', engineFields);
-  const runtime = engine['runtime'];
-  if (runtime !== 'node' && runtime !== 'quickjs') {
-    check.say('engine.runtime', `expected "node" or "quickjs", got ${text(runtime)}`);
-  }
+  const engine = checkEngine(check, top['engine']);
   const memory = check.fields(top['memory'], 'memory', ['heapBytes']);
   const board: Board = {
     name: check.name(top['name'], 'name'),
-    engine: {
-      runtime: runtime as Runtime,
-      bytecodeVersion: check.integer(engine['bytecodeVersion'], 'engine.bytecodeVersion', 0, 255),
-      halVersion: check.integer(engine['halVersion'], 'engine.halVersion', 1, 65_535),
-    },
+    engine,
     flash: checkFlash(check, top['flash']),
-    can: checkCan(check, top['can']),
-    memory: { heapBytes: check.integer(memory['heapBytes'], 'memory.heapBytes', 1, 2 ** 40) },
+    can: checkCan(check, top['can'], engine.runtime),
+    memory: {
+      heapBytes: check.integer(memory['heapBytes'], 'memory.heapBytes', minHeapBytes, maxHeapBytes),
+    },
   };
   if (check.mistakes.length > 0) throw new BoardError(path, check.mistakes);
   return board;

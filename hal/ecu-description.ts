@@ -10,11 +10,27 @@ export interface FlashRegion {
 /** Partition names with their regions. */
 export type FlashMap = Readonly<Record<string, FlashRegion>>;
 
+/** How the flash part erases and programs. */
+export interface FlashGeometry {
+  /** Bytes that are erased together. */
+  readonly blockLength: number;
+  /** Bytes that are programmed together; divides `blockLength`. */
+  readonly writeAlign: number;
+  /** What an erased byte reads as: 0xff (NOR), or 0x00 on a few parts. */
+  readonly eraseValue: number;
+}
+
+export const norGeometry: FlashGeometry = { blockLength: 4096, writeAlign: 4, eraseValue: 0xff };
+
 /** What an ECU is made of; paths are absolute. */
 export interface EcuDescription {
   /** Flash part: a file that stands for one, or an MTD device where the platform has them. */
   readonly flashFile: string;
   readonly flashMap: FlashMap;
+  /** `norGeometry` when absent. */
+  readonly flashGeometry?: FlashGeometry;
+  /** Crypto of an ECU that Node runs: its own when absent. Native programs have theirs linked. */
+  readonly crypto?: 'node' | 'noble';
   readonly keyValueFolder: string;
   /** CAN port name → address of the bus. */
   readonly buses: Readonly<Record<string, string>>;
@@ -60,6 +76,11 @@ export function parseDescription(text: string, path: string): EcuDescription | R
     'regions by name',
   );
   expect('buses', isObject(buses) && Object.values(buses).every(isText), 'addresses by port');
+  const { flashGeometry: geometry, crypto } = given;
+  const fits = geometry === undefined || isGeometry(geometry);
+  expect('flashGeometry', fits, 'blockLength, writeAlign that divides it, eraseValue 0 or 255');
+  const provider = crypto === undefined || crypto === 'node' || crypto === 'noble';
+  expect('crypto', provider, '"node" or "noble"');
   const pair = Array.isArray(slots) && slots.length === 2 && slots.every(isText);
   expect('slots', pair, 'the names of two partitions');
   expect('hostedSelfTest', hostedSelfTest === undefined || isText(hostedSelfTest), 'a path');
@@ -78,6 +99,15 @@ export function parseDescription(text: string, path: string): EcuDescription | R
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isGeometry(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { blockLength, writeAlign, eraseValue } = value;
+  const isLength = (one: unknown) => Number.isSafeInteger(one) && Number(one) > 0;
+  const divides = Number(blockLength) % Number(writeAlign) === 0;
+  const erased = eraseValue === 0 || eraseValue === 0xff;
+  return isLength(blockLength) && isLength(writeAlign) && divides && erased;
 }
 
 function isRegion(value: unknown): boolean {

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { type Refusal, refuse } from '../../agent/codes.ts';
 import { attackNames } from './attacks/attacks.ts';
 import { readBusEnvironment } from './bus-environment.ts';
-import { type AgentName, agentNames } from './vehicle-layout.ts';
+import { type AgentName, agentNames, hostedPartitions, roomFor } from './vehicle-layout.ts';
 
 const maxFirmwareBytes = 67_108_864;
 
@@ -71,6 +71,12 @@ function firmwareBytes(path: string, mistakes: string[]): number {
     if (!status.isFile()) mistakes.push(`FIRMWARE=${path}: not a file`);
     else if (status.size < 1 || status.size > maxFirmwareBytes) {
       mistakes.push(`FIRMWARE=${path}: ${status.size} bytes, expected 1 to ${maxFirmwareBytes}`);
+    } else {
+      const [slot] = hostedPartitions.slots;
+      const room = roomFor(slot, status.size);
+      if (status.size > room) {
+        mistakes.push(`FIRMWARE=${path}: ${status.size} bytes, the board's ${slot} has ${room}`);
+      }
     }
     return status.size;
   } catch {

@@ -6,6 +6,7 @@ import { BootBlock } from '../../agent/install/boot-block.ts';
 import { createEmulatedFlash } from '../../hal/emulated/flash.ts';
 import { createNodeCrypto } from '../../hal/node/crypto.ts';
 import type { ProvisionedAgent, ProvisionedEcu } from './provision.ts';
+import { board } from './vehicle-layout.ts';
 
 /** One ECU: lengths and offsets in bytes, hash in lower-case hex, paths from the project's root. */
 export interface ReportedEcu {
@@ -48,7 +49,7 @@ export function readInstalled(
   peakRssBytes: number,
 ): ReportedEcu {
   const crypto = createNodeCrypto();
-  const flash = createEmulatedFlash(ecu.flashFile, ecu.flashMap);
+  const flash = createEmulatedFlash(ecu.flashFile, ecu.flashMap, board.flash);
   const boot = BootBlock.open(flash.open({ path: ecu.partitions.state }), crypto);
   if (isRefusal(boot)) throw new Error(`${ecu.ecuId}: ${boot.detail}`);
   const { confirmed, slots } = boot.status();

@@ -6,11 +6,28 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isRefusal } from '../../agent/codes.ts';
-import { readDemoOptions } from './demo-options.ts';
-import { writeReport } from './demo-report.ts';
-import { Demonstration } from './demonstration.ts';
+import { BoardError } from '../../boards/load.ts';
+
+/** The board is loaded with these modules: what is wrong with it is an answer, not a crash. */
+async function load() {
+  try {
+    const { readDemoOptions } = await import('./demo-options.ts');
+    const { writeReport } = await import('./demo-report.ts');
+    const { Demonstration } = await import('./demonstration.ts');
+    return { readDemoOptions, writeReport, Demonstration };
+  } catch (error) {
+    if (error instanceof BoardError) return error;
+    throw error;
+  }
+}
 
 async function main(): Promise<number> {
+  const loaded = await load();
+  if (loaded instanceof BoardError) {
+    process.stderr.write(`${loaded.message}\n`);
+    return 2;
+  }
+  const { readDemoOptions, writeReport, Demonstration } = loaded;
   const options = readDemoOptions(process.env);
   if (isRefusal(options)) {
     process.stderr.write(`${options.refused}: ${options.detail}\n`);

@@ -184,7 +184,6 @@ export class Demonstration {
     const { token } = JSON.parse(answer) as { token: string };
     const ports = await this.portsForVehicle(backend);
     const imageBytes = publications.reduce((sum, { path }) => sum + statSync(path).size, 0);
-    const block = 4096;
     const vehicle = await manufactureVehicle({
       folder: join(folder, 'vehicle'),
       vehicleId,
@@ -195,7 +194,7 @@ export class Demonstration {
       imagesRoot: readRoot(keys, 'images'),
       busAddress: this.busAddress,
       ...(firmware ? { hosted: { on: firmware.on, imageBytes: firmware.bytes } } : {}),
-      downloadBytes: Math.ceil((imageBytes * 1.002 + stagingReserveBytes) / block) * block,
+      downloadBytes: Math.ceil(imageBytes * 1.002) + stagingReserveBytes,
       pollMilliseconds,
       ...(this.options.offline ? { mediumFolder: this.mediumFolder } : {}),
     });

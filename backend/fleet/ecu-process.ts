@@ -3,6 +3,7 @@
  * loss of power, killed and started again when it hangs, until it is stopped.
  */
 import { fileURLToPath } from 'node:url';
+import { architectureOf, machineArchitecture, programPath } from '../../boards/programs.ts';
 import { rebootStatus } from '../../hal/emulated/ecu.ts';
 import { WatchdogSupervisor, watchdogArgument } from '../../hal/emulated/watchdog.ts';
 import { Child } from './child-process.ts';
@@ -10,23 +11,16 @@ import { board } from './vehicle-layout.ts';
 
 const nodeProgram = fileURLToPath(new URL('../../hal/emulated/ecu.ts', import.meta.url));
 
-/** Architectures of `make runtime`, with QEMU's names for them. */
-const architectures: Readonly<Record<string, string>> = {
-  x86_64: 'x86_64',
-  aarch64: 'aarch64',
-  armhf: 'arm',
-};
+/** QEMU's names for the architectures of `make runtime`. */
+const emulators = { x86_64: 'x86_64', aarch64: 'aarch64', armhf: 'arm' } as const;
 
 /** A program of `make runtime`: this machine's, or another's (ARCH) under QEMU. */
 function nativeProgram(kind: 'primary' | 'secondary'): readonly string[] {
-  const own = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
-  const architecture = process.env['ARCH'] || own;
-  const emulator = architectures[architecture];
-  if (emulator === undefined) {
-    throw new Error(`ARCH: expected ${Object.keys(architectures).join(', ')}, got ${architecture}`);
-  }
-  const path = fileURLToPath(new URL(`../../out/bin/${architecture}/ecu-${kind}`, import.meta.url));
-  return architecture === own ? [path] : [`qemu-${emulator}-static`, path];
+  const architecture = architectureOf(board, process.env['ARCH']);
+  const path = programPath(board, architecture, kind);
+  return architecture === machineArchitecture
+    ? [path]
+    : [`qemu-${emulators[architecture]}-static`, path];
 }
 
 /**

@@ -40,8 +40,8 @@ import {
   hostedEcuId,
   hostedHardwareId,
   hostedPartitions,
-  hostedSlotBytes,
   ownPartitions,
+  roomFor,
 } from './vehicle-layout.ts';
 
 export interface ManufactureOptions {
@@ -116,15 +116,20 @@ export async function manufactureVehicle(
   return { agents, ecus: described };
 }
 
-async function provisionAgent(options: ManufactureOptions, layout: AgentLayout, crypto: Crypto) {
+async function provisionAgent(options: ManufactureOptions, layout: AgentLayout, digests: Crypto) {
   const folder = join(options.folder, layout.name);
   const keyValueFolder = join(folder, 'key-value');
   mkdirSync(folder, { recursive: true });
   const hosts = options.hosted?.on === layout.name;
-  const hostedBytes = hosts ? hostedSlotBytes(options.hosted!.imageBytes) : 0;
-  const map = flashMap(layout.program === 'primary' ? options.downloadBytes : 0, hostedBytes);
+  const [hostedSlot] = hostedPartitions.slots;
+  const hostedBytes = hosts ? roomFor(hostedSlot, options.hosted!.imageBytes) : 0;
+  const isPrimary = layout.program === 'primary';
+  const map = flashMap(
+    isPrimary ? roomFor(downloadPartition, options.downloadBytes) : 0,
+    hostedBytes,
+  );
   const flashFile = join(folder, 'flash.bin');
-  const flash = createEmulatedFlash(flashFile, map);
+  const flash = createEmulatedFlash(flashFile, map, board.flash);
   const keyValue = createFileKeyValue(keyValueFolder);
 
   const own = { layout, flashFile, flashMap: map };
@@ -142,10 +147,10 @@ async function provisionAgent(options: ManufactureOptions, layout: AgentLayout, 
     outfile: join(options.buildFolder, `${layout.name}-agent-${factoryRelease}`),
     runtime: board.engine.runtime,
   });
-  installFactoryImage(flash, crypto, ecus[0]!, `${layout.name}-agent-1.bin`, program.bytes);
+  installFactoryImage(flash, digests, ecus[0]!, `${layout.name}-agent-1.bin`, program.bytes);
   for (const hosted of ecus.slice(1)) {
     const firmware = new TextEncoder().encode(`factory firmware of ${hosted.ecuId}\n`);
-    installFactoryImage(flash, crypto, hosted, `${hosted.ecuId}-1.bin`, firmware);
+    installFactoryImage(flash, digests, hosted, `${hosted.ecuId}-1.bin`, firmware);
   }
 
   const store = new MetadataStore(keyValue);
@@ -155,9 +160,13 @@ async function provisionAgent(options: ManufactureOptions, layout: AgentLayout, 
   const described = ecus.map((ecu) => provisionKeys(keyValue, ecu));
 
   const description = join(folder, 'ecu.json');
+  const { blockLength, writeAlign, eraseValue } = board.flash;
+  const { crypto } = board.engine;
   const emulated: EcuDescription = {
     flashFile,
     flashMap: map,
+    flashGeometry: { blockLength, writeAlign, eraseValue },
+    ...(crypto === 'node' || crypto === 'noble' ? { crypto } : {}),
     keyValueFolder,
     buses: { [canPort]: options.busAddress },
     slots: [...ownPartitions.slots],
@@ -240,9 +249,9 @@ function configure(
     })),
     can: {
       port: canPort,
-      flexibleData: true,
-      ...(layout.address && { address: { ...layout.address, extended: false } }),
-      ...(layout.testerAddress && { testerAddress: { ...layout.testerAddress, extended: false } }),
+      flexibleData: board.can.flexibleData,
+      ...(layout.address && { address: layout.address }),
+      ...(layout.testerAddress && { testerAddress: layout.testerAddress }),
     },
     trialBoots: 1,
     ...(isPrimary
@@ -281,7 +290,7 @@ function configurePrimary(
       const hosts = options.hosted?.on === name;
       const ecuIds = hosts ? [ecuId, hostedEcuId(name)] : [ecuId];
       return {
-        address: { ...address, extended: false },
+        address,
         ecuIds,
         signingKeys: ecuIds.map((one) => keys.get(one)!),
         hardwareIds: hosts ? [hardwareId, hostedHardwareId] : [hardwareId],

@@ -1,6 +1,6 @@
 /** The emulated vehicle of `make demo`: its ECUs, their identifiers, flash maps and bus addresses. */
-import { fileURLToPath } from 'node:url';
-import { flashMapOf, loadBoard } from '../../boards/load.ts';
+import { findBoard } from '../../boards/find.ts';
+import { flashMapOf, loadBoard, testerIdsBelow } from '../../boards/load.ts';
 import type { FlashMap } from '../../hal/ecu-description.ts';
 
 /** The three agents, by the names that `ECU=` takes. */
@@ -9,29 +9,28 @@ export type AgentName = (typeof agentNames)[number];
 
 export const vehicleId = 'demo-vehicle-1';
 
-/** The board that every ECU of the vehicle is built on. */
-export const board = loadBoard(
-  fileURLToPath(
-    new URL(`../../boards/${process.env['BOARD'] || 'emulated'}/board.json`, import.meta.url),
-  ),
-);
+/** The board that every ECU of the vehicle is built on: BOARD, a name or a path. */
+export const board = loadBoard(findBoard(process.env['BOARD'] || 'emulated'));
 export const canPort = board.can.port;
 
 /** UDS identifiers of a Secondary, as the board's description has them. */
 function addressOf(name: AgentName): BusAddress {
   const { requestId, responseId } = board.can.ecus.find((ecu) => ecu.name === name)!;
-  return { requestId, responseId };
+  return { requestId, responseId, extended: board.can.extended };
 }
 
-/** Where a workshop's tester reaches the Secondary: the same identifiers, 0x100 below. */
+/** Where a workshop's tester reaches the Secondary. */
 function testerAddressOf(name: AgentName): BusAddress {
-  const { requestId, responseId } = addressOf(name);
-  return { requestId: requestId - 0x100, responseId: responseId - 0x100 };
+  const { requestId, responseId, extended } = addressOf(name);
+  const [request, response] = [requestId - testerIdsBelow, responseId - testerIdsBelow];
+  return { requestId: request, responseId: response, extended };
 }
 
 interface BusAddress {
   readonly requestId: number;
   readonly responseId: number;
+  /** 29-bit identifiers. */
+  readonly extended: boolean;
 }
 
 /** What distinguishes one agent's ECU from the others. */
@@ -80,10 +79,13 @@ export function hostedEcuId(host: AgentName): string {
 }
 export const hostedHardwareId = 'emulated-peripheral';
 
-/** Room for one hosted image, at least what the board has. */
-export function hostedSlotBytes(imageBytes: number): number {
-  const usual = board.flash.partitions.find(({ name }) => name === hostedPartitions.slots[0]);
-  return Math.max(usual?.length ?? 0, imageBytes);
+/**
+ * Size of a partition that has to hold `bytes`: the board's, or more where its description lets it
+ * grow. What does not fit then is refused by whoever fills it.
+ */
+export function roomFor(name: string, bytes: number): number {
+  const { length, grows } = board.flash.partitions.find((one) => one.name === name)!;
+  return grows ? Math.max(length, bytes) : length;
 }
 
 /** Partition names of the agent's own slot pair and of a hosted one. */

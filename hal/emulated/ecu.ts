@@ -12,6 +12,7 @@ import { Script } from 'node:vm';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { trialWatchdogMilliseconds } from '../../agent/limits.ts';
 import { type EcuDescription, parseDescription } from '../ecu-description.ts';
+import { createNobleCrypto } from '../noble/crypto.ts';
 import { createNodeClock } from '../node/clock.ts';
 import { createNodeCrypto } from '../node/crypto.ts';
 import { createNodeNet } from '../node/net.ts';
@@ -39,8 +40,9 @@ export function runEcu(
   log: (line: string) => void,
   byWatchdog: boolean,
 ): void {
-  const crypto = createNodeCrypto();
-  const flash = createEmulatedFlash(ecu.flashFile, ecu.flashMap);
+  const random = createNodeRandom();
+  const crypto = ecu.crypto === 'noble' ? createNobleCrypto(random) : createNodeCrypto();
+  const flash = createEmulatedFlash(ecu.flashFile, ecu.flashMap, ecu.flashGeometry);
   const pair = { slots: ecu.slots, state: ecu.state };
   const loaded = loadProgram(flash, crypto, pair, byWatchdog);
   if (isRefusal(loaded)) {
@@ -60,7 +62,7 @@ export function runEcu(
     can: createEmulatedCan(ecu.buses),
     net: createNodeNet(),
     crypto,
-    random: createNodeRandom(),
+    random,
     clock: createNodeClock(),
     watchdog,
     ...(ecu.mediumFolder === undefined ? {} : { medium: createFolderMedium(ecu.mediumFolder) }),

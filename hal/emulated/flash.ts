@@ -3,20 +3,17 @@
  * in aligned units, only from the erased bit value to the other, erasing in whole blocks. A broken
  * rule throws, because on a real part it would corrupt data silently.
  */
-import type { FlashMap, FlashRegion } from '../ecu-description.ts';
+import {
+  type FlashGeometry,
+  type FlashMap,
+  type FlashRegion,
+  norGeometry,
+} from '../ecu-description.ts';
 import type { Flash, FlashPartition, FlashStatus } from '../types.ts';
+
+export { type FlashGeometry, norGeometry } from '../ecu-description.ts';
+
 import { type FlashStorage, openFileStorage } from './flash-storage.ts';
-
-export interface FlashGeometry {
-  /** Bytes that are erased together. */
-  readonly blockLength: number;
-  /** Bytes that are programmed together. */
-  readonly writeAlign: number;
-  /** What an erased byte reads as: 0xff (NOR), or 0x00 on a few parts. */
-  readonly eraseValue: number;
-}
-
-export const norGeometry: FlashGeometry = { blockLength: 4096, writeAlign: 4, eraseValue: 0xff };
 
 /** Checks a flash map against the geometry; returns the size of the part in bytes. */
 export function flashMapSize(map: FlashMap, geometry: FlashGeometry): number {

@@ -2,32 +2,36 @@
  * Flash partitions over one part of the host (a file or an MTD device). Ranges and units are checked
  * here, the rule that only erasing brings bits back is checked by the host.
  */
-import type { EcuDescription, FlashMap, FlashRegion } from '../ecu-description.ts';
+import {
+  type EcuDescription,
+  type FlashGeometry,
+  type FlashRegion,
+  norGeometry,
+} from '../ecu-description.ts';
 import type { Flash, FlashPartition, FlashStatus } from '../types.ts';
 import type { Native, NativeFlash } from './native.ts';
-
-/** Geometry of the part; boards with another one say so in their description. */
-const geometry = { blockLength: 4096, writeAlign: 4, eraseValue: 0xff };
 
 class NativePartition implements FlashPartition {
   onReady: (() => void) | undefined = undefined;
   private readonly part: NativeFlash;
   private readonly name: string;
   private readonly region: FlashRegion;
+  private readonly geometry: FlashGeometry;
 
-  constructor(part: NativeFlash, name: string, region: FlashRegion) {
+  constructor(part: NativeFlash, name: string, region: FlashRegion, geometry: FlashGeometry) {
     this.part = part;
     this.name = name;
     this.region = region;
+    this.geometry = geometry;
   }
 
   status(): FlashStatus {
     const { size } = this.region;
-    return { ...geometry, size, blocks: size / geometry.blockLength, busy: false };
+    return { ...this.geometry, size, blocks: size / this.geometry.blockLength, busy: false };
   }
 
   eraseBlock(from: number, to: number = from + 1): void {
-    const { blockLength } = geometry;
+    const { blockLength } = this.geometry;
     this.check(from * blockLength, (to - from) * blockLength, blockLength);
     this.part.erase(this.region.offset + from * blockLength, (to - from) * blockLength);
   }
@@ -38,7 +42,7 @@ class NativePartition implements FlashPartition {
   }
 
   write(buffer: Uint8Array, offset: number): void {
-    this.check(offset, buffer.length, geometry.writeAlign);
+    this.check(offset, buffer.length, this.geometry.writeAlign);
     this.part.program(buffer, this.region.offset + offset);
   }
 
@@ -63,15 +67,16 @@ export function openPart(native: Native, ecu: EcuDescription): NativeFlash {
   for (const region of Object.values(ecu.flashMap)) {
     size = Math.max(size, region.offset + region.size);
   }
-  return native.openFlash(ecu.flashFile, size, geometry.blockLength, geometry.eraseValue);
+  const { blockLength, eraseValue } = ecu.flashGeometry ?? norGeometry;
+  return native.openFlash(ecu.flashFile, size, blockLength, eraseValue);
 }
 
-export function createNativeFlash(part: NativeFlash, map: FlashMap): Flash {
+export function createNativeFlash(part: NativeFlash, ecu: EcuDescription): Flash {
   return {
     open({ path }) {
-      const region = map[path];
+      const region = ecu.flashMap[path];
       if (region === undefined) throw new RangeError(`flash: no partition is named ${path}`);
-      return new NativePartition(part, path, region);
+      return new NativePartition(part, path, region, ecu.flashGeometry ?? norGeometry);
     },
   };
 }

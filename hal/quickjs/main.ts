@@ -8,12 +8,12 @@ import { BootBlock } from '../../agent/install/boot-block.ts';
 import { selectImage } from '../../agent/install/boot-selection.ts';
 import { trialWatchdogMilliseconds } from '../../agent/limits.ts';
 import { parseDescription } from '../ecu-description.ts';
-import { createLineWatchdog } from '../emulated/watchdog.ts';
 import { type Hal, halInterfaceVersion, type SlotImage } from '../types.ts';
 import { valueFileName } from '../value-file-name.ts';
 import { createNativeCrypto } from './crypto.ts';
 import { createNativeFlash, openPart } from './flash.ts';
 import type { Native } from './native.ts';
+import { createNativeWatchdog } from './watchdog.ts';
 
 /** Exit statuses of the host (engine/platform.h). */
 const usageStatus = 2;
@@ -36,7 +36,7 @@ function main(): void {
   }
   const crypto = createNativeCrypto(native);
   const part = openPart(native, ecu);
-  const flash = createNativeFlash(part, ecu.flashMap);
+  const flash = createNativeFlash(part, ecu);
   /** Proves the slot's content and runs it: it defines `agent`, which is started later. */
   const loads = (slot: number, image: SlotImage): boolean => {
     const region = ecu.flashMap[ecu.slots[slot]!]!;
@@ -53,7 +53,7 @@ function main(): void {
   const selected = selectImage(boot, (slot, image) => loads(slot, image), native.watchdogExpired);
   if (isRefusal(selected)) refuseToRun(selected);
   native.log(`boot slot=${selected.slot === 0 ? 'A' : 'B'} image=${selected.image.filename}`);
-  const watchdog = createLineWatchdog(native.log, native.watchdogExpired, ecu.watchdogMilliseconds);
+  const watchdog = createNativeWatchdog(native, ecu.watchdogMilliseconds);
   // INS-13: an image that hangs before its first own line is caught too; its program closes it.
   if (boot.status().pending === selected.slot) {
     watchdog.open({ timeout: trialWatchdogMilliseconds });

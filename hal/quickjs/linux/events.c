@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../engine/platform.h"
+#include "service-manager.h"
 
 enum { EVENTS_A_TURN = 16 };
 
@@ -129,6 +130,7 @@ static int milliseconds_to_next_timer(void) {
 }
 
 void platform_run(void) {
+  service_notify("READY=1");
   struct epoll_event found[EVENTS_A_TURN];
   while (watched > 0 || timers != NULL) {
     int count = epoll_wait(poll_file, found, EVENTS_A_TURN, milliseconds_to_next_timer());

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../engine/platform.h"
+#include "service-manager.h"
 
 enum { MAX_TEXT_BYTES = 1 << 20 };
 
@@ -77,9 +78,15 @@ bool platform_random(uint8_t *out, size_t length) {
   return true;
 }
 
+/* OTA_WATCHDOG: the path of a watchdog device, or `notify` for that of the service manager. */
 bool platform_watchdog(unsigned seconds) {
   const char *device = getenv("OTA_WATCHDOG");
   if (device == NULL) return false;
+  if (strcmp(device, "notify") == 0) {
+    char state[64];
+    snprintf(state, sizeof state, "WATCHDOG_USEC=%llu\nWATCHDOG=1", seconds * 1000000ULL);
+    return service_notify(state);
+  }
   if (seconds == 0) {
     /* The magic character disarms it; closing alone would not. */
     bool stopped = watchdog_file >= 0 && write(watchdog_file, "V", 1) == 1;

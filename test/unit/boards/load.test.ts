@@ -1,17 +1,22 @@
 /** Board descriptions: the emulated one loads, and every mistake of a bad one is named. */
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { BoardError, checkBoard, flashMapOf, loadBoard } from '../../../boards/load.ts';
+import { boardNames, findBoard } from '../../../boards/find.ts';
+import { type Board, BoardError, checkBoard, flashMapOf, loadBoard } from '../../../boards/load.ts';
+import { architectureOf, machineArchitecture, programPath } from '../../../boards/programs.ts';
 import { flashMapSize, norGeometry } from '../../../hal/emulated/flash.ts';
 
 const test = suite('board description');
 const path = 'boards/emulated/board.json';
 
-/** Mistakes in the emulated board after `change`. */
+/** Mistakes in a board, the emulated one, after `change`. */
 // biome-ignore lint/suspicious/noExplicitAny: the change may make it anything
-function mistakes(change: (board: any) => void): readonly string[] {
-  const board = JSON.parse(readFileSync(path, 'utf8'));
+function mistakes(change: (board: any) => void, of = path): readonly string[] {
+  const board = JSON.parse(readFileSync(of, 'utf8'));
   change(board);
   try {
     checkBoard(board, path);
@@ -52,6 +57,16 @@ test('each mistake is named with its place', () => {
     ['2016 is used twice', (board) => (board.can.ecus[1].requestId = 2_016)],
     ['can.flexibleData:', (board) => (board.can.flexibleData = 1)],
     ['memory.heapBytes:', (board) => (board.memory.heapBytes = 0)],
+    ['engine.runtime: expected node or quickjs', (board) => (board.engine.runtime = 'deno')],
+    ['engine.crypto: expected node or noble', (board) => (board.engine.crypto = 'bearssl')],
+    ['engine.architectures: only', (board) => (board.engine.architectures = ['x86_64'])],
+    ['can.bitRate: the emulated bus', (board) => (board.can.bitRate = 500_000)],
+    ['can.port: longer', (board) => (board.can.port = 'a-name-of-17-chars')],
+    ["can.ecus: 'partial' is missing", (board) => board.can.ecus.pop()],
+    // Its tester identifier is that of the other ECU.
+    ['is used twice', (board) => (board.can.ecus[1].requestId = 2_016 - 0x100)],
+    ['flash.partitions[2].grows:', (board) => (board.flash.partitions[2].grows = 'yes')],
+    ['flash.partitions[4].name: expected', (board) => (board.flash.partitions[4].name = 'spare')],
     ['engine: expected an object', (board) => (board.engine = [])],
   ];
   for (const [expected, change] of cases) {
@@ -60,6 +75,77 @@ test('each mistake is named with its place', () => {
       found.some((one) => one.includes(expected)),
       `${expected} in ${JSON.stringify(found)}`,
     );
+  }
+});
+
+test('a board with native programs says for which processors, with which crypto, at which rates', () => {
+  const native = 'boards/quickjs/board.json';
+  const cases: readonly (readonly [string, Parameters<typeof mistakes>[0]])[] = [
+    ['engine.architectures: expected a list', (board) => (board.engine.architectures = [])],
+    ['engine.architectures[0]: expected', (board) => (board.engine.architectures = ['riscv64'])],
+    ['engine.crypto: openssl is built', (board) => (board.engine.crypto = 'openssl')],
+    ['can.bitRate: expected', (board) => (board.can.bitRate = 2_000_000)],
+    ['can.dataBitRate: expected', (board) => delete board.can.dataBitRate],
+    ['can.dataBitRate: expected', (board) => (board.can.dataBitRate = 250_000)],
+    ['can.dataBitRate: only with', (board) => (board.can.flexibleData = false)],
+  ];
+  assert.equal(
+    mistakes(() => undefined, native),
+    [],
+  );
+  for (const [expected, change] of cases) {
+    const found = mistakes(change, native);
+    assert.is(found.length, 1, JSON.stringify(found));
+    assert.ok(found[0]!.includes(expected), `${expected} in ${found[0]}`);
+  }
+});
+
+test('every board of the folder is right and has the name of its folder', () => {
+  assert.equal(boardNames(), ['emulated', 'quickjs', 'raspberrypi']);
+  for (const name of boardNames()) assert.is(loadBoard(findBoard(name)).name, name);
+});
+
+test('a board is found by its name, its path or its folder, else the names are told', () => {
+  assert.is(findBoard('quickjs'), resolve('boards/quickjs/board.json'));
+  assert.is(findBoard('./boards/quickjs'), resolve('boards/quickjs/board.json'));
+  assert.is(findBoard('boards/quickjs/board.json'), resolve('boards/quickjs/board.json'));
+  assert.throws(() => findBoard('toaster'), /emulated, quickjs, raspberrypi, or a path/);
+  assert.throws(() => loadBoard(findBoard('./toaster')), /no such file/);
+});
+
+test('the processor is the wanted one, else this machine’s, else the usual one of the board', () => {
+  const quickjs = loadBoard(findBoard('quickjs'));
+  const raspberryPi = loadBoard(findBoard('raspberrypi'));
+  assert.is(architectureOf(quickjs, undefined), machineArchitecture);
+  assert.is(architectureOf(quickjs, 'armhf'), 'armhf');
+  assert.is(architectureOf(raspberryPi, ''), 'aarch64');
+  assert.throws(() => architectureOf(raspberryPi, 'armhf'), /ARCH=armhf.*\n.*aarch64/);
+});
+
+test('crypto and processor choose the program', () => {
+  const board = loadBoard(findBoard('quickjs'));
+  const openssl: Board = { ...board, engine: { ...board.engine, crypto: 'openssl' } };
+  assert.match(programPath(board, 'armhf', 'primary'), /out\/bin\/armhf\/ecu-primary$/);
+  assert.match(programPath(openssl, 'x86_64', 'secondary'), /bin\/x86_64-openssl\/ecu-secondary$/);
+});
+
+test('make boards prints a line for each board, and every mistake of one that is wrong', () => {
+  const table = (board: string) =>
+    spawnSync(process.execPath, ['boards/table.ts'], {
+      encoding: 'utf8',
+      env: { ...process.env, BOARD: board },
+    });
+  const right = table('');
+  assert.is(right.status, 0, right.stderr);
+  assert.is(right.stdout.trimEnd().split('\n').length, 1 + boardNames().length);
+  assert.match(right.stdout, /^raspberrypi +quickjs aarch64 +bearssl .* can0 FD 500000 2000000 /m);
+  const folder = mkdtempSync(join(tmpdir(), 'board-'));
+  writeFileSync(join(folder, 'board.json'), '{ "name": "mine", "engine": {} }');
+  const wrong = table(folder);
+  rmSync(folder, { recursive: true });
+  assert.is(wrong.status, 2);
+  for (const place of ['engine.runtime', 'flash', 'can', 'memory']) {
+    assert.match(wrong.stderr, `  ${place}`);
   }
 });
 
