@@ -11,6 +11,7 @@ import {
 } from '../../../agent/limits.ts';
 import { roles } from '../../../agent/metadata/common.ts';
 import { offlineTargets } from '../../../agent/metadata/offline.ts';
+import { authorityDigest, authorityOf } from '../../../agent/verify/authority.ts';
 import { OfflineFullVerification } from '../../../agent/verify/offline-full-verification.ts';
 import { OfflinePartialVerification } from '../../../agent/verify/offline-partial-verification.ts';
 import { assigned, refused } from '../../simulator/assertions.ts';
@@ -251,6 +252,29 @@ test('HRD-15: a damaged stored Offline Snapshot or campaign counts as absent', (
       stored[stored.length - 1]! ^= 1;
       assigned(rig[kind](), ['ecu-1']);
     }
+  }
+});
+
+test('HRD-15, HRD-11: a stored Offline Snapshot or campaign that nobody signed is no baseline', () => {
+  for (const kind of kinds) {
+    const rig = new OfflineRig();
+    const { medium, sim, store } = rig;
+    const digestOf = (role: 'offline-snapshot' | 'offline-targets') => {
+      const authority = authorityOf(crypto, sim.director.root, role, 'ecdsa');
+      if (authority === undefined || isRefusal(authority)) throw new Error(role);
+      return authorityDigest(crypto, [authority]);
+    };
+    const foreign = sim.director.signers.timestamp;
+    medium.snapshot.version = 9;
+    medium.campaign.expires += 1;
+    const forged = [medium.snapshotFile(foreign), medium.campaignFile(foreign)] as const;
+    medium.snapshot.version = 1;
+    medium.campaign.expires -= 1;
+    store.write('director', 'offline-snapshot', 9, forged[0], digestOf('offline-snapshot'));
+    store.write('director', 'offline-targets', 1, forged[1], digestOf('offline-targets'));
+    assert.equal(store.read('director', 'offline-snapshot.cbor'), forged[0]);
+    assigned(rig[kind](), ['ecu-1']);
+    assert.not.equal(store.read('director', 'offline-snapshot.cbor'), forged[0]);
   }
 });
 
