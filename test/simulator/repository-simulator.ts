@@ -1,6 +1,7 @@
 /**
  * A Director and an Image repository in memory, for one vehicle, with everything that a test needs
- * to drive a verification against them. Speaks the verification's own file requests.
+ * to drive a verification against them: metadata are plain objects, signed when they are fetched,
+ * through the verification's own requests or the interface of the production client.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,6 +17,8 @@ import {
   type MustMatch,
   type Target,
 } from '../../agent/metadata/targets.ts';
+import type { HttpHandle } from '../../agent/net/http.ts';
+import type { RepositoryClient } from '../../agent/net/repository-client.ts';
 import { cborMetadata } from '../../agent/verify/cbor-metadata.ts';
 import { FullVerification } from '../../agent/verify/full-verification.ts';
 import { MetadataStore } from '../../agent/verify/metadata-store.ts';
@@ -27,7 +30,7 @@ import type {
   VerificationOptions,
   VerifierEcu,
 } from '../../agent/verify/verification.ts';
-import type { KeyValue } from '../../hal/types.ts';
+import type { Clock, KeyValue } from '../../hal/types.ts';
 import type { Mutable } from './simulated-repository.ts';
 import { crypto, SimulatedRepository } from './simulated-repository.ts';
 
@@ -36,7 +39,26 @@ export const vehicleId = 'vehicle-1';
 export const now = 1_800_000_000;
 const day = 86_400;
 
-/** What a release is made of; ciphertext and key object are stand-ins of the right sizes. */
+/** Time that passes only when a test says so: unix seconds, and the clock of a HAL. */
+export class VirtualClock implements Pick<Clock, 'monotonic'> {
+  seconds: number;
+  private elapsed = 0;
+
+  constructor(seconds: number) {
+    this.seconds = seconds;
+  }
+
+  advance(seconds: number): void {
+    this.seconds += seconds;
+    this.elapsed += seconds * 1_000;
+  }
+
+  monotonic(): number {
+    return this.elapsed;
+  }
+}
+
+/** What a release is made of; ciphertexts are stand-ins of the right size, with their true hash. */
 export interface SimulatedImage {
   readonly filename: string;
   readonly releaseCounter: number;
@@ -46,11 +68,15 @@ export interface SimulatedImage {
   readonly conflicts?: MustMatch['conflicts'];
 }
 
-export class RepositorySimulator {
+export class RepositorySimulator implements Pick<RepositoryClient, 'fetchMetadata'> {
+  /** The time of verifiers that are given no other. */
+  readonly clock = new VirtualClock(now);
   readonly director: SimulatedRepository;
   readonly images: SimulatedRepository;
   /** Every request so far, as `director/timestamp.cbor`. */
   requests: string[] = [];
+  /** Ciphertexts by `HASH.filename`, as the Image repository serves them. */
+  private readonly ciphertexts = new Map<string, Uint8Array>();
 
   constructor(profile: ProfileName = 'ecdsa') {
     this.director = new SimulatedRepository('director', profile, now + day, vehicleId);
@@ -66,16 +92,34 @@ export class RepositorySimulator {
     return this.repository(repository).fetch(name);
   }
 
+  /** The interface by which a Primary fetches metadata over HTTP. */
+  fetchMetadata(
+    file: FileRequest,
+    onDone: (result: Uint8Array | undefined | Refusal) => void,
+  ): HttpHandle {
+    let cancelled = false;
+    queueMicrotask(() => {
+      if (!cancelled) onDone(this.fetch(file));
+    });
+    const cancel = () => {
+      cancelled = true;
+    };
+    return { pause: () => undefined, resume: () => undefined, cancel };
+  }
+
   /** An image entry as the Image repository lists it. */
   target(image: SimulatedImage): Mutable<Target> {
     const { filename, releaseCounter, hardwareIds = ['hw-a', 'hw-b'], requires, conflicts } = image;
     const plaintextLength = image.plaintextLength ?? 100_000;
-    const text = `${filename} ${releaseCounter}`;
-    const ciphertext = crypto.digest('SHA-256', Buffer.from(`ciphertext ${text}`));
+    const length = 56 + plaintextLength + 16 * (Math.floor(plaintextLength / 16_384) + 1);
+    const ciphertext = new Uint8Array(length);
+    ciphertext.set(Buffer.from(`ciphertext ${filename} ${releaseCounter}`).subarray(0, length));
+    const sha256 = crypto.digest('SHA-256', ciphertext);
+    this.ciphertexts.set(`${Buffer.from(sha256).toString('hex')}.${filename}`, ciphertext);
     return {
       filename,
-      length: 56 + plaintextLength + 16 * (Math.floor(plaintextLength / 16_384) + 1),
-      hashes: [{ key: hashAlgorithms['SHA-256'], value: ciphertext }],
+      length,
+      hashes: [{ key: hashAlgorithms['SHA-256'], value: sha256 }],
       mustMatch: {
         plaintextLength,
         plaintextSha256: plaintextHash(image),
@@ -109,27 +153,27 @@ export class RepositorySimulator {
     images.release();
   }
 
-  /** Writes every current file below a folder, to be looked at. */
+  /** Writes what is served now below a folder, as `ota verify-repo` reads it. */
   dump(folder: string): void {
     for (const repository of [this.director, this.images]) {
       const base = join(folder, repository.name);
       mkdirSync(base, { recursive: true });
-      repository.publishedRoots.forEach((file, i) => {
-        writeFileSync(join(base, `${i + 1}.root.cbor`), file);
-      });
-      writeFileSync(join(base, 'timestamp.cbor'), repository.timestampFile());
-      writeFileSync(
-        join(base, `${repository.snapshot.version}.snapshot.cbor`),
-        repository.snapshotFile(),
-      );
-      writeFileSync(
-        join(base, `${repository.targets.version}.targets.cbor`),
-        repository.targetsFile(),
-      );
-      for (const role of Object.keys(repository.delegated)) {
-        const name = `${repository.delegated[role]!.targets.version}.${role}.cbor`;
-        writeFileSync(join(base, name), repository.fetch(name)!);
+      const { publishedRoots, snapshot, targets, delegated, overrides } = repository;
+      const names = [
+        ...publishedRoots.map((_, i) => `${i + 1}.root.cbor`),
+        'timestamp.cbor',
+        `${snapshot.version}.snapshot.cbor`,
+        `${targets.version}.targets.cbor`,
+        ...Object.keys(delegated).map((role) => `${delegated[role]!.targets.version}.${role}.cbor`),
+        ...Object.keys(overrides),
+      ];
+      for (const name of names) {
+        const file = repository.fetch(name);
+        if (file !== undefined) writeFileSync(join(base, name), file);
       }
+    }
+    for (const [name, bytes] of this.ciphertexts) {
+      writeFileSync(join(folder, 'images', name), bytes);
     }
   }
 }
@@ -202,7 +246,9 @@ export class SimulatedVerifier {
       ecus: [ecu('ecu-1'), ecu('ecu-2', { hardwareId: 'hw-b' })],
       everyEcu: true,
       store: this.store,
-      now,
+      get now() {
+        return sim.clock.seconds;
+      },
       ...options,
     };
   }
