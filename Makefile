@@ -19,7 +19,7 @@ NODE := .node/node_modules/node-linux-$(architecture)/bin/node
 endif
 
 .PHONY: demo boards test help setup packages backend can-bus secondaries typecheck lint format arrows \
-  licences conformance conformance-check mutants fuzz ci bench clean runtime provider-hosts
+  licences conformance conformance-check mutants attacks fuzz ci bench clean runtime provider-hosts
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 BOARD=name|path)
 	@programs=$$($(NODE) boards/make-arguments.ts) || exit 2; \
@@ -127,6 +127,9 @@ ci: setup packages ## All that continuous integration runs: checks, then tests
 
 fuzz: setup ## A million mutated inputs to every decoder and the verifier (SEED= CASES=)
 	@$(NODE) test/fuzz/run.ts
+
+attacks: setup ## The fourteen attacks from every attacker's position (ATTACKS=part of an id or name, SHORT=1)
+	@$(NODE) --disable-warning=ExperimentalWarning backend/fleet/arena/main.ts
 
 bench: setup ## Speed and memory, printed and written to out/bench.json
 	@$(NODE) test/bench/run.ts

@@ -142,6 +142,7 @@ const catalogue = {
   'secondary-disagrees': { row: 'PRI-12' },
   'secondary-silent': { row: 'PRI-15', attack: 'drop-request', transient: true },
   'secondary-slow': { row: 'ECU-03', attack: 'slow-retrieval', transient: true },
+  'access-denied': { row: 'EVR-04', attack: 'arbitrary-software' },
   'secondary-replaced': { row: 'INV-03' },
   'bundle-rolled-back': { row: 'DBP-18' },
   'installation-declined': { row: 'INS-13' },

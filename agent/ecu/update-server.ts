@@ -25,7 +25,7 @@ import {
 } from '../can/uds-transfer-format.ts';
 import type { PublicKey } from '../codec/cose-key.ts';
 import { decode, encode, type Schema } from '../codec/schema.ts';
-import { isRefusal, type Refusal } from '../codes.ts';
+import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { maxUdsBlockBytes, maxUdsMessageBytes } from '../limits.ts';
 import {
   acknowledgement,
@@ -63,7 +63,10 @@ export class UpdateServer implements Partial<UdsHandlers> {
       verify: (serverChallenge, clientChallenge, proof) => {
         const session = this.activeSession;
         const claim = { vehicleId, ecuId, session, serverChallenge, clientChallenge };
-        return verifyAccess(crypto, primaryKey, claim, proof);
+        const proven = verifyAccess(crypto, primaryKey, claim, proof);
+        // EVR-04: somebody on the bus passes for the Primary
+        if (!proven) state.detections.add(ecuId, refuse('access-denied', 'a wrong proof'));
+        return proven;
       },
     });
   }

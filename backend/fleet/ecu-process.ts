@@ -64,6 +64,11 @@ export class EcuProcess {
     this.child.kill();
   }
 
+  /** The same ECU, switched on after it was stopped. */
+  again(): EcuProcess {
+    return new EcuProcess(this.options);
+  }
+
   async stop(): Promise<void> {
     this.stopping = true;
     this.watchdog.stop();

@@ -33,9 +33,9 @@ export interface VehicleEvents<Agent extends PoweredAgent> {
 
 export class EmulatedVehicle {
   private readonly hub: Child;
-  private readonly ecus: ReadonlyMap<PoweredAgent, EcuProcess>;
+  private readonly ecus: Map<PoweredAgent, EcuProcess>;
 
-  private constructor(hub: Child, ecus: ReadonlyMap<PoweredAgent, EcuProcess>) {
+  private constructor(hub: Child, ecus: Map<PoweredAgent, EcuProcess>) {
     this.hub = hub;
     this.ecus = ecus;
   }
@@ -60,6 +60,16 @@ export class EmulatedVehicle {
       ecus.set(agent, process);
     }
     return new EmulatedVehicle(hub, ecus);
+  }
+
+  /** Switches one ECU on again; it must be off. */
+  powerOnEcu(agent: PoweredAgent): void {
+    this.ecus.set(agent, this.ecus.get(agent)!.again());
+  }
+
+  /** Switches one ECU off; returns when its process is gone. */
+  powerOffEcu(agent: PoweredAgent): Promise<void> {
+    return this.ecus.get(agent)!.stop();
   }
 
   /** Largest resident set that any run of an agent's process had, in bytes; known after a stop. */

@@ -12,6 +12,8 @@ export interface Exchange {
   readonly repository: 'director' | 'images';
   readonly method: string;
   readonly path: string;
+  /** What the vehicle sent. */
+  readonly body: Uint8Array;
   /** The honest answer: asks the repository once, however often it is called. */
   readonly forward: () => Promise<Answer>;
 }
@@ -77,7 +79,7 @@ async function handle(
     answer ??= ask(port, request, body);
     return answer;
   };
-  const intercepted = await intercept({ repository, method, path, forward });
+  const intercepted = await intercept({ repository, method, path, body, forward });
   if (intercepted !== undefined && 'write' in intercepted) {
     intercepted.write(response);
     return;

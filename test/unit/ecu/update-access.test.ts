@@ -3,6 +3,8 @@ import './agent-release.ts';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { encodeChallengeRequest } from '../../../agent/can/uds-authentication.ts';
+import { UdsServer } from '../../../agent/can/uds-server.ts';
+import { UpdateServer } from '../../../agent/ecu/update-server.ts';
 import {
   authenticationDelayMilliseconds,
   maxAuthenticationAttempts,
@@ -10,7 +12,7 @@ import {
 } from '../../../agent/limits.ts';
 import { generateKeyPair } from '../../../hal/node/signing.ts';
 import { hex } from '../can/virtual-wire.ts';
-import { EcuRig } from './ecu-rig.ts';
+import { EcuRig, ecuId } from './ecu-rig.ts';
 import { ask, authenticate, prove, serverOf } from './uds-tester.ts';
 
 const test = suite('Update access');
@@ -104,6 +106,18 @@ test('a proof without a challenge before it is out of sequence: 0x24', () => {
   const algorithm = challenge.slice(6);
   const proof = `2906${algorithm}0040${'11'.repeat(64)}0020${'22'.repeat(32)}0000`;
   assert.is(ask(server, proof), '7f2924');
+});
+
+test('who passes for the Primary is told of in the next report (EVR-04)', () => {
+  const rig = new EcuRig();
+  const state = rig.start();
+  const server = new UdsServer(new UpdateServer(state, rig.primaryKey.key));
+  ask(server, '1002');
+  prove(server, { pair: rig.primaryKey });
+  assert.equal(state.detections.of(ecuId), []);
+  prove(server, { pair: elsewhere });
+  const [found] = state.detections.of(ecuId);
+  assert.equal(found, { code: 'access-denied', row: 'EVR-04', attack: 'arbitrary-software' });
 });
 
 const elsewhere = generateKeyPair('ESP256');

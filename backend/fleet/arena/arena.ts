@@ -1,0 +1,484 @@
+/**
+ * Where attacks are shown: a real backend and one emulated vehicle, with an attacker's places around
+ * and in it. Network and one wire of the bus run through the attacker's hands, who passes everything
+ * on until told otherwise; ECU processes can be replaced. What counts is the Director's log.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isRefusal, type Refusal } from '../../../agent/codes.ts';
+import type { RepositoryName } from '../../../agent/metadata/common.ts';
+import type { MustMatch } from '../../../agent/metadata/targets.ts';
+import { createNodeCrypto } from '../../../hal/node/crypto.ts';
+import { halInterfaceVersion } from '../../../hal/types.ts';
+import { assign } from '../../cli/assign.ts';
+import { contentsOf, daysFromNow, editTargets } from '../../cli/image-targets.ts';
+import { OperatorClient } from '../../cli/operator-client.ts';
+import { publishImage } from '../../cli/publish-image.ts';
+import {
+  type AssignmentRequest,
+  type LogEntry,
+  logKinds,
+  logPage,
+  refreshAnswer,
+  type VehicleView,
+} from '../../http/messages.ts';
+import { AttackerProxy, type Exchange, type Interceptor } from '../attacks/attacker-proxy.ts';
+import { BackendProcess } from '../backend-process.ts';
+import { EmulatedVehicle } from '../emulated-vehicle.ts';
+import { enrolVehicle } from '../enrol-vehicle.ts';
+import { parseLogLine } from '../log-line.ts';
+import { Operator } from '../operator.ts';
+import { manufactureVehicle, type ProvisionedAgent, readRoot } from '../provision.ts';
+import {
+  type AgentName,
+  canPort,
+  hostedEcuId,
+  hostedHardwareId,
+  vehicleId,
+} from '../vehicle-layout.ts';
+import { BusTap } from './bus-tap.ts';
+import { ecuKey, RoguePrimary } from './rogue-primary.ts';
+import { RogueSecondary } from './rogue-secondary.ts';
+import type { Named } from './variant.ts';
+
+const pollMilliseconds = 300;
+const lookMilliseconds = 100;
+/** Machines under load are slow; what is waited for comes within seconds on an idle one. */
+const giveUpMilliseconds = 120_000;
+const firmwareBytes = 20_000;
+const downloadBytes = 1_048_576;
+
+export interface ArenaOptions {
+  /** Removed and made anew by the caller. */
+  readonly folder: string;
+  readonly onLine?: (line: string) => void;
+}
+
+export class Arena {
+  readonly vehicleId = vehicleId;
+  readonly operator: Operator;
+  readonly client: OperatorClient;
+  readonly keysFolder: string;
+  readonly passphrase: string;
+  readonly folder: string;
+  /** Decides what becomes of the vehicle's requests; undefined passes them on. */
+  intercept: Interceptor | undefined;
+  /** The wire of the ECU `partial`. */
+  readonly tap: BusTap;
+  /** What passed between vehicle and Director, oldest first. */
+  readonly recorded = {
+    manifests: [] as Uint8Array[],
+    times: [] as Uint8Array[],
+    timestamps: [] as Uint8Array[],
+  };
+  /** Called for every line that an ECU logs, as it comes. */
+  onLine: ((line: string) => void) | undefined;
+  /** Every request of the vehicle so far. */
+  readonly requests: string[] = [];
+  /** Lines that the ECUs logged, with their names. */
+  readonly lines: string[] = [];
+  /** What the newest firmware's plaintext is. */
+  firmware = new Uint8Array(0);
+  private readonly backend: BackendProcess;
+  private readonly stops: (() => Promise<void>)[];
+  private agents: readonly ProvisionedAgent[] = [];
+  private vehicle!: EmulatedVehicle;
+  private release = 1;
+  private cycles = 0;
+
+  /** Resolves when the Primary has ended `count` more verifications well. */
+  readonly healthyCycles = (count: number): Promise<void> => {
+    const goal = this.cycles + count;
+    return this.until(async () => this.cycles >= goal, `${count} healthy cycles`);
+  };
+
+  private constructor(
+    options: ArenaOptions,
+    secrets: Readonly<Record<'OTA_KEYS' | 'OTA_PASSPHRASE' | 'OTA_OPERATOR_TOKEN', string>>,
+    backend: BackendProcess,
+    tap: BusTap,
+    stops: (() => Promise<void>)[],
+  ) {
+    const url = `http://127.0.0.1:${backend.ports.operator}`;
+    this.folder = options.folder;
+    this.keysFolder = secrets.OTA_KEYS;
+    this.passphrase = secrets.OTA_PASSPHRASE;
+    this.operator = new Operator({ ...secrets, OTA_URL: url });
+    this.client = new OperatorClient(new URL(url), secrets.OTA_OPERATOR_TOKEN);
+    this.backend = backend;
+    this.tap = tap;
+    this.stops = stops;
+  }
+
+  /** Key ceremony, backend, factory, first cycle of a healthy vehicle. */
+  static async start(options: ArenaOptions): Promise<Arena> {
+    const { folder } = options;
+    const secrets = {
+      OTA_KEYS: join(folder, 'keys'),
+      OTA_PASSPHRASE: randomBytes(18).toString('base64url'),
+      OTA_OPERATOR_TOKEN: randomBytes(24).toString('base64url'),
+    };
+    mkdirSync(folder, { recursive: true });
+    const ceremony = new Operator({ ...secrets, OTA_URL: 'http://127.0.0.1:1' });
+    await ceremony.ota('ceremony', '--out', secrets.OTA_KEYS);
+    const stops: (() => Promise<void>)[] = [];
+    try {
+      const backend = await BackendProcess.start({
+        ...secrets,
+        OTA_STATE: join(folder, 'backend'),
+        OTA_LOG_LEVEL: 'error',
+        DIRECTOR_PORT: '0',
+        IMAGES_PORT: '0',
+        OPERATOR_PORT: '0',
+        // A day is too long to wait for the end of a freeze.
+        TIMESTAMP_SECONDS: '16',
+        SILENCE_SECONDS: '10',
+      });
+      stops.push(() => backend.stop());
+      const tap = await BusTap.start(tapAddress(folder), busAddress(folder));
+      stops.push(() => tap.close());
+      const arena = new Arena(options, secrets, backend, tap, stops);
+      await arena.build(options);
+      return arena;
+    } catch (error) {
+      for (const stop of stops.reverse()) await stop();
+      throw error;
+    }
+  }
+
+  /** Ends every process; harmless when called again. */
+  async stop(): Promise<void> {
+    for (const stop of this.stops.splice(0).reverse()) await stop();
+  }
+
+  get directorUrl(): string {
+    return `http://127.0.0.1:${this.backend.ports.director}`;
+  }
+
+  get busAddress(): string {
+    return busAddress(this.folder);
+  }
+
+  agent(name: AgentName): ProvisionedAgent {
+    return this.agents.find(({ layout }) => layout.name === name)!;
+  }
+
+  private async build(options: ArenaOptions): Promise<void> {
+    const { folder, keysFolder, operator } = this;
+    const proxies = await Promise.all(
+      (['director', 'images'] as const).map((name) =>
+        AttackerProxy.start(name, this.backend.ports[name], (exchange) => this.pass(exchange)),
+      ),
+    );
+    for (const proxy of proxies) this.stops.push(() => proxy.close());
+    const endpoint = (port: number) => ({ host: '127.0.0.1', port });
+    const manufactured = await manufactureVehicle({
+      folder: join(folder, 'vehicle'),
+      vehicleId,
+      buildFolder: join(folder, '..', 'build', 'arena'),
+      director: endpoint(proxies[0]!.port),
+      images: endpoint(proxies[1]!.port),
+      directorRoot: readRoot(keysFolder, 'director'),
+      imagesRoot: readRoot(keysFolder, 'images'),
+      busAddress: this.busAddress,
+      hosted: { on: 'partial', imageBytes: firmwareBytes },
+      downloadBytes,
+      pollMilliseconds,
+    });
+    this.agents = manufactured.agents;
+    this.rewire(this.agent('partial'));
+    const answer = await operator.ota('vehicle', 'token', '--vehicle', vehicleId, '--json');
+    const { token } = JSON.parse(answer) as { token: string };
+    const { director, images } = this.backend.ports;
+    await enrolVehicle(manufactured, {
+      vehicleId,
+      enrolmentToken: token,
+      director: endpoint(director),
+      images: endpoint(images),
+    });
+    this.vehicle = await EmulatedVehicle.powerOn(this.agents, this.busAddress, {
+      onLine: (agent, line) => {
+        this.lines.push(`${agent.layout.name} ${line}`);
+        options.onLine?.(`${agent.layout.name} ${line}`);
+        this.onLine?.(`${agent.layout.name} ${line}`);
+        const { event } = parseLogLine(line) ?? {};
+        if (event === 'verified' && agent.layout.name === 'primary') this.cycles += 1;
+      },
+      onFailure: (agent, status) => this.lines.push(`${agent.layout.name} ended ${status}`),
+    });
+    this.stops.push(() => this.vehicle.powerOff());
+    await this.until(
+      async () => [...(await this.installed()).values()].every((filename) => filename !== ''),
+      'the first report of every ECU',
+    );
+    await this.healthyCycles(2);
+  }
+
+  /** The ECU joins the bus through the attacker's wire. */
+  private rewire({ description }: ProvisionedAgent): void {
+    const ecu = JSON.parse(readFileSync(description, 'utf8')) as object;
+    const buses = { [canPort]: tapAddress(this.folder) };
+    writeFileSync(description, JSON.stringify({ ...ecu, buses }));
+  }
+
+  private async pass(exchange: Exchange) {
+    const { method, path, body } = exchange;
+    this.requests.push(`${method} ${path}`);
+    const changed = await this.intercept?.(exchange);
+    if (changed !== undefined) return changed;
+    // What an attacker may need later is remembered from what passes.
+    const answer = await exchange.forward();
+    if (path.startsWith('/manifest/')) this.recorded.manifests.push(body);
+    if (path === '/time') this.recorded.times.push(answer.body);
+    if (path === `/metadata/${vehicleId}/timestamp.cbor`) {
+      this.recorded.timestamps.push(answer.body);
+    }
+    return answer;
+  }
+
+  /** A metadata file as the honest repository has it. */
+  async fetch(repository: RepositoryName, name: string): Promise<Uint8Array> {
+    const { director, images } = this.backend.ports;
+    const base =
+      repository === 'director' ? `${director}/metadata/${vehicleId}` : `${images}/metadata`;
+    const answer = await fetch(`http://127.0.0.1:${base}/${name}`);
+    if (!answer.ok) throw new Error(`${repository} ${name}: ${answer.status}`);
+    return new Uint8Array(await answer.arrayBuffer());
+  }
+
+  /** Sends a manifest as anybody can. */
+  async postManifest(body: Uint8Array): Promise<number> {
+    const answer = await fetch(`${this.directorUrl}/manifest/${vehicleId}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/cbor' },
+      body: Buffer.from(body),
+    });
+    return answer.status;
+  }
+
+  /** Number of the newest entry of the Director's log. */
+  async mark(): Promise<number> {
+    return (await this.entriesAfter(0)).at(-1)?.id ?? 0;
+  }
+
+  /** All entries after one. */
+  async entriesAfter(mark: number): Promise<readonly LogEntry[]> {
+    const entries: LogEntry[] = [];
+    for (;;) {
+      const after = entries.at(-1)?.id ?? mark;
+      const page = opened(await this.client.get(`/log?after=${after}`, logPage));
+      if (page.length === 0) return entries;
+      entries.push(...page);
+    }
+  }
+
+  /** Waits until the log has the entry; returns it. */
+  async expect({ by, code, row }: Named, mark: number): Promise<LogEntry> {
+    let found: LogEntry | undefined;
+    const kind = by === 'director' ? logKinds.anomaly : logKinds.detection;
+    await this.until(async () => {
+      found = (await this.entriesAfter(mark)).find(
+        (entry) =>
+          entry.kind === kind &&
+          entry.code === code &&
+          entry.row === row &&
+          (by === 'director' || entry.ecuId === by),
+      );
+      return found !== undefined;
+    }, `${by} ${code} ${row}`);
+    return found!;
+  }
+
+  async view(): Promise<VehicleView> {
+    return (await this.operator.vehicle(vehicleId))!;
+  }
+
+  /** What each ECU runs, by its last report. */
+  async installed(): Promise<ReadonlyMap<string, string>> {
+    const { ecus } = await this.view();
+    return new Map(ecus.map((ecu) => [ecu.ecuId, ecu.installed?.filename ?? '']));
+  }
+
+  async until(done: () => Promise<boolean>, what: string): Promise<void> {
+    const end = performance.now() + giveUpMilliseconds;
+    while (!(await done())) {
+      if (performance.now() > end) {
+        throw new Error(`waited in vain for ${what}\n${this.lines.slice(-25).join('\n')}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, lookMilliseconds));
+    }
+  }
+
+  /** A fresh Timestamp over the same Snapshot. */
+  async refresh(): Promise<void> {
+    opened(await this.client.postEmpty(`/vehicles/${vehicleId}/refresh`, refreshAnswer));
+  }
+
+  /** Publishes a new firmware for `partial-firmware`; returns its filename. */
+  async publishFirmware(rules: Pick<MustMatch, 'requires' | 'conflicts'> = {}): Promise<string> {
+    this.release += 1;
+    this.firmware = new Uint8Array(randomBytes(firmwareBytes));
+    const ecuId = hostedEcuId('partial');
+    const filename = `${ecuId}-${this.release}.bin`;
+    const path = join(this.folder, filename);
+    writeFileSync(path, this.firmware);
+    await this.publish(path, filename, [hostedHardwareId], 'opaque', rules);
+    return filename;
+  }
+
+  /** Publishes a file as a new release, by the offline keys. */
+  async publish(
+    path: string,
+    filename: string,
+    hardwareIds: readonly string[],
+    kind: 'agent' | 'opaque',
+    rules: Pick<MustMatch, 'requires' | 'conflicts'> = {},
+  ): Promise<void> {
+    const versions = { bytecodeVersion: 0, halVersion: halInterfaceVersion };
+    opened(
+      await publishImage({
+        ...this.images,
+        passphrase: this.passphrase,
+        path,
+        filename,
+        hardwareIds,
+        releaseCounter: this.release,
+        kind,
+        ...(kind === 'agent' && versions),
+        ...rules,
+        expires: daysFromNow(30),
+        allowOlder: true,
+      }),
+    );
+  }
+
+  get nextRelease(): number {
+    return this.release + 1;
+  }
+
+  /** Asks the Director; waits where it waits for the vehicle. */
+  async assign(assignments: AssignmentRequest['assignments']): Promise<void> {
+    await this.until(async () => {
+      const answer = await assign(this.client, { vehicleId, assignments });
+      if (!isRefusal(answer)) return true;
+      if (answer.refused === 'assignment-refused') return false;
+      throw new Error(`${answer.refused}: ${answer.detail}`);
+    }, 'the Director to assign');
+  }
+
+  /** Has an update of `partial-firmware` pending, a new one unless there is one. */
+  async offerUpdate(): Promise<void> {
+    const { ecus } = await this.view();
+    const ecuId = hostedEcuId('partial');
+    const ecu = ecus.find((one) => one.ecuId === ecuId)!;
+    if (ecu.assigned !== undefined && ecu.assigned.filename !== ecu.installed?.filename) return;
+    const filename = await this.publishFirmware();
+    await this.assign([{ ecuId, filename }]);
+  }
+
+  /** The vehicle without an attacker takes an update: nothing was broken for good. */
+  async takeUpdate(): Promise<string> {
+    this.intercept = undefined;
+    this.tap.hook = undefined;
+    this.onLine = undefined;
+    return this.awaitUpdate();
+  }
+
+  /** Offers an update and waits until every ECU runs what it is assigned. */
+  async awaitUpdate(): Promise<string> {
+    await this.offerUpdate();
+    let filename = '';
+    await this.until(async () => {
+      const { ecus } = await this.view();
+      const ecu = ecus.find(({ ecuId }) => ecuId === hostedEcuId('partial'))!;
+      filename = ecu.installed?.filename ?? '';
+      // A recovering Director has withdrawn it.
+      if (ecu.assigned === undefined) await this.offerUpdate();
+      return (
+        ecu.assigned !== undefined &&
+        ecus.every(({ assigned, installed }) => isInstalled(assigned, installed))
+      );
+    }, 'the update');
+    return filename;
+  }
+
+  /** Signs the list of images again, twice: above whatever stolen Snapshot keys have signed. */
+  async outrunImages(): Promise<void> {
+    for (let i = 0; i < 2; i++) {
+      const expires = daysFromNow(30);
+      opened(await editTargets(this.images, this.passphrase, expires, 'targets', contentsOf));
+    }
+  }
+
+  /** Replaces the Primary by the attacker's; `key` is the Primary's own unless given. */
+  async asPrimary(
+    act: (rogue: RoguePrimary) => Promise<void>,
+    key = ecuKey(this.agent('primary'), 'primary'),
+  ): Promise<void> {
+    const primary = this.agent('primary');
+    // Secondaries that have restarted know the time again.
+    await this.healthyCycles(2);
+    await this.vehicle.powerOffEcu(primary);
+    const rogue = new RoguePrimary(this.busAddress, key);
+    try {
+      await act(rogue);
+    } finally {
+      await rogue.close();
+      this.vehicle.powerOnEcu(primary);
+    }
+  }
+
+  /** Replaces `partial` by the attacker's until `act` has ended. */
+  async asSecondary(reports: () => readonly Uint8Array[], act: () => Promise<void>): Promise<void> {
+    const partial = this.agent('partial');
+    await this.vehicle.powerOffEcu(partial);
+    const rogue = new RogueSecondary(this.busAddress, reports);
+    try {
+      await act();
+    } finally {
+      rogue.close();
+      this.vehicle.powerOnEcu(partial);
+    }
+  }
+
+  powerOff(name: AgentName): Promise<void> {
+    return this.vehicle.powerOffEcu(this.agent(name));
+  }
+
+  powerOn(name: AgentName): void {
+    this.vehicle.powerOnEcu(this.agent(name));
+  }
+
+  /** Ends the pauses between failing cycles. */
+  async restartPrimary(): Promise<void> {
+    await this.powerOff('primary');
+    this.powerOn('primary');
+  }
+
+  private get images() {
+    const { client, keysFolder } = this;
+    return { crypto: createNodeCrypto(), client, keysFolder };
+  }
+}
+
+function isInstalled(
+  assigned: { readonly filename: string } | undefined,
+  installed: { readonly filename: string } | undefined,
+): boolean {
+  return assigned === undefined || assigned.filename === installed?.filename;
+}
+
+function busAddress(folder: string): string {
+  return `unix:${join(folder, 'can0.sock')}`;
+}
+
+function tapAddress(folder: string): string {
+  return `unix:${join(folder, 'tap.sock')}`;
+}
+
+/** A result, or the refusal as an exception: here refusals of the honest backend are bugs. */
+export function opened<T>(value: T | Refusal): T {
+  if (isRefusal(value)) throw new Error(`${value.refused}: ${value.detail}`);
+  return value;
+}
