@@ -156,6 +156,8 @@ export const maxUdsIdentifiersPerRead = 16;
 export const maxUdsAttempts = 3;
 /** Answers "response pending" (NRC 0x78) to one request that a client bears. */
 export const maxUdsPendingResponses = 120;
+/** How long a request may be answered with nothing else (ECU-03). */
+export const maxUdsPendingMilliseconds = 300_000;
 export const udsP2Milliseconds = 1_000;
 export const udsP2StarMilliseconds = 30_000;
 /** S3 of the server: a session without any request of its tester ends. */

@@ -11,6 +11,7 @@ import type { CanFrame } from '../../hal/types.ts';
 import { type Refusal, refuse } from '../codes.ts';
 import {
   maxUdsAttempts,
+  maxUdsPendingMilliseconds,
   maxUdsPendingResponses,
   udsP2Milliseconds,
   udsP2StarMilliseconds,
@@ -64,6 +65,7 @@ export class UdsClient {
   private onDone: UdsDone | undefined;
   private attempts = 0;
   private pendingResponses = 0;
+  private firstPendingAt: number | undefined;
   /** End of P2 or P2*; undefined while the request is being sent. */
   private deadline: number | undefined;
   /** The server was busy, not silent: repeat at the deadline. */
@@ -99,7 +101,7 @@ export class UdsClient {
   /**
    * Sends a request (leave its bytes unchanged until the end) and calls `onDone` once: with the
    * whole positive response, empty when the request suppresses it, or with a refusal:
-   * 'uds-negative-response', 'secondary-silent', 'iso-tp-timeout', 'iso-tp-sequence',
+   * 'uds-negative-response', 'secondary-silent', 'secondary-slow', 'iso-tp-timeout', 'iso-tp-sequence',
    * 'iso-tp-overflow'. Throws while another request is under way.
    */
   request(payload: Uint8Array, onDone: UdsDone): void {
@@ -108,6 +110,7 @@ export class UdsClient {
     this.onDone = onDone;
     this.attempts = 0;
     this.pendingResponses = 0;
+    this.firstPendingAt = undefined;
     this.transmit();
   }
 
@@ -209,6 +212,14 @@ export class UdsClient {
   private refused(code: number): void {
     if (code === negative.requestCorrectlyReceivedResponsePending) {
       this.pendingResponses++;
+      this.firstPendingAt ??= this.now;
+      // ECU-03: a server that only ever says that it is busy is slow, however often it says so
+      const pendingFor = this.now - this.firstPendingAt;
+      if (pendingFor > maxUdsPendingMilliseconds) {
+        const what = `${serviceName(this.payload[0]!)} pending for ${pendingFor} ms`;
+        this.finish(refuse('secondary-slow', what));
+        return;
+      }
       this.serverBusy = false;
       this.deadline = this.now + udsP2StarMilliseconds;
       if (this.pendingResponses <= maxUdsPendingResponses) return;

@@ -3,7 +3,7 @@
  * key in it (service 0x29; docs/POUF.md §4.1). Kept alive until it is closed.
  */
 import type { Crypto, Random } from '../../hal/types.ts';
-import { service, session } from '../can/uds.ts';
+import { negative, service, session } from '../can/uds.ts';
 import {
   decodeChallenge,
   encodeChallengeRequest,
@@ -63,7 +63,11 @@ export class SecondarySession {
       clientChallenge,
     });
     const verified = await requestOf(this.client, encodeOwnershipProof(proof, clientChallenge));
-    if (isRefusal(verified)) return verified;
+    if (isRefusal(verified)) {
+      // INV-03: an ECU of this vehicle knows the Primary's key; one that says no is another ECU.
+      const denied = negativeResponseOf(verified) === negative.ownershipVerificationFailed;
+      return denied ? { ...verified, ...refuse('secondary-replaced', verified.detail) } : verified;
+    }
     if (!isOwnershipVerified(verified)) return refuse('uds-malformed', 'answer to Authentication');
     this.isOpen = true;
     this.client.keepSession(true);

@@ -5,6 +5,7 @@ import { negativeResponseOf, UdsClient } from '../../../agent/can/uds-client.ts'
 import { isRefusal, type Refusal, refuse } from '../../../agent/codes.ts';
 import {
   maxUdsAttempts,
+  maxUdsPendingMilliseconds,
   maxUdsPendingResponses,
   udsP2Milliseconds,
   udsP2StarMilliseconds,
@@ -141,6 +142,25 @@ test('0x78 gives the server P2*, each time anew', () => {
   assert.equal(b.outcomes, []);
   b.answer(20_000 + udsP2StarMilliseconds - 1, '7101ff00');
   assert.equal(b.outcomes, ['7101ff00']);
+});
+
+test('ECU-03: a server that is busy for too long is slow, however often it says so', () => {
+  const b = bench();
+  b.ask('31010102');
+  b.sent(0);
+  for (let now = 10_000; now <= 10_000 + maxUdsPendingMilliseconds; now += 20_000) {
+    b.answer(now, '7f3178');
+    assert.equal(b.outcomes, []);
+  }
+  b.answer(11_000 + maxUdsPendingMilliseconds, '7f3178');
+  assert.equal(b.outcomes, ['secondary-slow']);
+  // The late answer is nobody's, and the next request has its own time.
+  b.answer(12_000 + maxUdsPendingMilliseconds, '71010102');
+  b.ask('31010102');
+  b.sent(13_000 + maxUdsPendingMilliseconds);
+  b.answer(14_000 + maxUdsPendingMilliseconds, '7f3178');
+  b.answer(15_000 + maxUdsPendingMilliseconds, '71010102');
+  assert.equal(b.outcomes, ['secondary-slow', '71010102']);
 });
 
 test('a server that stays pending for ever is given up', () => {

@@ -115,14 +115,17 @@ test('without the right key nothing is answered, and nothing is kept alive', asy
     crypto,
     random: createNodeRandom(),
   });
+  const codes: string[] = [];
   for (const request of [
     () => forger.nonce(),
     () => forger.startVerification(),
     () => forger.reset(),
   ]) {
-    const refused = (await vehicle.run<unknown>(request())) as Refusal;
-    assert.is(refused.refused, 'uds-negative-response');
+    codes.push(((await vehicle.run<unknown>(request())) as Refusal).refused);
   }
+  // INV-03: seen from the Primary, an ECU that does not know its key is not the vehicle's
+  assert.is(codes[0], 'secondary-replaced');
+  for (const code of codes) assert.match(code, /^(secondary-replaced|uds-negative-response)$/);
   clock.advanceTo(clock.now + minute);
   assert.is(count(service.testerPresent), 0);
   assert.is(vehicle.ecu.reboots, 0);
