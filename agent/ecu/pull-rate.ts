@@ -7,11 +7,15 @@ import { minimumBytesPerSecond, slowWindowMilliseconds } from '../limits.ts';
 
 export class PullRate {
   private since: number;
-  private bytes = 0;
+  private bytes: number;
 
-  /** @param now monotonic milliseconds, as everywhere here */
-  constructor(now: number) {
+  /**
+   * @param now monotonic milliseconds, as everywhere here
+   * @param pauseMilliseconds time that the first window forgives, for what comes before the bytes
+   */
+  constructor(now: number, pauseMilliseconds = 0) {
     this.since = now;
+    this.bytes = (pauseMilliseconds * minimumBytesPerSecond) / 1000;
   }
 
   moved(bytes: number): void {

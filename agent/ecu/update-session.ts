@@ -4,7 +4,7 @@
  * Independent of the link that carries it; everything that arrives is untrusted.
  */
 import { attackOf, isRefusal, type Refusal, refuse } from '../codes.ts';
-import { maxRefusalDetailCharacters, nonceBytes } from '../limits.ts';
+import { maxRefusalDetailCharacters, nonceBytes, slowWindowMilliseconds } from '../limits.ts';
 import { repositories } from '../metadata/common.ts';
 import { type RefusalAnswer, verifications } from '../metadata/device-messages.ts';
 import type { Target } from '../metadata/targets.ts';
@@ -171,7 +171,9 @@ export class UpdateSession {
   /** ECU-03: a file of metadata may not drip either. Code `net-too-slow`. */
   private judgeFileRate(content: Uint8Array | undefined): Refusal | undefined {
     const rate = this.fileRate!;
-    rate.moved(content === undefined ? 0 : content.length);
+    // To say that there is no such file moves nothing.
+    if (content === undefined) return undefined;
+    rate.moved(content.length);
     if (!rate.tooSlow(this.state.hal.clock.monotonic())) return undefined;
     return refuse('net-too-slow', 'metadata on the bus');
   }
@@ -179,7 +181,8 @@ export class UpdateSession {
   private step(verification: Verification): VerificationStep {
     const ask = verification.ask();
     if (ask !== undefined) {
-      this.fileRate = new PullRate(this.state.hal.clock.monotonic());
+      const now = this.state.hal.clock.monotonic();
+      this.fileRate = new PullRate(now, slowWindowMilliseconds);
       return {
         ask: {
           repository: repositories[ask.repository],

@@ -57,6 +57,12 @@ test('ECU-03: the minimum rate passes, one byte less does not, and only whole wi
   }
 });
 
+test('ECU-03: a pause before the bytes is forgiven once', () => {
+  const rate = new PullRate(0, window);
+  assert.not.ok(rate.tooSlow(window));
+  assert.ok(rate.tooSlow(2 * window));
+});
+
 test('ECU-03: a longer time has to move more, and a new window begins with nothing', () => {
   const rate = new PullRate(0);
   rate.moved(2 * least - 1);
@@ -97,7 +103,7 @@ test('ECU-03: a file of metadata that drips is refused', () => {
   let step = session.startVerification();
   while (step.ask !== undefined) {
     const { repository, name, maxBytes } = step.ask;
-    clock.now += window;
+    clock.now += 10 * window;
     const ask = { repository: repositoryName(repository), name, maxBytes };
     step = session.supplyFile(rig.sim.fetch(ask));
   }
