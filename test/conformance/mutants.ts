@@ -1,7 +1,7 @@
 /**
  * `make mutants`: takes every check that names a row out of a copy of the project, one at a time,
  * and shows that a test with that row in its name, which passes otherwise, then fails.
- * ONLY: paths or rows that begin so. The last line is `N checks removed, N caught`.
+ * ONLY: beginnings of paths or rows, with commas between. The last line is `N checks removed, N caught`.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, constants } from 'node:os';
@@ -17,8 +17,9 @@ const leastChecks = 80;
 const milliseconds = 300_000;
 
 process.chdir(join(import.meta.dirname, '..', '..'));
-const only = process.env['ONLY'] ?? '';
-const copy = resolve('out/mutants');
+const only = (process.env['ONLY'] ?? '').split(',');
+const isChosen = (text: string): boolean => only.some((begin) => text.startsWith(begin));
+const copy = resolve(`out/mutants/${process.pid}`);
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(signal, () => {
@@ -122,7 +123,7 @@ const checks = writeMutatedCopy(copy);
 const tests = findNamedTests();
 const chosen = checks
   .map((check, number) => ({ check, number }))
-  .filter(({ check }) => [check.path, ...check.rows].some((text) => text.startsWith(only)));
+  .filter(({ check }) => [check.path, ...check.rows].some(isChosen));
 const problems: string[] = [];
 let caught = 0;
 let next = 0;
@@ -151,7 +152,7 @@ try {
   rmSync(copy, { recursive: true, force: true });
 }
 for (const problem of problems) console.log(problem);
-if (only === '' && chosen.length < leastChecks) {
+if (isChosen('') && chosen.length < leastChecks) {
   problems.push('few');
   console.log(`at least ${leastChecks} checks have to be removed`);
 }
