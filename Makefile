@@ -120,7 +120,7 @@ mutants: setup ## Removes every check that names a requirement; a test of that n
 # checks that failed.
 ci: setup packages ## All that continuous integration runs: checks, then tests
 	@failed=''; \
-	for check in provider-hosts typecheck lint arrows licences; do \
+	for check in provider-hosts typecheck lint arrows licences conformance-check; do \
 	  echo "== $$check"; $(MAKE) $$check || failed="$$failed $$check"; \
 	done; \
 	echo '== test'; FAILED_CHECKS="$$failed" ONLY= $(NODE) test/run.ts

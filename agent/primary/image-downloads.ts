@@ -60,7 +60,7 @@ async function downloadImage(
   return staging.check(image);
 }
 
-/** CUS-05: judged here too, so that a key object changed on the way is no failure of the ECU. */
+/** Judged here as the ECU will judge it, so that a key object changed on the way is no failure of the ECU. */
 async function fetchKeyObject(
   { state }: PrimaryContext,
   source: ImageSource,

@@ -21,6 +21,8 @@ for (const status of ['excluded', 'process'] as const) {
   const ids = table.rows.filter((one) => one.status === status).map(({ row }) => row.id);
   console.log(`${status}: ${ids.length} rows${ids.length > 0 ? `: ${ids.join(', ')}` : ''}`);
 }
+const open = table.rows.filter(({ status }) => status === 'open').map(({ row }) => row.id);
+if (open.length > 0) console.log(`open: ${open.length} rows: ${open.join(', ')}`);
 for (const problem of problems) console.log(`problem: ${problem}`);
 const tested = table.rows.filter(({ status }) => status === 'tested').length;
 console.log(`${table.rows.length} rows, ${tested} tested, ${problems.length} problems`);

@@ -73,7 +73,8 @@ export function judgeRows(): Table {
     if (!isMandatory(row) && !options.has(row.id)) {
       problems.push(`${row.id} (${row.level}): ${pouf} does not say whether it is taken`);
     }
-    if (status !== 'open') continue;
+    // Attacks are demonstrations over rows that each need a test of their own.
+    if (status !== 'open' || row.level === 'ATK') continue;
     const lacks = [places.length === 0 && 'place in the code', files.length === 0 && 'test'];
     problems.push(`${row.id} (${row.level}): no ${lacks.filter(Boolean).join(' and no ')}`);
   }

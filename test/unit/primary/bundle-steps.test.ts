@@ -178,7 +178,7 @@ test('a Secondary that falls silent in a transfer goes on from there, and no fai
   assert.is(rig.running(), '1+1 1+2 2');
 });
 
-test('INV-03: an ECU with other keys in the place of a Secondary is named, and is given nothing', async () => {
+test('INV-03, DIR-10: an ECU with other keys in the place of a Secondary is named, and is given nothing', async () => {
   const rig = new BundleRig();
   const other = new BundleRig();
   // Same ids, same code; its keys are of another vehicle.

@@ -29,7 +29,7 @@ async function refusedWith(rig: VehicleRig, code: string, row: string) {
   assert.equal(rig.releases(), { primary: 1, full: 1, partial: 1 });
 }
 
-test('OFF-04, OFF-06: Primary, full and partial Secondary are updated from a medium alone', async () => {
+test('OFF-04, OFF-06, HRD-03: Primary, full and partial Secondary are updated from a medium alone', async () => {
   const rig = campaign();
   const cycle = new OfflineCycle(rig.context());
   assert.is(await cycle.run(), undefined);
@@ -111,7 +111,7 @@ test('OFF-03: a medium pulled out in mid-transfer is no attack, and the image go
   assert.ok(resumed > 0, 'no transfer was resumed');
 });
 
-test('OFF-03: files that are not on the medium, of another length, or damaged', async () => {
+test('OFF-03, INS-09: files that are not on the medium, of another length, or damaged', async () => {
   const paths = (rig: VehicleRig) => [...rig.files.keys()];
   const missingKey = campaign(['full']);
   missingKey.files.delete(paths(missingKey).find((path) => path.startsWith('keys/'))!);

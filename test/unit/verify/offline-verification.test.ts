@@ -228,6 +228,7 @@ test('HRD-15: a stored Offline Snapshot of a forged, high version is no baseline
     assigned(rig[kind](), ['ecu-1']);
     const before = rig.medium.snapshot.version;
     rig.medium.snapshot.version = 4_000_000_000;
+    rig.medium.listed['recall'] = 9;
     const signers = rig.sim.director.signers['offline-snapshot'];
     rig.sim.director.signers['offline-snapshot'] = rig.sim.director.signers.timestamp;
     const forged = rig.medium.fetch({
@@ -239,6 +240,7 @@ test('HRD-15: a stored Offline Snapshot of a forged, high version is no baseline
     const digest = rig.verifier.keyValue.values.get('director/offline-snapshot')!.slice(3, 35);
     rig.store.write('director', 'offline-snapshot', 4_000_000_000, forged, digest);
     rig.medium.snapshot.version = before;
+    delete rig.medium.listed['recall'];
     assigned(rig[kind](), ['ecu-1']);
   }
 });
