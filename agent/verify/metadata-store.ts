@@ -4,7 +4,7 @@
  *
  * Keys: `director/root` (version number of the trusted Root), `director/3.root` (that file, and
  * the ones before it), `director/timestamp`, `…/snapshot`, `…/targets`, `…/role/NAME` (delegated),
- * `…/targets-floor`, `director/offline-snapshot`, `director/offline-targets` (PURE-2).
+ * `…/targets-floor`, `director/offline-snapshot`, `director/offline/NAME-floor` (PURE-2).
  *
  * HRD-14: each change is one atomic write. The version number is what makes a new Root trusted. A
  * file of another role is stored together with a digest of the authority (key ids and thresholds)
@@ -26,7 +26,7 @@ const storedFloor = tuple(bytes(32), unsigned, bytes(32));
 
 const extension = '.cbor';
 /** Roles whose file is asked for without knowing its version. */
-const unversioned = ['timestamp', 'targets', 'offline-snapshot', 'offline-targets'];
+const unversioned = ['timestamp', 'targets', 'offline-snapshot'];
 
 export interface StoredFile {
   readonly version: number;
@@ -130,7 +130,7 @@ export class MetadataStore {
   /**
    * The stored bytes for a file name, for a Primary that serves Secondaries: `2.root.cbor`,
    * `timestamp.cbor`, `5.snapshot.cbor`, `3.targets.cbor`, `targets.cbor`, `1.brakes.cbor`,
-   * `offline-snapshot.cbor`, `offline-targets.cbor`.
+   * `offline-snapshot.cbor`.
    * @returns undefined when there is no such file, or another version of it
    */
   read(repository: RepositoryName, fileName: string): Uint8Array | undefined {

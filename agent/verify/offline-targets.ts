@@ -2,6 +2,7 @@
  * Offline Targets (PURE-2): one campaign, its images, and which ECU of which vehicle gets which. The
  * verifier takes the entries of its own vehicle out of it and judges them as Director Targets.
  */
+import { sameBytes } from '../codec/reader.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { maxKeyObjectBytes, maxOfflineTargetsBytes } from '../limits.ts';
 import { roles } from '../metadata/common.ts';
@@ -15,24 +16,21 @@ import type { Target, Targets } from '../metadata/targets.ts';
 import { authorityDigest } from './authority.ts';
 import { judgeDirectorTargets } from './director-policy.ts';
 import { offlineAuthority, offlineVersionOf } from './offline-snapshot.ts';
-import {
-  checkExpiry,
-  checkHashList,
-  checkSuccession,
-  loadVerified,
-  openSigned,
-} from './signed-file.ts';
+import { checkExpiry, checkHashList, openSigned } from './signed-file.ts';
 import type { VerificationOptions } from './verification.ts';
 
-export const offlineTargetsKey = 'offline-targets';
+/** What is kept of a campaign: one for hundreds of vehicles has no room on a small ECU. */
+function floorKey(name: string): string {
+  return `offline/${name}`;
+}
 
 /**
- * Judges the Offline Targets of a medium and stores them.
+ * Judges the Offline Targets of a medium; keeps version and digest of what was accepted.
  * @param root the newest trusted Director Root
  * @param snapshot the accepted Offline Snapshot
  * @returns this vehicle's entries in the shape of Director Targets; codes `root-threshold`,
  *   `signature-…`, `metadata-role-type`, `cbor-…`, `targets-version-mismatch`, `metadata-expired`,
- *   `metadata-changed-in-place`, `hash-missing`, `targets-ecu-repeated`, `targets-ecu-unknown`,
+ *   `metadata-rollback`, `metadata-changed-in-place`, `hash-missing`, `targets-ecu-repeated`, `targets-ecu-unknown`,
  *   `target-too-large`, `vehicle-mismatch`, and those of `judgeDirectorTargets`
  */
 export function acceptOfflineTargets(
@@ -56,11 +54,18 @@ export function acceptOfflineTargets(
     return refuse('targets-version-mismatch', found, 'OFF-04');
   }
   const digest = authorityDigest(crypto, [authority]);
-  const key = offlineTargetsKey;
-  const last = loadVerified(options, schema, 'director', key, digest, form, next);
-  const previous = last?.value.name === name ? last : undefined;
+  const seen = store.floor('director', floorKey(name), digest);
+  const payloadSha256 = crypto.digest('SHA-256', next.payload);
+  // OFF-04: rollback, also when new keys of the Offline Snapshot have forgotten the versions
+  if (seen !== undefined && version < seen.version) {
+    const found = `${name} version ${version} after ${seen.version}`;
+    return refuse('metadata-rollback', found, 'OFF-04');
+  }
+  // HRD-02: same version, other content
+  if (seen?.version === version && !sameBytes(seen.payloadSha256, payloadSha256)) {
+    return refuse('metadata-changed-in-place', `${name} version ${version} has other content`);
+  }
   const refused =
-    checkSuccession(previous, next, 'OFF-04') ??
     checkExpiry(expires, now, 'OFF-04') ?? // OFF-04: freeze
     checkEntries(next.value);
   if (refused !== undefined) return refused;
@@ -69,10 +74,12 @@ export function acceptOfflineTargets(
   if (targets.targets.length === 0) {
     return refuse('vehicle-mismatch', `${name} is not for ${vehicleId}`);
   }
-  const before = previous && entriesOfVehicle(previous.value, vehicleId);
-  const wrong = judgeDirectorTargets(options, targets, before);
+  // VIM-04: there is no previous file; each ECU's persistent counter is the bound (HRD-04)
+  const wrong = judgeDirectorTargets(options, targets, undefined);
   if (wrong !== undefined) return wrong;
-  store.write('director', offlineTargetsKey, version, file, digest);
+  if (seen === undefined || seen.version < version) {
+    store.writeFloor('director', floorKey(name), { version, payloadSha256 }, digest);
+  }
   return targets;
 }
 
