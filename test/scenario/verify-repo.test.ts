@@ -8,6 +8,7 @@ import { copyFileSync, mkdirSync, readdirSync, rmSync, truncateSync, writeFileSy
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { rowsOf } from '../../agent/codes.ts';
 import { maxTimestampBytes } from '../../agent/limits.ts';
 import {
   assigned,
@@ -54,6 +55,7 @@ function told({ status, out, error }: { status: number; out: string; error: stri
   if (out === '') return `${status} ${error}`;
   const { result, code, row, targets } = JSON.parse(out);
   assert.is(status, result === 'ok' ? 0 : 1);
+  if (result !== 'ok') assert.ok(rowsOf(code).includes(row), `${code} ${row}`);
   return result === 'ok'
     ? `ok ${targets.map(({ filename }: Json) => filename).join(' ')}`
     : `${code} ${row}`;
