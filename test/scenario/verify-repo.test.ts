@@ -8,7 +8,7 @@ import { copyFileSync, mkdirSync, readdirSync, rmSync, truncateSync, writeFileSy
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { rowsOf } from '../../agent/codes.ts';
+import { rowsOf } from '../../agent/code-rows.ts';
 import { maxTimestampBytes } from '../../agent/limits.ts';
 import {
   assigned,
