@@ -167,6 +167,7 @@ export class FlashKeyValue implements KeyValue {
     if (this.records.isErased(offset, this.records.size(0))) return undefined;
     const { writeAlign } = this.records.geometry;
     for (let at = offset + writeAlign; at < end; at += writeAlign) {
+      at = this.records.findMagic(at, end);
       const record = this.records.read(at, end);
       if (record !== undefined) return record;
     }

@@ -126,6 +126,20 @@ export class FlashRecords {
     return true;
   }
 
+  /** The first unit from `offset` on that begins like a record; `limit` when there is none. */
+  findMagic(offset: number, limit: number): number {
+    const { writeAlign } = this.geometry;
+    const bytes = new Uint8Array(Math.max(scanBytes, writeAlign));
+    for (let done = offset; done < limit; done += bytes.length) {
+      const part = bytes.subarray(0, Math.min(bytes.length, limit - done));
+      this.partition.read(part, done);
+      for (let i = 0; i < part.length; i += writeAlign) {
+        if (part[i] === this.magic[0]) return done + i;
+      }
+    }
+    return limit;
+  }
+
   private check(body: Uint8Array): Uint8Array {
     return this.crypto.digest('SHA-256', body).subarray(0, checkBytes);
   }

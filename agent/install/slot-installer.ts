@@ -94,7 +94,7 @@ export class SlotInstaller {
     if (installation === undefined) return refuse('install-out-of-order', 'write before begin');
     const { decryptor, request } = installation;
     if (decryptor !== undefined) {
-      const refused = decryptor.write(piece);
+      const refused = decryptor.write(piece) ?? installation.writer.failure;
       // With the header the key has proven right: the first blocks may go.
       if (refused === undefined && decryptor.header() !== undefined) installation.writer.prepare();
       return refused;
@@ -122,13 +122,17 @@ export class SlotInstaller {
     const installation = this.installation;
     if (installation === undefined) return refuse('install-out-of-order', 'finish before begin');
     const { request, slot, writer, decryptor } = installation;
-    const refused = decryptor?.refusal() ?? decryptor?.finish();
+    const refused = decryptor?.refusal() ?? decryptor?.finish() ?? writer.failure;
     if (refused !== undefined) {
       this.suspend();
       return refused;
     }
     if (decryptor !== undefined) {
       writer.sync();
+      if (writer.failure !== undefined) {
+        this.suspend();
+        return writer.failure;
+      }
       this.journal.write(journalEntry(request, slot, chunkCount(request), decryptor.header()));
     }
     this.installation = undefined;
@@ -174,8 +178,9 @@ export class SlotInstaller {
     if (installation === undefined) return;
     this.installation = undefined;
     const { decryptor, writer } = installation;
-    if (decryptor === undefined) return;
+    if (decryptor === undefined || writer.failure !== undefined) return;
     writer.sync();
+    if (writer.failure !== undefined) return;
     // The short last chunk is vouched for by `finish` alone.
     let chunks = Math.min(decryptor.chunks(), chunkCount(installation.request) - 1);
     while (!this.isBlockStart(installation, chunks)) chunks -= 1;

@@ -7,6 +7,7 @@
  * while nothing is queued. A part that is never busy is written as if none of this were there.
  */
 import type { Crypto, FlashPartition, FlashStatus } from '../../hal/types.ts';
+import { type Refusal, refuse } from '../codes.ts';
 import {
   cobblestoneChunkBytes,
   maxEraseAheadBytes,
@@ -42,6 +43,7 @@ export class SlotWriter {
   private programming: number | undefined;
   /** The part was seen busy: erasing ahead gains time. */
   private overlaps = false;
+  private failed: Refusal | undefined;
 
   constructor(options: SlotWriterOptions) {
     this.options = options;
@@ -67,11 +69,17 @@ export class SlotWriter {
    * Waits for the part when too much is queued, which `hasRoom` tells beforehand.
    */
   write(bytes: Uint8Array, offset: number): void {
+    if (this.failed !== undefined) return;
     while (!this.hasRoom) this.wait();
     const piece: Piece = { bytes, offset };
     this.queue.push(piece);
     this.advance();
     if (this.queue.indexOf(piece) >= 0) piece.bytes = new Uint8Array(bytes);
+  }
+
+  /** The part does not take the image; what came since is dropped. Code `slot-corrupt`. */
+  get failure(): Refusal | undefined {
+    return this.failed;
   }
 
   /** One more `write` would not wait. */
@@ -144,6 +152,12 @@ export class SlotWriter {
 
   private program({ bytes, offset }: Piece): void {
     const { writeAlign, eraseValue } = this.geometry;
+    // HRD-15: a worn-out block that keeps its content would be corrupted silently
+    if (!this.isErased(offset, bytes.length)) {
+      this.queue.length = 0;
+      this.failed = refuse('slot-corrupt', `a block before ${offset + bytes.length} is not erased`);
+      return;
+    }
     const rest = bytes.length % writeAlign;
     const whole = bytes.length - rest;
     if (whole > 0) this.partition.write(bytes.subarray(0, whole), offset);
@@ -156,6 +170,18 @@ export class SlotWriter {
     }
     this.writtenEnd = offset + bytes.length;
     this.programming = this.writtenEnd;
+  }
+
+  private isErased(offset: number, length: number): boolean {
+    const buffer = new Uint8Array(Math.min(slotReadBytes, length));
+    for (let done = 0; done < length; done += buffer.length) {
+      const part = buffer.subarray(0, Math.min(buffer.length, length - done));
+      this.partition.read(part, offset + done);
+      for (let i = 0; i < part.length; i++) {
+        if (part[i] !== this.geometry.eraseValue) return false;
+      }
+    }
+    return true;
   }
 }
 

@@ -151,6 +151,23 @@ test('INS-12: an image that waits for its restart is checked again and stays act
   assert.is(codeOf(installer.finish()), 'image-plaintext-hash');
 });
 
+test('HRD-15: a slot with a block that does not erase any more is refused, and nothing vouches for it', () => {
+  for (const block of [0, 5, Math.ceil(newImage.plaintext.length / 4096) - 1]) {
+    const rig = factory();
+    rig.storage.bytes.fill(0x5a, rig.slotBytes, 2 * rig.slotBytes); // an older image
+    rig.storage.powerOn([{ kind: 'stuck-block', block: rig.slotBytes / 4096 + block }]);
+    const installer = openInstaller(rig);
+    installer.begin(newImage.request);
+    const written = codeOf(installer.write(newImage.ciphertext));
+    assert.is(codeOf(installer.finish()), 'slot-corrupt');
+    assert.ok(written === 'slot-corrupt' || block > 5);
+    assert.is(rig.storage.fired, 1);
+    const resumed = openInstaller(rig).begin(newImage.request) as { resumeOffset: number };
+    const before = Math.floor((block * 4096) / 16_384);
+    assert.ok(resumed.resumeOffset <= 56 + before * 16_400, 'goes on before the block');
+  }
+});
+
 test('VIM-08: an image whose digest is not the signed one is never offered', () => {
   const rig = factory();
   const boot = openBoot(rig, 0);

@@ -1,0 +1,507 @@
+/**
+ * The ECU under test: the shipped agent over a flash part, from the bootloader to the report, in
+ * this process. Whatever the program held in memory ends with each life; only the part stays.
+ */
+import { decodeEnvelope } from '../../agent/codec/cose-sign.ts';
+import { decode, encode } from '../../agent/codec/schema.ts';
+import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import type { ManagedEcu } from '../../agent/ecu/managed-ecu.ts';
+import { type EcuState, openState, settleTrials } from '../../agent/ecu/start-up.ts';
+import { UpdateSession } from '../../agent/ecu/update-session.ts';
+import { BootBlock } from '../../agent/install/boot-block.ts';
+import { FlashKeyValue } from '../../agent/install/flash-key-value.ts';
+import { profiles, type RepositoryName, repositoryName } from '../../agent/metadata/common.ts';
+import { configuration, storedKeyPair } from '../../agent/metadata/configuration.ts';
+import { verifications } from '../../agent/metadata/device-messages.ts';
+import { manifest as manifestSchema } from '../../agent/metadata/report.ts';
+import { imageKinds, type Target } from '../../agent/metadata/targets.ts';
+import type { VerificationStep } from '../../agent/metadata/vehicle-messages.ts';
+import { ImageStaging } from '../../agent/primary/image-staging.ts';
+import type { ImageSink, PrimaryContext } from '../../agent/primary/primary-context.ts';
+import type { Repositories } from '../../agent/primary/repositories.ts';
+import { UpdateCycle } from '../../agent/primary/update-cycle.ts';
+import { MetadataStore } from '../../agent/verify/metadata-store.ts';
+import { loadProgram } from '../../hal/emulated/bootloader.ts';
+import { type FaultyFlash, seededRandom } from '../../hal/emulated/faulty-flash.ts';
+import { createFlash } from '../../hal/emulated/flash.ts';
+import type { Boot, Flash, Hal, KeyValue } from '../../hal/types.ts';
+import { basicMap } from '../simulator/basic-map.ts';
+import { vehicleId } from '../simulator/repository-simulator.ts';
+import { layoutOf, type PartKind, type Role } from './geometries.ts';
+import { crypto } from './memo-crypto.ts';
+import {
+  agentEcuId,
+  Broken,
+  type DirectorView,
+  fetchFile,
+  HalfImage,
+  hardwareOf,
+  hostedEcuId,
+  imageOf,
+  type Stage,
+  type World,
+} from './world.ts';
+
+/** Bytes handed over at a time: the header alone, then whole chunks, as the link does. */
+const headerBytes = 56;
+const chunkBytes = 16_400;
+/** Starts that one stage may take: a trial may fail three times, each time with cuts. */
+const maxLives = 16;
+
+/** The first byte of an image is wanted. */
+class FirstByte extends Error {}
+
+/** The program asked for a restart. */
+class Restart extends Error {}
+
+/** Steps of one life, in their order. */
+export const steps = [
+  'boot',
+  'settle',
+  'time',
+  'report',
+  'metadata',
+  'download',
+  'prepare',
+  'transfer',
+  'finish',
+  'activate',
+] as const;
+export type Step = (typeof steps)[number];
+
+/** What can never be less after a cut than it was before. */
+export interface Floors {
+  readonly rootVersions: Readonly<Record<RepositoryName, number>>;
+  /** Versions of the other roles, as they were accepted. */
+  readonly versions: Readonly<Record<string, number>>;
+}
+
+export interface EcuSetup {
+  readonly role: Role;
+  readonly part: PartKind;
+  readonly world: World;
+}
+
+/** Who is updated: the agent's own ECU, or the one that it hosts. */
+export const updatedEcuOf = (role: Role) => (role === 'hosted' ? hostedEcuId : agentEcuId);
+
+export function openFlash({ part, role }: EcuSetup, flash: FaultyFlash): Flash {
+  return createFlash(layoutOf(part, role).map, part, () => flash.open());
+}
+
+export class EcuUnderTest {
+  step: Step = 'boot';
+  lives = 0;
+  /** What the store trusts, as far as `write` has returned. */
+  floors: Floors | undefined;
+  /** What it has to trust at the next start, at least. */
+  minimum: Floors | undefined;
+  private readonly setup: EcuSetup;
+  private readonly flash: Flash;
+  private readonly director: DirectorView;
+  private interrupted = false;
+  private stopAtFirstByte = false;
+  private milliseconds = 0;
+
+  constructor(setup: EcuSetup, part: FaultyFlash, director: DirectorView) {
+    this.setup = setup;
+    this.flash = openFlash(setup, part);
+    this.director = director;
+  }
+
+  /** In the factory: release 1 in slot A, keys, configuration, the first Roots. */
+  manufacture(): void {
+    const { role, part, world } = this.setup;
+    const pairs = role === 'hosted' ? ['', 'hosted-'] : [''];
+    for (const pair of pairs) {
+      const { plaintext, image } = imageOf(1);
+      const length = Math.ceil(plaintext.length / part.writeAlign) * part.writeAlign;
+      const padded = new Uint8Array(length).fill(part.eraseValue);
+      padded.set(plaintext, 0);
+      const slot = this.flash.open({ path: pair === '' ? 'slot-a' : 'hosted-a' });
+      slot.write(padded, 0);
+      slot.sync();
+      BootBlock.initialise(this.flash.open({ path: `${pair}state` }), crypto, image);
+    }
+    const keyValue = this.openKeyValue();
+    const store = new MetadataStore(keyValue);
+    const { director, images } = world.sim;
+    store.writeRoot('director', 1, director.publishedRoots[0]!);
+    if (role !== 'partial') store.writeRoot('images', 1, images.publishedRoots[0]!);
+    const ecus = role === 'hosted' ? ([agentEcuId, hostedEcuId] as const) : ([agentEcuId] as const);
+    for (const ecuId of ecus) {
+      keyValue.write(`signing-key/${ecuId}`, encode(storedKeyPair, world.signingKeys[ecuId]));
+      keyValue.write(`wrapping-key/${ecuId}`, encode(storedKeyPair, world.wrappingKeys[ecuId]));
+    }
+    keyValue.write('configuration', this.configuration());
+  }
+
+  private configuration(): Uint8Array {
+    const { role } = this.setup;
+    const own = {
+      ecuId: agentEcuId,
+      hardwareId: hardwareOf[agentEcuId],
+      kinds: [imageKinds.opaque],
+      slots: ['slot-a', 'slot-b'],
+      journal: 'journal',
+      filenamePattern: '*',
+    };
+    const hosted = {
+      ...own,
+      ecuId: hostedEcuId,
+      hardwareId: hardwareOf[hostedEcuId],
+      slots: ['hosted-a', 'hosted-b'],
+      journal: 'hosted-journal',
+      state: 'hosted-state',
+    };
+    return encode(configuration, {
+      vehicleId,
+      profile: profiles.ecdsa,
+      verification: role === 'partial' ? verifications.partial : verifications.full,
+      ecus: role === 'hosted' ? [own, hosted] : [own],
+      can: { port: 'can0', flexibleData: true },
+      trialBoots: 1,
+      ...(role === 'primary' && {
+        primary: { secondaries: [], download: 'download', pollMilliseconds: 0 },
+      }),
+      ...(role !== 'partial' && { repositoryMap: basicMap }),
+    });
+  }
+
+  private openKeyValue(): KeyValue {
+    return new FlashKeyValue(this.flash.open({ path: 'key-value' }), crypto);
+  }
+
+  /** Lives until the stage's goal is reached; throws `Broken` when it never is. */
+  async liveUntilDone(stage: Stage): Promise<void> {
+    for (let lives = 0; lives < maxLives; lives++) {
+      if (await this.live(stage)) return;
+    }
+    throw new Broken('lost', `release ${stage.goal} is not reached in ${maxLives} starts`);
+  }
+
+  /** The next update is accepted: time, metadata and key, up to its first byte. */
+  async acceptsNext(stage: Stage): Promise<void> {
+    this.stopAtFirstByte = true;
+    try {
+      if (await this.live(stage)) return;
+    } catch (error) {
+      if (error instanceof FirstByte) return;
+      throw error;
+    }
+    throw new Broken('lost', `release ${stage.goal} is not accepted`);
+  }
+
+  /** One life: from power-up until there is nothing to do (true, if the goal is reached) or a restart. */
+  async live(stage: Stage): Promise<boolean> {
+    this.lives += 1;
+    this.interrupted = false;
+    try {
+      const state = this.start(stage);
+      const refusal =
+        this.setup.role === 'primary'
+          ? await this.cycleOfPrimary(state, stage)
+          : this.cycle(state, stage);
+      if (refusal !== undefined && refusal.refused !== 'update-given-up') {
+        throw new Broken('lost', `cycle refused: ${refusal.refused} ${refusal.detail}`);
+      }
+      return this.isDone(state, stage);
+    } catch (error) {
+      if (error instanceof Restart) return false;
+      throw error;
+    }
+  }
+
+  /** Bootloader, then the program's own start. What runs is whole, and one of the releases. */
+  private start(stage: Stage): EcuState {
+    this.step = 'boot';
+    const pair = { slots: ['slot-a', 'slot-b'], state: 'state' } as const;
+    const loaded = loadProgram(this.flash, crypto, pair);
+    if (isRefusal(loaded)) throw new Broken('bricked', `${loaded.refused} ${loaded.detail}`);
+    this.checkImage(loaded.program, loaded.image.releaseCounter);
+    checkCounter(loaded.boot);
+    const release = loaded.image.releaseCounter;
+    const badOwn = this.setup.role !== 'hosted' && isBad(stage, release);
+    // A bad image claims another release than its boot record, so that its self-test fails.
+    (globalThis as unknown as { AGENT_RELEASE: number }).AGENT_RELEASE = badOwn ? 99 : release;
+    const state = openState(this.hal(loaded.boot, stage));
+    if (isRefusal(state)) throw new Broken('bricked', `${state.refused} ${state.detail}`);
+    for (const ecu of state.ecus.slice(1)) this.checkHosted(ecu);
+    this.step = 'settle';
+    settleTrials(state);
+    return state;
+  }
+
+  private checkHosted(ecu: ManagedEcu): void {
+    const image = ecu.running!;
+    if (ecu.damage !== undefined) throw new Broken('bricked', `hosted: ${ecu.damage.detail}`);
+    const content = new Uint8Array(image.length);
+    ecu.slots[ecu.boot.status().active]!.read(content, 0);
+    this.checkImage(content, image.releaseCounter);
+    checkCounter(ecu.boot);
+  }
+
+  private checkImage(program: Uint8Array, release: number): void {
+    if (Buffer.compare(program, imageOf(release).plaintext) !== 0) {
+      throw new HalfImage(release);
+    }
+  }
+
+  private hal(boot: Boot, stage: Stage): Hal {
+    const random = seededRandom(stage.seconds);
+    const unused = () => {
+      throw new Error('not in this process');
+    };
+    return {
+      flash: this.flash,
+      boot,
+      keyValue: this.watched(this.openKeyValue()),
+      can: { open: unused },
+      net: { connect: unused },
+      crypto,
+      random: { bytes: (count) => Uint8Array.from({ length: count }, () => random(256)) },
+      clock: { monotonic: () => this.milliseconds, after: unused },
+      watchdog: {
+        expired: false,
+        open: () => ({ feed: () => undefined, close: () => undefined }),
+      },
+      hosted: { selfTest: (_ecu, slot) => !isBad(stage, this.hostedRelease(slot)) },
+      board: {
+        bytecodeVersion: 0,
+        halVersion: 1,
+        reboot: () => {
+          throw new Restart();
+        },
+        log: () => undefined,
+      },
+    };
+  }
+
+  /** Follows what the store trusts, and compares it with what it has to, once. */
+  private watched(keyValue: KeyValue): KeyValue {
+    if (this.minimum !== undefined) checkFloors(floorsOf(keyValue), this.minimum);
+    this.minimum = undefined;
+    if (this.floors === undefined) return keyValue;
+    return {
+      read: (key) => keyValue.read(key),
+      delete: (key) => keyValue.delete(key),
+      write: (key, value) => {
+        keyValue.write(key, value);
+        if (key.includes('/')) this.floors = floorsOf(keyValue);
+      },
+    };
+  }
+
+  private hostedRelease(slot: number): number {
+    const boot = BootBlock.open(this.flash.open({ path: 'hosted-state' }), crypto);
+    return isRefusal(boot) ? 0 : (boot.status().slots[slot]?.releaseCounter ?? 0);
+  }
+
+  private isDone(state: EcuState, stage: Stage): boolean {
+    const ecuId = updatedEcuOf(this.setup.role);
+    const ecu = state.ecus.find((one) => one.ecuId === ecuId)!;
+    const status = ecu.boot.status();
+    const told = this.director.told[ecuId];
+    const reported = told?.release === stage.goal && (!stage.bad || told.givenUp);
+    const roots = Object.entries(floorsOf(state.hal.keyValue).rootVersions);
+    return (
+      reported &&
+      (!stage.bad || told.failures.length > 0) &&
+      status.confirmed === status.active &&
+      status.pending === undefined &&
+      status.rolledBack === undefined &&
+      status.slots[status.confirmed]!.releaseCounter === stage.goal &&
+      status.counter === stage.goal &&
+      roots.every(([name, version]) => version === 0 || version === stage.roots[name as 'director'])
+    );
+  }
+
+  /** The Secondary's part of a cycle, asked for in the Primary's order. */
+  private cycle(state: EcuState, stage: Stage): Refusal | undefined {
+    const session = new UpdateSession(state);
+    this.step = 'time';
+    const attestation = this.setup.world.attest(stage, session.newNonce());
+    const late = session.checkTime(attestation);
+    if (late !== undefined) return late;
+    this.report(state, session);
+    const refusal = this.update(session, stage);
+    if (refusal === undefined) return undefined;
+    this.report(state, session);
+    return refusal;
+  }
+
+  private report(state: EcuState, session: UpdateSession): void {
+    this.step = 'report';
+    const running = runningOf(state);
+    session.acknowledge(session.reports().map((one) => this.director.accept(one, running)));
+  }
+
+  private update(session: UpdateSession, stage: Stage): Refusal | undefined {
+    this.step = 'metadata';
+    const done = this.verify(session, stage);
+    if (done.refusal !== undefined) return fromMessage(done.refusal);
+    for (const [ecuId] of done.assignments ?? []) {
+      const failed = this.install(session, stage, ecuId);
+      if (failed !== undefined) return failed;
+    }
+    if ((done.assignments ?? []).length > 0) throw new Restart();
+    return undefined;
+  }
+
+  private verify(session: UpdateSession, stage: Stage): VerificationStep {
+    let step = session.startVerification();
+    while (step.ask !== undefined) {
+      const { repository, name, maxBytes } = step.ask;
+      const file = fetchFile(stage, { repository: repositoryName(repository), name, maxBytes });
+      step = session.supplyFile(file);
+    }
+    return step;
+  }
+
+  private install(session: UpdateSession, stage: Stage, ecuId: string): Refusal | undefined {
+    const { ciphertext } = stage.image!;
+    this.step = 'prepare';
+    let offset = session.prepare(ecuId, stage.keyObject!);
+    if (isRefusal(offset)) return offset;
+    if (this.stopAtFirstByte) throw new FirstByte();
+    this.step = 'transfer';
+    const total = ciphertext.length;
+    while (offset < total) {
+      const end: number = offset < headerBytes ? headerBytes : Math.min(offset + chunkBytes, total);
+      const refusal = session.write(ciphertext.subarray(offset, end));
+      if (refusal !== undefined) return refusal;
+      offset = end;
+      if (stage.interrupted && !this.interrupted && offset === headerBytes + 2 * chunkBytes) {
+        // The link was lost; the Primary asks again where to go on.
+        this.interrupted = true;
+        const resumed = session.prepare(ecuId, stage.keyObject!);
+        if (isRefusal(resumed)) return resumed;
+        this.checkResumed(resumed);
+        offset = resumed;
+      }
+    }
+    this.step = 'finish';
+    const wrong = session.expected() === undefined ? undefined : session.finish();
+    if (wrong !== undefined) return wrong;
+    this.step = 'activate';
+    return session.activate(ecuId);
+  }
+
+  /** After an orderly interruption nothing is sent twice but what shares an erase block. */
+  private checkResumed(offset: number): void {
+    const chunks = [2, 1, 0].find((n) => (n * 16_384) % this.setup.part.blockLength === 0)!;
+    const wanted = chunks === 0 ? 0 : headerBytes + chunks * chunkBytes;
+    if (offset !== wanted) throw new Broken('lost', `resumes at ${offset}, not at ${wanted}`);
+  }
+
+  private async cycleOfPrimary(state: EcuState, stage: Stage): Promise<Refusal | undefined> {
+    const { primary } = state.configuration;
+    const context: PrimaryContext = {
+      state,
+      configuration: primary!,
+      repositories: this.repositories(state, stage) as unknown as Repositories,
+      secondaries: [],
+      staging: new ImageStaging(this.flash.open({ path: 'download' }), state.hal.keyValue, crypto),
+      wait: async (milliseconds) => {
+        this.milliseconds += milliseconds;
+      },
+    };
+    this.step = 'time';
+    const refusal = await new UpdateCycle(context).run();
+    // The network was lost on the way; the next cycle goes on.
+    if (refusal?.refused === 'net-closed') return new UpdateCycle(context).run();
+    return refusal;
+  }
+
+  /** What the Primary asks of the network, answered from the stage. */
+  private repositories(state: EcuState, stage: Stage) {
+    const { world } = this.setup;
+    return {
+      register: async () => undefined,
+      postManifest: async (bytes: Uint8Array) => {
+        this.step = 'report';
+        const envelope = decodeEnvelope(bytes, 65_536);
+        if (isRefusal(envelope)) throw new Broken('lost', envelope.detail);
+        const manifest = decode(manifestSchema, envelope.payload, 65_536);
+        if (isRefusal(manifest)) throw new Broken('lost', manifest.detail);
+        for (const report of manifest.reports) this.director.accept(report, runningOf(state));
+        return { updateAvailable: stage.image !== undefined };
+      },
+      postTime: async (nonces: readonly Uint8Array[]) => world.attest(stage, nonces[0]!),
+      metadata: async (file: Parameters<typeof fetchFile>[1]) => {
+        this.step = 'metadata';
+        return fetchFile(stage, file);
+      },
+      keyObject: async () => {
+        this.step = 'prepare';
+        return stage.keyObject!;
+      },
+      image: async (_target: Target, from: number, sink: ImageSink) => {
+        if (this.stopAtFirstByte) throw new FirstByte();
+        this.step = 'download';
+        sink.onEntityTag?.('"image"');
+        const { ciphertext } = stage.image!;
+        for (let at = from; at < ciphertext.length; at += chunkBytes) {
+          const refusal = sink.onPiece(ciphertext.subarray(at, at + chunkBytes));
+          if (refusal !== undefined) return refusal;
+          if (stage.interrupted && !this.interrupted && at > 0) {
+            this.interrupted = true;
+            return refuse('net-closed');
+          }
+        }
+        return undefined;
+      },
+    };
+  }
+}
+
+function isBad(stage: Stage, release: number): boolean {
+  return stage.bad && stage.image?.request.releaseCounter === release;
+}
+
+function runningOf(state: EcuState): Record<string, number> {
+  return Object.fromEntries(state.ecus.map((ecu) => [ecu.ecuId, ecu.running!.releaseCounter]));
+}
+
+/** HRD-04: the counter never exceeds what the bootable image satisfies. */
+function checkCounter(boot: Boot): void {
+  const { counter, confirmed, slots } = boot.status();
+  if (counter > slots[confirmed]!.releaseCounter) {
+    throw new Broken('bricked', `counter ${counter} above the confirmed release`);
+  }
+}
+
+function fromMessage({ code, detail = '' }: { code: string; detail?: string }): Refusal {
+  return refuse(code as Refusal['refused'], detail);
+}
+
+/** Trusted metadata never goes back. */
+function checkFloors(found: Floors, minimum: Floors): void {
+  for (const repository of ['director', 'images'] as const) {
+    if (found.rootVersions[repository] < minimum.rootVersions[repository]) {
+      throw new Broken('lost', `Root of ${repository} went back`);
+    }
+  }
+  for (const [role, version] of Object.entries(minimum.versions)) {
+    if ((found.versions[role] ?? 0) < version) throw new Broken('lost', `${role} went back`);
+  }
+}
+
+const keptRoles = ['timestamp', 'snapshot', 'targets'];
+
+/** What the store trusts now. */
+export function floorsOf(keyValue: KeyValue): Floors {
+  const store = new MetadataStore(keyValue);
+  const rootVersions = {
+    director: store.rootVersion('director') ?? 0,
+    images: store.rootVersion('images') ?? 0,
+  };
+  const versions: Record<string, number> = {};
+  for (const repository of ['director', 'images'] as const) {
+    for (const role of keptRoles) {
+      const version = store.newest(repository, role)?.version;
+      if (version !== undefined) versions[`${repository}/${role}`] = version;
+    }
+  }
+  return { rootVersions, versions };
+}

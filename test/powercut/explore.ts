@@ -1,0 +1,197 @@
+/**
+ * Cuts the power at the points of one scenario, and again during each recovery, and checks what the
+ * ECU makes of it.
+ *
+ * A cut leaves nothing but the flash part, so each point begins from the part's content: that of a
+ * clean run before the operation, with the operation done as far as the cut lets it. That the
+ * program would have left the same is checked for one cut inside each operation by really cutting.
+ * A recovery is what the ECU does from power-up to the end of the step that was interrupted;
+ * recoveries that do the same operations are one. After a first cut the ECU is updated once more,
+ * after a second one it has to accept the next update's metadata, key and beginning.
+ */
+import { createHash } from 'node:crypto';
+import {
+  applyCut,
+  type Cut,
+  FaultyFlash,
+  PowerCut,
+  seededRandom,
+} from '../../hal/emulated/faulty-flash.ts';
+import { deviceFaults } from './device-faults.ts';
+import { EcuUnderTest } from './ecu.ts';
+import { firstCuts, secondCuts } from './plan.ts';
+import type { Scenario } from './scenario.ts';
+import { record, type Snapshot, type TracedOperation, trace } from './trace.ts';
+import { Broken, DirectorView } from './world.ts';
+
+export interface Totals {
+  points: number;
+  planned: number;
+  fired: number;
+  bricked: number;
+  lost: number;
+  /** The first failures, for a person. */
+  readonly failures: string[];
+}
+
+export interface Sampling {
+  /** One point in so many is visited; 1: all. */
+  readonly every: number;
+  readonly seed: number;
+}
+
+const maxFailuresKept = 5;
+
+export class Exploration {
+  readonly totals: Totals = { points: 0, planned: 0, fired: 0, bricked: 0, lost: 0, failures: [] };
+  private readonly scenario: Scenario;
+  private readonly sampling: Sampling;
+  /** Content of the part in use, and of the part as a cut left it: allocated once. */
+  private readonly scratch: Uint8Array;
+  private readonly cutContent: Uint8Array;
+  private readonly recoveries = new Set<string>();
+  private candidates = 0;
+
+  constructor(scenario: Scenario, sampling: Sampling) {
+    this.scenario = scenario;
+    this.sampling = sampling;
+    this.scratch = new Uint8Array(scenario.bytes.length);
+    this.cutContent = new Uint8Array(scenario.bytes.length);
+    this.candidates = sampling.seed % sampling.every;
+  }
+
+  async run(): Promise<Totals> {
+    const { bytes, setup, cutSteps } = this.scenario;
+    const traced = await trace(this.scenario);
+    const content = bytes.slice();
+    for (const [i, one] of traced.entries()) {
+      const isWanted = cutSteps.includes(one.step);
+      if (isWanted && this.isChosen()) await this.reallyCut(content, one, i);
+      for (const [j, cut] of firstCuts(one, setup.part, i).entries()) {
+        if (!isWanted || !this.isChosen()) continue;
+        const snapshot = this.cut(content, one, cut, i * 1_000_003 + j);
+        await this.firstCut(snapshot, one, `#${i} ${one.step} ${one.partition} ${describe(cut)}`);
+      }
+      content.set(one.operation.after, one.operation.offset);
+    }
+    for (const fault of deviceFaults(this.scenario, traced)) {
+      if (!this.isChosen()) continue;
+      await this.judge(fault.name, async () => {
+        this.totals.planned += 1;
+        if (await fault.run()) this.totals.fired += 1;
+      });
+    }
+    return this.totals;
+  }
+
+  private isChosen(): boolean {
+    this.candidates += 1;
+    return this.candidates % this.sampling.every === 0;
+  }
+
+  /** The part's content after `cut` at an operation of a run whose content was `before`. */
+  private cut(before: Uint8Array, traced: TracedOperation, cut: Cut, seed: number): Snapshot {
+    this.totals.planned += 1;
+    const bytes = this.cutContent;
+    bytes.set(before);
+    applyCut(bytes, traced.operation, cut, this.scenario.setup.part, seededRandom(seed));
+    this.totals.fired += 1;
+    return { bytes, told: traced.told, floors: traced.floors };
+  }
+
+  /** Recovers, is updated once more, and has the power cut again during a recovery not met before. */
+  private async firstCut(snapshot: Snapshot, first: TracedOperation, name: string): Promise<void> {
+    const { setup, stage, next } = this.scenario;
+    let recovery: TracedOperation[] = [];
+    const passed = await this.judge(name, async () => {
+      const { part, ecu, director } = this.powerOn(snapshot);
+      recovery = record(this.scenario, part, ecu, director, first.step);
+      await ecu.liveUntilDone(stage);
+      part.onOperation = undefined;
+      await ecu.liveUntilDone(next);
+    });
+    const key = fingerprint(recovery);
+    if (!passed || this.recoveries.has(key)) return;
+    this.recoveries.add(key);
+    const content = snapshot.bytes.slice();
+    for (const [i, one] of recovery.entries()) {
+      for (const [j, cut] of secondCuts(one, setup.part).entries()) {
+        if (this.sampling.every > 1 && !this.isChosen()) continue;
+        const again = this.cut(content, one, cut, i * 7_919 + j);
+        const where = `${name}; #${i} ${one.step} ${one.partition} ${describe(cut)}`;
+        await this.judge(where, async () => {
+          const { ecu } = this.powerOn(again);
+          await ecu.liveUntilDone(stage);
+          await ecu.acceptsNext(next);
+        });
+      }
+      content.set(one.operation.after, one.operation.offset);
+    }
+  }
+
+  /** An ECU whose part holds the snapshot, and who has to trust what was trusted then. */
+  private powerOn(snapshot: Snapshot) {
+    const { setup } = this.scenario;
+    this.scratch.set(snapshot.bytes);
+    const part = new FaultyFlash(this.scratch, setup.part);
+    const director = new DirectorView(snapshot.told);
+    const ecu = new EcuUnderTest(setup, part, director);
+    ecu.minimum = snapshot.floors;
+    return { part, ecu, director };
+  }
+
+  private async judge(name: string, run: () => Promise<void>): Promise<boolean> {
+    this.totals.points += 1;
+    try {
+      await run();
+      return true;
+    } catch (error) {
+      const what = error instanceof Broken ? error.what : 'lost';
+      this.totals[what] += 1;
+      const { setup } = this.scenario;
+      const text = error instanceof Broken ? error.message : (error as Error).stack;
+      if (this.totals.failures.length < maxFailuresKept) {
+        this.totals.failures.push(`${setup.role}, ${setup.part.name}: ${name}: ${text}`);
+      }
+      return false;
+    }
+  }
+
+  /** The program itself, cut inside the operation, leaves the very bytes that are computed here. */
+  private async reallyCut(
+    content: Uint8Array,
+    traced: TracedOperation,
+    operation: number,
+  ): Promise<void> {
+    const { setup, stage, bytes, director } = this.scenario;
+    const cut: Cut = { stage: 'inside', done: 0 };
+    const expected = content.slice();
+    applyCut(expected, traced.operation, cut, setup.part, seededRandom(operation));
+    await this.judge(`#${operation} cut for real`, async () => {
+      const part = new FaultyFlash(bytes.slice(), setup.part, operation);
+      part.powerOn([{ kind: 'cut', operation, cut }]);
+      this.totals.planned += 1;
+      try {
+        await new EcuUnderTest(setup, part, director.copy()).liveUntilDone(stage);
+      } catch (error) {
+        if (!(error instanceof PowerCut)) throw error;
+      }
+      this.totals.fired += part.fired;
+      if (Buffer.compare(part.bytes, expected) !== 0) throw new Error('left other bytes');
+    });
+  }
+}
+
+function describe({ stage, done, loseUnsynced }: Cut): string {
+  const where = stage === 'inside' ? `inside at ${done}` : stage;
+  return loseUnsynced === true ? `${where}, losing` : where;
+}
+
+function fingerprint(recovery: readonly TracedOperation[]): string {
+  const hash = createHash('sha256');
+  for (const { operation } of recovery) {
+    hash.update(`${operation.kind} ${operation.offset} ${operation.after.length} `);
+    if (operation.kind === 'program') hash.update(operation.after);
+  }
+  return hash.digest('base64');
+}

@@ -1,0 +1,88 @@
+/**
+ * One stretch of an ECU's life, from a flash snapshot to its goal: which stage the repositories are
+ * in, and which stage comes next, to show that the ECU can still be updated.
+ */
+import { FlashKeyValue } from '../../agent/install/flash-key-value.ts';
+import { FaultyFlash } from '../../hal/emulated/faulty-flash.ts';
+import { EcuUnderTest, openFlash, type Step, steps, updatedEcuOf } from './ecu.ts';
+import { layoutOf, type PartKind, type Role } from './geometries.ts';
+import { crypto } from './memo-crypto.ts';
+import { DirectorView, type Stage, World } from './world.ts';
+
+/** Update to confirmation; failing trial to its end; Root rotation; interrupted transfer. */
+export const lives = ['update', 'rollback', 'rotation', 'resume'] as const;
+export type Life = (typeof lives)[number];
+
+export interface Scenario {
+  readonly setup: { readonly role: Role; readonly part: PartKind; readonly world: World };
+  readonly stage: Stage;
+  readonly next: Stage;
+  /** Content of the part at the beginning, and what the Director knew then. */
+  readonly bytes: Uint8Array;
+  readonly director: DirectorView;
+  /** Where the power is cut first: the steps in which this life differs from the others. */
+  readonly cutSteps: readonly Step[];
+}
+
+const cutSteps: Readonly<Record<Life, readonly Step[]>> = {
+  update: steps,
+  rollback: steps,
+  rotation: ['time', 'report', 'metadata'],
+  resume: ['download', 'prepare', 'transfer', 'finish'],
+};
+
+export async function createScenario(role: Role, part: PartKind, life: Life): Promise<Scenario> {
+  const world = new World(updatedEcuOf(role));
+  const setup = { role, part, world };
+  const bytes = new Uint8Array(layoutOf(part, role).size).fill(part.eraseValue);
+  const director = new DirectorView();
+  const ecu = new EcuUnderTest(setup, new FaultyFlash(bytes, part), director);
+  ecu.manufacture();
+  await ecu.liveUntilDone(world.stage({ goal: 1 }));
+  fillKeyValue(setup, bytes);
+  const stage = stageOf(world, life);
+  if (life === 'rollback') {
+    // Two trials have failed, the third is about to start.
+    for (let starts = 0; starts < 5; starts++) await ecu.live(stage);
+    for (const ecuId of Object.keys(director.told)) {
+      director.told[ecuId] = { ...director.told[ecuId]!, failures: [] };
+    }
+  }
+  const next = world.stage({ release: 3, goal: 3 });
+  return { setup, stage, next, bytes, director, cutSteps: cutSteps[life] };
+}
+
+/** Bytes left in the active bank of the key-value store, so that it is copied in mid-life. */
+const roomLeft: Readonly<Record<Role, number>> = {
+  primary: 1_300,
+  full: 1_300,
+  partial: 500,
+  hosted: 1_300,
+};
+
+function fillKeyValue(setup: Scenario['setup'], bytes: Uint8Array): void {
+  const { offset, size } = layoutOf(setup.part, setup.role).map['key-value']!;
+  const flash = new FaultyFlash(bytes, setup.part);
+  let end = 0;
+  flash.onOperation = (operation) => {
+    end = operation.offset + operation.after.length - offset;
+  };
+  const partition = openFlash(setup, flash).open({ path: 'key-value' });
+  const store = new FlashKeyValue(partition, crypto);
+  const bank = size / 2;
+  do store.write('filler', new Uint8Array(64));
+  while (bank - (end % bank) > roomLeft[setup.role] || end % bank === 0);
+}
+
+function stageOf(world: World, life: Life): Stage {
+  if (life === 'rollback') return world.stage({ release: 2, goal: 1, bad: true });
+  if (life !== 'rotation') {
+    return world.stage({ release: 2, goal: 2, interrupted: life === 'resume' });
+  }
+  const { director, images } = world.sim;
+  director.rotate('timestamp');
+  director.rotate('root');
+  images.rotate('snapshot');
+  images.rotate('root');
+  return world.stage({ release: 2, goal: 2 });
+}

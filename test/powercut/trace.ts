@@ -1,0 +1,75 @@
+/** Runs a scenario without a cut and notes every flash operation with all that a cut there leaves. */
+import { FaultyFlash, type FlashOperation } from '../../hal/emulated/faulty-flash.ts';
+import type { FlashMap } from '../../hal/emulated/flash.ts';
+import { EcuUnderTest, type Floors, type Step, steps } from './ecu.ts';
+import { layoutOf } from './geometries.ts';
+import type { Scenario } from './scenario.ts';
+import type { DirectorView, Told } from './world.ts';
+
+export interface TracedOperation {
+  readonly operation: FlashOperation;
+  readonly partition: string;
+  readonly step: Step;
+  /** What the Director knew, and what the store trusted, when the operation began. */
+  readonly told: Readonly<Record<string, Told>>;
+  readonly floors: Floors;
+}
+
+/** A flash snapshot, and what of the world outside belongs to it. */
+export interface Snapshot {
+  readonly bytes: Uint8Array;
+  readonly told: Readonly<Record<string, Told>>;
+  readonly floors: Floors;
+}
+
+const noFloors: Floors = { rootVersions: { director: 0, images: 0 }, versions: {} };
+
+function partitionAt(map: FlashMap, offset: number): string {
+  const found = Object.entries(map).find(
+    ([, region]) => offset >= region.offset && offset < region.offset + region.size,
+  );
+  return found![0];
+}
+
+/**
+ * Notes the operations of an ECU that is about to live.
+ * @param until of the first life only, up to the end of this step; all without
+ */
+export function record(
+  { setup }: Scenario,
+  part: FaultyFlash,
+  ecu: EcuUnderTest,
+  director: DirectorView,
+  until?: Step,
+): TracedOperation[] {
+  const { map } = layoutOf(setup.part, setup.role);
+  const traced: TracedOperation[] = [];
+  ecu.floors ??= noFloors;
+  part.onOperation = (operation) => {
+    const { step } = ecu;
+    if (until !== undefined && (ecu.lives > 1 || steps.indexOf(step) > steps.indexOf(until))) {
+      part.onOperation = undefined;
+      ecu.floors = undefined;
+      return;
+    }
+    traced.push({
+      operation,
+      partition: partitionAt(map, operation.offset),
+      step,
+      told: { ...director.told },
+      floors: ecu.floors!,
+    });
+  };
+  return traced;
+}
+
+/** Every operation from the scenario's beginning to its goal. */
+export async function trace(scenario: Scenario): Promise<TracedOperation[]> {
+  const { setup, bytes, stage } = scenario;
+  const part = new FaultyFlash(bytes.slice(), setup.part);
+  const director = scenario.director.copy();
+  const ecu = new EcuUnderTest(setup, part, director);
+  const traced = record(scenario, part, ecu, director);
+  await ecu.liveUntilDone(stage);
+  return traced;
+}
