@@ -102,6 +102,7 @@ export class Exploration {
   /** Recovers, is updated once more, and has the power cut again during a recovery not met before. */
   private async firstCut(snapshot: Snapshot, first: TracedOperation, name: string): Promise<void> {
     const { setup, stage, next } = this.scenario;
+    const after = snapshot.bytes.slice();
     let recovery: TracedOperation[] = [];
     const passed = await this.judge(name, async () => {
       const { part, ecu, director } = this.powerOn(snapshot);
@@ -113,20 +114,32 @@ export class Exploration {
     const key = fingerprint(recovery);
     if (!passed || this.recoveries.has(key)) return;
     this.recoveries.add(key);
-    const content = snapshot.bytes.slice();
+    const content = after;
+    let fades = first.operation.kind === 'program';
     for (const [i, one] of recovery.entries()) {
       for (const [j, cut] of secondCuts(one, setup.part).entries()) {
         if (this.sampling.every > 1 && !this.isChosen()) continue;
         const again = this.cut(content, one, cut, i * 7_919 + j);
         const where = `${name}; #${i} ${one.step} ${one.partition} ${describe(cut)}`;
-        await this.judge(where, async () => {
-          const { ecu } = this.powerOn(again);
-          await ecu.liveUntilDone(stage);
-          await ecu.acceptsNext(next);
-        });
+        await this.secondCut(again, where);
       }
+      if (fades && (this.sampling.every === 1 || this.isChosen())) {
+        const again = this.cut(content, one, { stage: 'before' }, i);
+        fade(again.bytes, first, setup.part.writeAlign, seededRandom(i));
+        await this.secondCut(again, `${name}; #${i} ${one.step} before, the first one's unit fades`);
+      }
+      fades &&= !touchesEnd(one, first);
       content.set(one.operation.after, one.operation.offset);
     }
+  }
+
+  private secondCut(snapshot: Snapshot, name: string): Promise<boolean> {
+    const { stage, next } = this.scenario;
+    return this.judge(name, async () => {
+      const { ecu } = this.powerOn(snapshot);
+      await ecu.liveUntilDone(stage);
+      await ecu.acceptsNext(next);
+    });
   }
 
   /** An ECU whose part holds the snapshot, and who has to trust what was trusted then. */
@@ -179,6 +192,29 @@ export class Exploration {
       this.totals.fired += part.fired;
       if (Buffer.compare(part.bytes, expected) !== 0) throw new Error('left other bytes');
     });
+  }
+}
+
+/** True when an operation changes the last unit of the one that was cut. */
+function touchesEnd({ operation }: TracedOperation, first: TracedOperation): boolean {
+  const end = first.operation.offset + first.operation.after.length;
+  return operation.offset < end && operation.offset + operation.after.length >= end;
+}
+
+/**
+ * The unit that was programmed last before the first cut holds weak bits, which may read as
+ * something else at each power-up until they are erased.
+ */
+function fade(
+  content: Uint8Array,
+  { operation }: TracedOperation,
+  unit: number,
+  random: (limit: number) => number,
+): void {
+  const { offset, before, after } = operation;
+  for (let i = after.length - unit; i < after.length; i++) {
+    const some = random(256);
+    content[offset + i] = (before[i]! & ~some) | (after[i]! & some);
   }
 }
 

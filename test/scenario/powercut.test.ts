@@ -1,0 +1,31 @@
+/** A stratified sample of `make powercut`: some points of every life, ECU and part. */
+import { spawn } from 'node:child_process';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+
+const test = suite('power cuts');
+
+test('VER-01, VER-02, HRD-14: one point in 61 of an update’s life leaves nothing bricked or lost', async () => {
+  const child = spawn(process.execPath, ['test/powercut/run.ts'], {
+    env: { ...process.env, EVERY: '61', SEED: '7' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.on('data', (bytes) => {
+    output += bytes;
+  });
+  const status = await new Promise((resolve) => child.on('close', resolve));
+  const last = output.trimEnd().split('\n').at(-1)!;
+  const found =
+    /^(\d+) points visited, (\d+) faults fired of (\d+) planned, (\d+) bricked, (\d+) lost$/.exec(last);
+  assert.ok(found, output);
+  const [points, fired, planned, bricked, lost] = found!.slice(1).map(Number);
+  assert.equal([bricked, lost], [0, 0], output);
+  assert.is(fired, planned);
+  // Every one of the 80 scenarios has its share.
+  assert.ok(points! > 1_000, last);
+  assert.is(output.match(/points, \d+ of/g)?.length, 80);
+  assert.is(status, 0);
+});
+
+test.run();
