@@ -18,7 +18,7 @@ else
 NODE := .node/node_modules/node-linux-$(architecture)/bin/node
 endif
 
-.PHONY: demo boards test help setup packages backend can-bus secondaries typecheck lint format arrows \
+.PHONY: powercut wear demo boards test help setup packages backend can-bus secondaries typecheck lint format arrows \
   licences conformance conformance-check mutants attacks fuzz ci bench clean runtime provider-hosts
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 BOARD=name|path)
@@ -133,6 +133,12 @@ attacks: setup ## The fourteen attacks from every attacker's position (ATTACKS=p
 
 bench: setup ## Speed and memory, printed and written to out/bench.json
 	@$(NODE) test/bench/run.ts
+
+powercut: setup ## Power cuts at every point of an update, and again in each recovery (EVERY=n SEED=n)
+	@$(NODE) test/powercut/run.ts
+
+wear: setup ## What one update erases and writes in each partition of the flash
+	@$(NODE) test/powercut/wear.ts
 
 clean: ## Removes out/: what builds, demos and tests have written
 	rm -rf out

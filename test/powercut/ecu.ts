@@ -16,9 +16,10 @@ import { verifications } from '../../agent/metadata/device-messages.ts';
 import { manifest as manifestSchema } from '../../agent/metadata/report.ts';
 import { imageKinds, type Target } from '../../agent/metadata/targets.ts';
 import type { VerificationStep } from '../../agent/metadata/vehicle-messages.ts';
+import { BundleState } from '../../agent/primary/bundle-state.ts';
 import { ImageStaging } from '../../agent/primary/image-staging.ts';
 import type { ImageSink, PrimaryContext } from '../../agent/primary/primary-context.ts';
-import type { Repositories } from '../../agent/primary/repositories.ts';
+import { Progress } from '../../agent/primary/progress.ts';
 import { UpdateCycle } from '../../agent/primary/update-cycle.ts';
 import { MetadataStore } from '../../agent/verify/metadata-store.ts';
 import { loadProgram } from '../../hal/emulated/bootloader.ts';
@@ -399,8 +400,10 @@ export class EcuUnderTest {
     const context: PrimaryContext = {
       state,
       configuration: primary!,
-      repositories: this.repositories(state, stage) as unknown as Repositories,
+      repositories: this.repositories(state, stage),
       secondaries: [],
+      bundle: new BundleState(state.hal.keyValue),
+      progress: new Progress(state.hal),
       staging: new ImageStaging(this.flash.open({ path: 'download' }), state.hal.keyValue, crypto),
       wait: async (milliseconds) => {
         this.milliseconds += milliseconds;
@@ -425,7 +428,7 @@ export class EcuUnderTest {
         const manifest = decode(manifestSchema, envelope.payload, 65_536);
         if (isRefusal(manifest)) throw new Broken('lost', manifest.detail);
         for (const report of manifest.reports) this.director.accept(report, runningOf(state));
-        return { updateAvailable: stage.image !== undefined };
+        return { accepted: true, updateAvailable: stage.image !== undefined, timestampVersion: 1 };
       },
       postTime: async (nonces: readonly Uint8Array[]) => world.attest(stage, nonces[0]!),
       metadata: async (file: Parameters<typeof fetchFile>[1]) => {

@@ -126,7 +126,10 @@ export class Exploration {
       if (fades && (this.sampling.every === 1 || this.isChosen())) {
         const again = this.cut(content, one, { stage: 'before' }, i);
         fade(again.bytes, first, setup.part.writeAlign, seededRandom(i));
-        await this.secondCut(again, `${name}; #${i} ${one.step} before, the first one's unit fades`);
+        await this.secondCut(
+          again,
+          `${name}; #${i} ${one.step} before, the first one's unit fades`,
+        );
       }
       fades &&= !touchesEnd(one, first);
       content.set(one.operation.after, one.operation.offset);

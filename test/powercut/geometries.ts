@@ -1,5 +1,6 @@
 /** The flash parts and kinds of ECU over which the power is cut. */
-import type { FlashGeometry, FlashMap, FlashRegion } from '../../hal/emulated/flash.ts';
+import type { FlashMap, FlashRegion } from '../../hal/ecu-description.ts';
+import type { FlashGeometry } from '../../hal/emulated/flash.ts';
 
 export interface PartKind extends FlashGeometry {
   readonly name: string;

@@ -1,6 +1,7 @@
 /** Runs a scenario without a cut and notes every flash operation with all that a cut there leaves. */
+
+import type { FlashMap } from '../../hal/ecu-description.ts';
 import { FaultyFlash, type FlashOperation } from '../../hal/emulated/faulty-flash.ts';
-import type { FlashMap } from '../../hal/emulated/flash.ts';
 import { EcuUnderTest, type Floors, type Step, steps } from './ecu.ts';
 import { layoutOf } from './geometries.ts';
 import type { Scenario } from './scenario.ts';
