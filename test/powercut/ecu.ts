@@ -303,7 +303,11 @@ export class EcuUnderTest {
     const ecu = state.ecus.find((one) => one.ecuId === ecuId)!;
     const status = ecu.boot.status();
     const told = this.director.told[ecuId];
-    const reported = told?.release === stage.goal && (!stage.bad || told.givenUp);
+    if (told === undefined) return false;
+    // Power lost in the trial is a failed trial, with which a Primary's bundle stops, reported.
+    const stopped = this.setup.role === 'primary' && told.failures.length > 0;
+    const goal = stopped && status.active === status.confirmed ? told.release : stage.goal;
+    const reported = told.release === goal && (!stage.bad || stopped || told.givenUp);
     const roots = Object.entries(floorsOf(state.hal.keyValue).rootVersions);
     return (
       reported &&
@@ -311,8 +315,8 @@ export class EcuUnderTest {
       status.confirmed === status.active &&
       status.pending === undefined &&
       status.rolledBack === undefined &&
-      status.slots[status.confirmed]!.releaseCounter === stage.goal &&
-      status.counter === stage.goal &&
+      status.slots[status.confirmed]!.releaseCounter === goal &&
+      status.counter === goal &&
       roots.every(([name, version]) => version === 0 || version === stage.roots[name as 'director'])
     );
   }

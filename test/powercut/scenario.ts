@@ -42,8 +42,9 @@ export async function createScenario(role: Role, part: PartKind, life: Life): Pr
   fillKeyValue(setup, bytes);
   const stage = stageOf(world, life);
   if (life === 'rollback') {
-    // Two trials have failed, the third is about to start.
-    for (let starts = 0; starts < 5; starts++) await ecu.live(stage);
+    // Two trials have failed, the third is about to start; a Primary's bundle stops with the first.
+    const starts = role === 'primary' ? 1 : 5;
+    for (let start = 0; start < starts; start++) await ecu.live(stage);
     for (const ecuId of Object.keys(director.told)) {
       director.told[ecuId] = { ...director.told[ecuId]!, failures: [] };
     }
