@@ -58,6 +58,9 @@ export class BundleInstallation {
     for (const { ecuId, releaseCounter } of record.members) {
       const ecu = state.ecus.filter((one) => one.ecuId === ecuId)[0];
       const passed = ecu?.running?.releaseCounter === releaseCounter;
+      // VER-01: power lost before the activation was recorded is no failed trial; it goes on
+      const failed = ecu?.boot.status().failedTrials?.releaseCounter === releaseCounter;
+      if (!passed && !failed) continue;
       progress.stage(ecuId, passed ? 'confirmed' : 'failed');
       if (passed) continue;
       const count = bundle.countFailure(ecuId, 'trial-rolled-back');

@@ -5,9 +5,9 @@ import * as assert from 'uvu/assert';
 
 const test = suite('power cuts');
 
-test('VER-01, VER-02, HRD-14: one point in 97 of an update’s life leaves nothing bricked or lost', async () => {
+test('VER-01, VER-02, HRD-14: one point in 149 of an update’s life leaves nothing bricked or lost', async () => {
   const child = spawn(process.execPath, ['test/powercut/run.ts'], {
-    env: { ...process.env, EVERY: '97', SEED: '7' },
+    env: { ...process.env, EVERY: '149', SEED: '7' },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let output = '';
@@ -25,7 +25,7 @@ test('VER-01, VER-02, HRD-14: one point in 97 of an update’s life leaves nothi
   assert.equal([bricked, lost], [0, 0], output);
   assert.is(fired, planned);
   // Every one of the 80 scenarios has its share.
-  assert.ok(points! > 1_000, last);
+  assert.ok(points! > 500, last);
   assert.is(output.match(/points, \d+ of/g)?.length, 80);
   assert.is(status, 0);
 });
