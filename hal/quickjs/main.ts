@@ -34,6 +34,11 @@ function main(): void {
     native.log(`refused code=${ecu.refused} detail=${ecu.detail}`);
     native.exit(usageStatus);
   }
+  if (ecu.consent !== undefined) {
+    // Never installed without asking: better not started.
+    native.log('refused code=configuration-invalid detail=consent: not on this platform');
+    native.exit(usageStatus);
+  }
   const crypto = createNativeCrypto(native);
   const part = openPart(native, ecu);
   const flash = createNativeFlash(part, ecu);
