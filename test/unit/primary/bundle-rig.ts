@@ -24,8 +24,8 @@ import { Progress } from '../../../agent/primary/progress.ts';
 import { UpdateCycle } from '../../../agent/primary/update-cycle.ts';
 import { now, RepositorySimulator, vehicleId } from '../../simulator/repository-simulator.ts';
 import { VirtualClock } from '../../simulator/virtual-clock.ts';
-import { crypto, makeImage, type TestImage } from '../install/rig.ts';
-import { type Link, Restart, RigEcu, secondaryOn } from './rig-ecu.ts';
+import { crypto, type TestImage } from '../install/rig.ts';
+import { imageOf, type Link, Restart, RigEcu, secondaryOn } from './rig-ecu.ts';
 
 export interface Assignment {
   readonly ecuId: string;
@@ -204,7 +204,7 @@ export class BundleRig {
     const index = agent.ecuIds.indexOf(ecuId);
     const filename = `${ecuId}-${release}.bin`;
     // Of different lengths, with more than one chunk in some.
-    const image = this.images.get(filename) ?? makeImage(filename, 12_345 * (1 + index), release);
+    const image = imageOf(filename, 12_345 * (1 + index), release);
     this.images.set(filename, image);
     const { request } = image;
     const wrappingKey = agent.wrapping[index]!.key;

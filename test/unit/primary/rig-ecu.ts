@@ -35,7 +35,17 @@ import {
   manufacture,
   openBoot,
   type Rig,
+  type TestImage,
 } from '../install/rig.ts';
+
+const images = new Map<string, TestImage>();
+
+/** Made once for all vehicles of a test file: a test that cuts everywhere makes hundreds. */
+export function imageOf(name: string, length: number, release: number): TestImage {
+  const image = images.get(name) ?? makeImage(name, length, release);
+  images.set(name, image);
+  return image;
+}
 
 /** What a board's `reboot` throws here: control does not return to the program. */
 export class Restart extends Error {}
@@ -79,7 +89,7 @@ export class RigEcu {
     this.signing = this.ecuIds.map(() => generateKeyPair('ESP256'));
     this.wrapping = this.ecuIds.map(() => generateKeyPair('MLKEM768-P256'));
     this.ecuIds.forEach((id, i) => {
-      manufacture(this.rigs[i]!, makeImage(`${id}-1.bin`, 5_000, 1));
+      manufacture(this.rigs[i]!, imageOf(`${id}-1.bin`, 5_000, 1));
       this.keyValue.write(`signing-key/${id}`, encode(storedKeyPair, this.signing[i]!));
       this.keyValue.write(`wrapping-key/${id}`, encode(storedKeyPair, this.wrapping[i]!));
     });
