@@ -121,7 +121,9 @@ export class OfflineCycle {
       const begun = secondary.startOfflineVerification();
       const accepted = await handOverMetadata(secondary, begun, fileOf);
       if (isRefusal(accepted)) {
-        if (!isLinkFailure(accepted)) return accepted;
+        // The medium's failure is not the Secondary's.
+        const ofMedium = accepted.refused === 'medium-removed';
+        if (ofMedium || !isLinkFailure(accepted)) return accepted;
         attendance.miss(secondary, accepted);
         continue;
       }

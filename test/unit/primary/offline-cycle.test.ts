@@ -3,6 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isRefusal } from '../../../agent/codes.ts';
 import { OfflineCycle } from '../../../agent/primary/offline-cycle.ts';
+import type { Medium } from '../../../hal/types.ts';
 import { now } from '../../simulator/repository-simulator.ts';
 import { makeImage } from '../install/rig.ts';
 import { type AgentName, VehicleRig } from './vehicle-rig.ts';
@@ -134,6 +135,21 @@ test('OFF-03, INS-09: files that are not on the medium, of another length, or da
     corrupt.files.set(path, file);
     await refusedWith(corrupt, code, row);
   }
+});
+
+test('ECU-05: a file that changed since the Primary verified it is handed to nobody', async () => {
+  const rig = campaign(['full']);
+  const medium = rig.state('primary').hal.medium as { read: Medium['read'] };
+  const read = medium.read.bind(medium);
+  let reads = 0;
+  medium.read = (path, buffer, offset) => {
+    const good = read(path, buffer, offset);
+    if (path === 'director/offline-targets.cbor') reads += 1;
+    if (reads === 3) buffer[buffer.length - 1]! ^= 1; // found, verified, and now handed over
+    return good;
+  };
+  await refusedWith(rig, 'medium-removed', 'OFF-03');
+  assert.equal(rig.detections('full'), []);
 });
 
 test('OFF-04: a refused medium is reported once, and stands until another one comes', async () => {
