@@ -33,8 +33,8 @@ export interface NamedTest {
 export function findCodePlaces(): readonly CodePlace[] {
   const places: CodePlace[] = [];
   for (const path of codeFolders.flatMap(sourcesBelow)) {
-    // The catalogue names a row for every code; where the code is used is the place.
-    if (path === 'agent/codes.ts') continue;
+    // The catalogue names the rows of every code; where the code is used is the place.
+    if (path === 'agent/codes.ts' || path === 'agent/code-rows.ts') continue;
     const source = readSource(path);
     const mentions = source.text.matchAll(rowId);
     for (const { 0: row, index } of mentions) {
