@@ -18,13 +18,20 @@ else
 NODE := .node/node_modules/node-linux-$(architecture)/bin/node
 endif
 
-.PHONY: powercut wear demo boards test help setup packages backend can-bus secondaries typecheck lint format arrows \
-  licences conformance conformance-check mutants attacks fuzz ci bench clean runtime provider-hosts
+.PHONY: powercut wear agent flash demo boards test help setup packages backend can-bus \
+  secondaries typecheck lint format arrows licences conformance conformance-check mutants \
+  attacks fuzz ci bench clean runtime provider-hosts
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 BOARD=name|path)
 	@programs=$$($(NODE) boards/make-arguments.ts) || exit 2; \
 	  test -z "$$programs" || $(MAKE) runtime $$programs
 	@$(NODE) backend/fleet/demo.ts
+
+flash: setup ## One ECU onto a board over ssh (BOARD=raspberrypi HOST=user@address ECU=name DRY_RUN=1: boards/raspberrypi)
+	@$(NODE) backend/fleet/flash/main.ts
+
+agent: setup ## The agent program of a release (BOARD= PROGRAM=primary RELEASE=2 OUT=file)
+	@$(NODE) boards/agent.ts
 
 boards: setup ## Table of the boards; BOARD=path/to/board.json checks another one, too
 	@$(NODE) boards/table.ts

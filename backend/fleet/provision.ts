@@ -35,6 +35,7 @@ import {
   agentNames,
   board,
   canPort,
+  describeEcu,
   downloadPartition,
   flashMap,
   hostedEcuId,
@@ -160,17 +161,8 @@ async function provisionAgent(options: ManufactureOptions, layout: AgentLayout, 
   const described = ecus.map((ecu) => provisionKeys(keyValue, ecu));
 
   const description = join(folder, 'ecu.json');
-  const { blockLength, writeAlign, eraseValue } = board.flash;
-  const { crypto } = board.engine;
   const emulated: EcuDescription = {
-    flashFile,
-    flashMap: map,
-    flashGeometry: { blockLength, writeAlign, eraseValue },
-    ...(crypto === 'node' || crypto === 'noble' ? { crypto } : {}),
-    keyValueFolder,
-    buses: { [canPort]: options.busAddress },
-    slots: [...ownPartitions.slots],
-    state: ownPartitions.state,
+    ...describeEcu({ flashFile, flashMap: map, keyValueFolder, busAddress: options.busAddress }),
     ...(options.mediumFolder !== undefined &&
       layout.program === 'primary' && { mediumFolder: options.mediumFolder }),
     ...(layout.program === 'primary' && {

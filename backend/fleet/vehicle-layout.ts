@@ -1,7 +1,7 @@
 /** The emulated vehicle of `make demo`: its ECUs, their identifiers, flash maps and bus addresses. */
 import { findBoard } from '../../boards/find.ts';
 import { flashMapOf, loadBoard, testerIdsBelow } from '../../boards/load.ts';
-import type { FlashMap } from '../../hal/ecu-description.ts';
+import type { EcuDescription, FlashMap } from '../../hal/ecu-description.ts';
 
 /** The three agents, by the names that `ECU=` takes. */
 export const agentNames = ['primary', 'full', 'partial'] as const;
@@ -115,4 +115,29 @@ export function flashMap(downloadBytes: number, hostedBytes: number): FlashMap {
     [hostedB]: hostedBytes,
     ...(hostedBytes === 0 ? unused : {}),
   });
+}
+
+/** Where an ECU's parts are; paths are absolute on the machine that runs it. */
+export interface EcuPlaces {
+  readonly flashFile: string;
+  readonly flashMap: FlashMap;
+  readonly keyValueFolder: string;
+  readonly busAddress: string;
+}
+
+/** The description that an ECU's program starts from, with what the board's says. */
+export function describeEcu(places: EcuPlaces): EcuDescription {
+  const { flashFile, keyValueFolder, busAddress } = places;
+  const { blockLength, writeAlign, eraseValue } = board.flash;
+  const { crypto } = board.engine;
+  return {
+    flashFile,
+    flashMap: places.flashMap,
+    flashGeometry: { blockLength, writeAlign, eraseValue },
+    ...(crypto === 'node' || crypto === 'noble' ? { crypto } : {}),
+    keyValueFolder,
+    buses: { [canPort]: busAddress },
+    slots: [...ownPartitions.slots],
+    state: ownPartitions.state,
+  };
 }

@@ -1,0 +1,70 @@
+/**
+ * Vehicles between their making and the boards: `<folder>/<vehicle>/<ecu>` holds an ECU's flash part
+ * and key-values until its board has them, and is removed then: an ECU's private keys stay in one
+ * place.
+ */
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { enrolVehicle } from '../enrol-vehicle.ts';
+import { Operator } from '../operator.ts';
+import { manufactureVehicle, readRoot } from '../provision.ts';
+import type { FlashOptions } from './flash-options.ts';
+import { FlashError } from './remote-host.ts';
+
+/** A board asks the Director this often; a doorbell is not built yet. */
+const pollMilliseconds = 10_000;
+
+/** The ECU's folder, made with its whole vehicle when that is new. Throws `FlashError`. */
+export async function provisionedEcu(options: FlashOptions): Promise<string> {
+  const { ecu, vehicleId, vehiclesFolder } = options;
+  const vehicle = join(vehiclesFolder, vehicleId);
+  if (!existsSync(vehicle)) await makeVehicle(options, vehicle);
+  const folder = join(vehicle, ecu);
+  if (existsSync(folder)) return folder;
+  throw new FlashError(
+    `${ecu} of ${vehicleId} was given to a board already, with its keys: take another VEHICLE=`,
+  );
+}
+
+/** The board has what the folder held. */
+export function handedOver(folder: string): void {
+  rmSync(folder, { recursive: true });
+}
+
+async function makeVehicle(options: FlashOptions, vehicle: string): Promise<void> {
+  const { vehicleId, director, images, keysFolder, operatorToken, operatorUrl } = options;
+  if (operatorToken === '') {
+    throw new FlashError(`OTA_OPERATOR_TOKEN= is needed to enrol ${vehicleId} at the Director`);
+  }
+  const roots = {
+    directorRoot: root(keysFolder, 'director'),
+    imagesRoot: root(keysFolder, 'images'),
+  };
+  const making = `${vehicle}.new`;
+  rmSync(making, { recursive: true, force: true });
+  mkdirSync(making, { recursive: true, mode: 0o700 });
+  const operator = new Operator({ OTA_URL: operatorUrl, OTA_OPERATOR_TOKEN: operatorToken });
+  const answer = await operator.ota('vehicle', 'token', '--vehicle', vehicleId, '--json');
+  const made = await manufactureVehicle({
+    folder: making,
+    vehicleId,
+    buildFolder: join(options.vehiclesFolder, '../build/flash'),
+    director,
+    images,
+    ...roots,
+    busAddress: `can:${options.canInterface}`,
+    downloadBytes: 0,
+    pollMilliseconds,
+  });
+  const { token } = JSON.parse(answer) as { token: string };
+  await enrolVehicle(made, { vehicleId, enrolmentToken: token, director, images });
+  renameSync(making, vehicle);
+}
+
+function root(keysFolder: string, repository: 'director' | 'images'): Uint8Array {
+  try {
+    return readRoot(keysFolder, repository);
+  } catch {
+    throw new FlashError(`${keysFolder} has no Root of the ${repository}: ota ceremony, OTA_KEYS=`);
+  }
+}
