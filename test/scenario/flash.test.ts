@@ -249,7 +249,9 @@ if (missing !== undefined) {
       assert.is(same.status, 1);
       assert.match(same.output, /given to a board already/);
       assert.is(statSync(at(kept)).ino, before);
-      const replaced = await host.flash({ ...settings, REPROVISION: '1', VEHICLE: 'my-car-2' });
+      // Its factory still has it: the state from before gives way, and is not lost.
+      cpSync(at(state), join(vehicles, 'primary'), { recursive: true });
+      const replaced = await host.flash({ ...settings, REPROVISION: '1' });
       assert.is(replaced.status, 0, replaced.output);
       assert.is.not(statSync(at(kept)).ino, before);
       assert.is(statSync(at(`${state}.previous/flash.bin`)).ino, before);

@@ -22,7 +22,7 @@ export async function provisionedEcu(options: FlashOptions): Promise<string> {
   const folder = join(vehicle, ecu);
   if (existsSync(folder)) return folder;
   throw new FlashError(
-    `${ecu} of ${vehicleId} was given to a board already, with its keys: take another VEHICLE=`,
+    `${ecu} of ${vehicleId} was given to a board already, with its keys (new ones: boards/raspberrypi)`,
   );
 }
 
