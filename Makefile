@@ -18,9 +18,9 @@ else
 NODE := .node/node_modules/node-linux-$(architecture)/bin/node
 endif
 
-.PHONY: powercut wear agent flash demo boards test help setup packages backend can-bus \
-  secondaries typecheck lint format arrows licences conformance conformance-check mutants \
-  attacks fuzz ci bench clean runtime provider-hosts
+.PHONY: demo flash agent boards test help setup packages backend can-bus secondaries runtime \
+  provider-hosts typecheck lint format arrows licences conformance mutants ci fuzz attacks bench \
+  powercut wear clean
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 BOARD=name|path)
 	@programs=$$($(NODE) boards/make-arguments.ts) || exit 2; \
