@@ -9,6 +9,8 @@ const passphrase = 'offline passphrase of the tests';
 const onlinePassphrase = 'online passphrase of the tests';
 const operatorToken = 'operator-token-of-the-tests';
 const startMilliseconds = 30_000;
+/** Handed on to programs: where others are, and which check is off (`make mutants`). */
+const { PATH, REMOVED_CHECK } = process.env;
 
 export interface Ended {
   /** Exit status; undefined when a signal ended the command. */
@@ -60,7 +62,7 @@ export class CliFixture {
   start(words: readonly string[], changes: Record<string, string> = {}): Running {
     const child = spawn(process.execPath, ['backend/cli/main.ts', ...words], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env['PATH'], ...this.environment(changes) },
+      env: { PATH, REMOVED_CHECK, ...this.environment(changes) },
     });
     return { child, ended: gather(child) };
   }
@@ -100,7 +102,8 @@ export class CliFixture {
     const child = spawn(process.execPath, ['backend/main.ts'], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
-        PATH: process.env['PATH'],
+        PATH,
+        REMOVED_CHECK,
         OTA_STATE: state,
         OTA_KEYS: this.keys,
         OTA_PASSPHRASE: onlinePassphrase,

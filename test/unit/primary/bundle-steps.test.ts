@@ -197,6 +197,32 @@ test('INV-03, DIR-10: an ECU with other keys in the place of a Secondary is name
   assert.not.ok(rig.links.brakes.asked.includes('prepare brakes'));
 });
 
+test('DIR-10: a Secondary that reports for other ECUs than its own is left out whole', async () => {
+  const answers = {
+    'one missing': ([first]: readonly Uint8Array[]) => [first!],
+    'one twice': ([first]: readonly Uint8Array[]) => [first!, first!],
+    'one more': (all: readonly Uint8Array[]) => [...all, all[0]!],
+  };
+  for (const [name, change] of Object.entries(answers)) {
+    const rig = new BundleRig();
+    const { session } = rig.brakes;
+    const reports = session.reports.bind(session);
+    Object.assign(session, { reports: () => change(reports()) });
+    await rig.cycle();
+    const { absent, reports: received } = rig.manifests.at(-1)!;
+    assert.equal(
+      absent.map(({ ecuId, code }) => `${ecuId} ${code}`),
+      ['brakes secondary-replaced', 'pump secondary-replaced'],
+      name,
+    );
+    assert.equal(
+      received.map(({ ecuId }) => ecuId),
+      ['gateway', 'display', 'engine'],
+      name,
+    );
+  }
+});
+
 test('a download that is cut goes on in the next cycle, after a restart too', async () => {
   const rig = new BundleRig();
   rig.assign([{ ecuId: 'pump', release: 2 }]);

@@ -107,7 +107,7 @@ test('when the answer to the proof is lost, a new one is made', async () => {
   assert.ok(count(service.authentication) > 40);
 });
 
-test('without the right key nothing is answered, and nothing is kept alive', async () => {
+test('INV-03: without the right key nothing is answered, and nothing is kept alive', async () => {
   const { vehicle, clock, count } = bench();
   const forger = new SecondaryClient(vehicle.client, [ecuId], {
     vehicleId,
@@ -123,7 +123,7 @@ test('without the right key nothing is answered, and nothing is kept alive', asy
   ]) {
     codes.push(((await vehicle.run<unknown>(request())) as Refusal).refused);
   }
-  // INV-03: seen from the Primary, an ECU that does not know its key is not the vehicle's
+  // Seen from the Primary, an ECU that does not know its key is not the vehicle's
   assert.is(codes[0], 'secondary-replaced');
   for (const code of codes) assert.match(code, /^(secondary-replaced|uds-negative-response)$/);
   clock.advanceTo(clock.now + minute);
