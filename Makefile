@@ -20,9 +20,9 @@ endif
 
 .PHONY: demo flash agent boards test help setup packages backend can-bus secondaries runtime \
   provider-hosts typecheck lint format arrows licences conformance mutants ci fuzz attacks bench \
-  powercut wear clean
+  powercut wear clean kill-test
 
-demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 BOARD=name|path)
+demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 KILLS=n SEED=n BOARD=name|path)
 	@programs=$$($(NODE) boards/make-arguments.ts) || exit 2; \
 	  test -z "$$programs" || $(MAKE) runtime $$programs
 	@$(NODE) backend/fleet/demo.ts
@@ -143,6 +143,9 @@ bench: setup ## Speed and memory, printed and written to out/bench.json
 
 powercut: setup ## Power cuts at every point of an update, and again in each recovery (EVERY=n SEED=n)
 	@$(NODE) test/powercut/run.ts
+
+kill-test: setup ## Demonstrations until kill -9 has hit ECU processes 100 times at random instants (SEED=n)
+	@$(NODE) backend/fleet/kill-test.ts
 
 wear: setup ## What one update erases and writes in each partition of the flash
 	@$(NODE) test/powercut/wear.ts

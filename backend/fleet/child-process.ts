@@ -18,7 +18,7 @@ export interface ChildOptions {
 
 export class Child {
   private readonly process: ChildProcess;
-  private readonly exited: Promise<void>;
+  private readonly exited: Promise<number | null>;
   private ended = false;
 
   constructor(options: ChildOptions) {
@@ -35,6 +35,7 @@ export class Child {
     this.exited = once(this.process, 'close').then(([status]) => {
       this.ended = true;
       options.onExit?.(status as number | null);
+      return status as number | null;
     });
   }
 
@@ -42,9 +43,13 @@ export class Child {
     return this.process.pid;
   }
 
-  /** Ends the process at once, in the middle of whatever it does, as a power cut would. */
-  kill(): void {
+  /**
+   * Ends the process at once, in the middle of whatever it does, as a power cut would.
+   * @returns when it is gone: null, or its own status when it had ended by itself before
+   */
+  kill(): Promise<number | null> {
     if (!this.ended) this.process.kill('SIGKILL');
+    return this.exited;
   }
 
   /** Asks the process to end, then ends it; returns when it is gone. */

@@ -7,6 +7,8 @@ import { readBusEnvironment } from './bus-environment.ts';
 import { type AgentName, agentNames, hostedPartitions, roomFor } from './vehicle-layout.ts';
 
 const maxFirmwareBytes = 67_108_864;
+const maxKills = 100;
+const maxSeed = 4_294_967_295;
 
 export interface DemoOptions {
   /** Opaque firmware for a hosted ECU beside `on`. */
@@ -14,6 +16,8 @@ export interface DemoOptions {
   readonly attack?: string;
   /** The update comes from a medium, while no backend runs. */
   readonly offline: boolean;
+  /** Power cuts at random instants of the update. */
+  readonly kills?: { readonly count: number; readonly seed: number };
   readonly ports: { readonly director: number; readonly images: number; readonly operator: number };
   /** What `CAN_…` asks of the bus's hub. */
   readonly hubArguments: readonly string[];
@@ -37,6 +41,10 @@ export function readDemoOptions(
   const { OFFLINE: offline } = environment;
   if (offline && offline !== '1') mistakes.push(`OFFLINE=${offline}: expected 1`);
   if (offline && attack) mistakes.push('OFFLINE= and ATTACK= exclude each other');
+  const kills = killsOf(environment, mistakes);
+  if (kills && (attack || offline)) {
+    mistakes.push('KILLS= excludes ATTACK= and OFFLINE=');
+  }
   const port = (name: string, standard: number): number => {
     const text = environment[name];
     if (!text) return standard;
@@ -57,11 +65,26 @@ export function readDemoOptions(
   return {
     ...(firmware ? { firmware: { path: resolve(firmware), bytes, on } } : {}),
     ...(attack ? { attack } : {}),
+    ...(kills ? { kills } : {}),
     offline: offline === '1',
     ports,
     hubArguments: bus.hubArguments,
     folder: resolve(environment['DEMO_FOLDER'] || 'out/demo'),
   };
+}
+
+function killsOf(
+  { KILLS: count, SEED: seed }: Readonly<Record<string, string | undefined>>,
+  mistakes: string[],
+): DemoOptions['kills'] {
+  const isWhole = (text: string, least: number, most: number) =>
+    /^\d+$/.test(text) && Number(text) >= least && Number(text) <= most;
+  if (count && !isWhole(count, 1, maxKills)) {
+    mistakes.push(`KILLS=${count}: expected 1 to ${maxKills}`);
+  }
+  if (seed && !isWhole(seed, 0, maxSeed)) mistakes.push(`SEED=${seed}: expected 0 to ${maxSeed}`);
+  if (seed && !count) mistakes.push('SEED= chooses the instants of KILLS=; give KILLS=n too');
+  return count ? { count: Number(count), seed: Number(seed || 1) } : undefined;
 }
 
 function firmwareBytes(path: string, mistakes: string[]): number {

@@ -1,5 +1,6 @@
 /** `report.json` of a demonstration: what is now installed where, read from the flash itself. */
-import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { relative } from 'node:path';
 import { isRefusal } from '../../agent/codes.ts';
 import { BootBlock } from '../../agent/install/boot-block.ts';
@@ -78,6 +79,15 @@ export function readInstalled(
     executable: process.execPath,
     peakRssBytes,
   };
+}
+
+/** True when the flash file of every ECU holds the image that a written report tells of. */
+export function isReportTrue(path: string): boolean {
+  const { ecus } = JSON.parse(readFileSync(path, 'utf8')) as DemoReport;
+  return ecus.every(({ flashFile, slotOffset, length, sha256 }) => {
+    const image = readFileSync(flashFile).subarray(slotOffset, slotOffset + length);
+    return createHash('sha256').update(image).digest('hex') === sha256;
+  });
 }
 
 /** Writes the report in one step: a reader sees all of it or nothing. */

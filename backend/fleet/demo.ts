@@ -1,7 +1,8 @@
 /**
  * `make demo`: the main job with real parts. One signed, encrypted update travels from the backend
  * to every ECU of an emulated vehicle, and the ECUs boot it; or, with ATTACK=, an attacker tries
- * to get in between and the vehicle refuses.
+ * to get in between and the vehicle refuses; or, with KILLS=, the ECUs lose their power meanwhile,
+ * and the last line is `N kills, vehicle updated N of N rounds`.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,9 +13,10 @@ import { BoardError } from '../../boards/load.ts';
 async function load() {
   try {
     const { readDemoOptions } = await import('./demo-options.ts');
-    const { writeReport } = await import('./demo-report.ts');
+    const { isReportTrue, writeReport } = await import('./demo-report.ts');
+    const { summariseCuts } = await import('./power-cuts.ts');
     const { Demonstration } = await import('./demonstration.ts');
-    return { readDemoOptions, writeReport, Demonstration };
+    return { readDemoOptions, isReportTrue, writeReport, summariseCuts, Demonstration };
   } catch (error) {
     if (error instanceof BoardError) return error;
     throw error;
@@ -27,7 +29,7 @@ async function main(): Promise<number> {
     process.stderr.write(`${loaded.message}\n`);
     return 2;
   }
-  const { readDemoOptions, writeReport, Demonstration } = loaded;
+  const { readDemoOptions, isReportTrue, writeReport, summariseCuts, Demonstration } = loaded;
   const options = readDemoOptions(process.env);
   if (isRefusal(options)) {
     process.stderr.write(`${options.refused}: ${options.detail}\n`);
@@ -49,7 +51,11 @@ async function main(): Promise<number> {
     writeReport(report, outcome);
     process.stdout.write(`\nreport: ${report}\n`);
     const wanted = options.attack === undefined ? 'installed' : 'refused';
-    return outcome.result === wanted ? 0 : 1;
+    const asWanted = outcome.result === wanted;
+    if (options.kills === undefined) return asWanted ? 0 : 1;
+    const updated = asWanted && isReportTrue(report);
+    process.stdout.write(`${summariseCuts(demonstration.powerCuts, updated ? 1 : 0, 1)}\n`);
+    return updated ? 0 : 1;
   } catch (error) {
     if (!interrupted) process.stderr.write(`\n${(error as Error).message}\n`);
     return 1;

@@ -14,6 +14,7 @@ import { EmulatedVehicle } from './emulated-vehicle.ts';
 import { enrolVehicle } from './enrol-vehicle.ts';
 import { parseLogLine } from './log-line.ts';
 import { Operator } from './operator.ts';
+import { PowerCuts, powerCutPolicy } from './power-cuts.ts';
 import { ProgressReader } from './progress-reader.ts';
 import { ProgressView } from './progress-view.ts';
 import {
@@ -62,10 +63,16 @@ export class Demonstration {
   /** ECUs that confirmed an image. */
   private readonly confirmed = new Set<string>();
   private failure: string | undefined;
+  private cuts: PowerCuts | undefined;
 
   constructor(options: DemoOptions) {
     this.options = options;
     this.attack = options.attack === undefined ? undefined : createAttack(options.attack);
+  }
+
+  /** Power cuts that have hit an ECU. */
+  get powerCuts(): number {
+    return this.cuts?.done ?? 0;
   }
 
   /** Ends every process of this run; harmless when called again. */
@@ -137,6 +144,7 @@ export class Demonstration {
       this.view?.message('The backend is on again');
     }
 
+    this.cutPower(vehicle);
     const arrived =
       this.attack === undefined
         ? await this.waitForUpdate(operator)
@@ -271,8 +279,28 @@ export class Demonstration {
       pairs.push('--ecu', ecuId, '--image', filename);
     }
     if (this.options.offline) return;
-    await operator.ota('assign', '--vehicle', vehicleId, ...pairs);
+    const policy = this.options.kills === undefined ? [] : powerCutPolicy;
+    await operator.ota('assign', '--vehicle', vehicleId, ...pairs, ...policy);
     this.view?.message(`Assigned release ${newRelease} to ${publications.length} ECUs`);
+  }
+
+  /** KILLS=: until they are done, or the vehicle has arrived. */
+  private cutPower(vehicle: EmulatedVehicle): void {
+    const { kills } = this.options;
+    if (kills === undefined) return;
+    const cuts = new PowerCuts({
+      ...kills,
+      vehicle,
+      agents: this.agents,
+      onCut: ({ layout }, activity, number) =>
+        this.view?.message(`Power cut ${number} of ${kills.count}: ${layout.name} (${activity})`),
+    });
+    this.cuts = cuts;
+    const ended = cuts.run();
+    this.stops.push(async () => {
+      cuts.stop();
+      await ended;
+    });
   }
 
   /** The operator's medium, not plugged in yet. */
@@ -303,6 +331,7 @@ export class Demonstration {
       this.view?.message(`[${agent.layout.name}] ${text}`);
       return;
     }
+    this.cuts?.line(agent, line);
     const { event, fields } = line;
     if (event === 'verified' && agent.layout.name === 'primary') this.cycles += 1;
     if (event === 'confirmed') this.confirmed.add(fields['ecu'] ?? '');

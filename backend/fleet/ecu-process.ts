@@ -46,6 +46,7 @@ export class EcuProcess {
   /** The process was killed, and what for. */
   private killed: 'power' | 'watchdog' | undefined;
   private stopping = false;
+  private starting = true;
   private peak = 0;
 
   constructor(options: EcuProcessOptions) {
@@ -58,10 +59,21 @@ export class EcuProcess {
     return this.peak;
   }
 
-  /** Cuts the power in the middle of whatever the ECU does; it starts again at once. */
-  cutPower(): void {
+  /**
+   * True until the agent says `ready`: it may be on a trial that has not ended. Never late, as a
+   * process starts only after the last line of the one before.
+   */
+  get isStarting(): boolean {
+    return this.starting;
+  }
+
+  /**
+   * Cuts the power in the middle of whatever the ECU does; it starts again at once.
+   * @returns whether the cut hit: false when the process had just ended by itself
+   */
+  async cutPower(): Promise<boolean> {
     this.killed = 'power';
-    this.child.kill();
+    return (await this.child.kill()) === null;
   }
 
   /** The same ECU, switched on after it was stopped. */
@@ -84,6 +96,7 @@ export class EcuProcess {
   private powerOn(): Child {
     const cause = this.killed === 'watchdog' ? [watchdogArgument] : [];
     this.killed = undefined;
+    this.starting = true;
     const { description, program } = this.options;
     const [native, ...before] = board.engine.runtime === 'quickjs' ? nativeProgram(program) : [];
     const heap = ['--heap', String(board.memory.heapBytes)];
@@ -104,6 +117,7 @@ export class EcuProcess {
   private line(line: string): void {
     const peak = /^peak-rss bytes=(\d+)$/.exec(line);
     if (this.watchdog.line(line)) return;
+    if (line.startsWith('ready ')) this.starting = false;
     if (peak !== null) this.peak = Math.max(this.peak, Number(peak[1]));
     else this.options.onLine(line);
   }

@@ -77,9 +77,17 @@ export class EmulatedVehicle {
     return this.ecus.get(agent)!.peakRssBytes;
   }
 
-  /** Cuts the power of one agent's ECU in the middle of whatever it does; it starts again at once. */
-  cutPower(agent: PoweredAgent): void {
-    this.ecus.get(agent)!.cutPower();
+  /** True while an agent's ECU may be on a trial (`EcuProcess.isStarting`). */
+  isStarting(agent: PoweredAgent): boolean {
+    return this.ecus.get(agent)!.isStarting;
+  }
+
+  /**
+   * Cuts the power of one agent's ECU in the middle of whatever it does; it starts again at once.
+   * @returns whether the cut hit: false when the process had just ended by itself
+   */
+  cutPower(agent: PoweredAgent): Promise<boolean> {
+    return this.ecus.get(agent)!.cutPower();
   }
 
   async powerOff(): Promise<void> {

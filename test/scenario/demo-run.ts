@@ -27,6 +27,8 @@ export async function runDemo(environment: Readonly<Record<string, string>>): Pr
       ECU: '',
       ATTACK: '',
       OFFLINE: '',
+      KILLS: '',
+      SEED: '',
       CAN_LOG: '',
       CAN_SOCKETCAND: '',
       CAN_SLCAN: '',
