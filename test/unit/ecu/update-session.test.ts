@@ -24,6 +24,14 @@ test('INS-01, ECU-01: nothing is installed before metadata was verified', () => 
   assert.is(session.supplyFile(undefined).refusal?.code, 'install-out-of-order');
 });
 
+test('DBP-18: trials are committed and withdrawn for ECUs of this agent only', () => {
+  const { session } = ready();
+  expectRefusal(session.commitTrial('pump-of-another'), 'ecu-unknown');
+  expectRefusal(session.withdrawTrial('pump-of-another'), 'ecu-unknown');
+  expectRefusal(session.commitTrial(ecuId), 'install-out-of-order');
+  expectRefusal(session.withdrawTrial(ecuId), 'install-out-of-order');
+});
+
 test('HRD-03, ECU-02: without attested time no metadata is judged', () => {
   const rig = new EcuRig();
   rig.publish();
