@@ -33,13 +33,17 @@ test('VER-01, VER-02: ten power cuts at random instants, and the vehicle ends up
     assert.is(cuts.length, Number(last![1]));
     assert.ok(cuts.length >= 5, run.output);
     assert.ok(new Set(cuts.map(([, , name]) => name)).size >= 2, run.output);
-    // The report names every trial that a cut has ended (INS-12), and no attack.
+    // The report names every trial that a cut has ended (INS-12).
     for (const name of names) {
       if (!new RegExp(`^ +${name} .* rolled back`, 'm').test(run.output)) continue;
       const codes = report.refusals.filter(({ ecuId }) => ecuId === name).map(({ code }) => code);
       assert.ok(codes.includes('trial-rolled-back'), `${name}: ${codes.join(' ')}`);
     }
-    assert.equal(report.attacksReported, []);
+    // EVR-04: an ECU that cuts keep silent for long looks like one whose requests are dropped.
+    assert.equal(
+      report.attacksReported.filter((attack) => attack !== 'drop-request'),
+      [],
+    );
   } finally {
     run.remove();
   }
