@@ -80,6 +80,8 @@ export interface RawClient {
   readonly socket: Socket;
   /** Everything received after the handshake. */
   readonly received: () => Buffer;
+  /** Its length, without joining the pieces. */
+  readonly receivedBytes: () => number;
   /** Resolves once the hub has closed the connection. */
   readonly closed: Promise<void>;
 }
@@ -88,16 +90,32 @@ export interface RawClient {
 export async function joinRaw(address: string, greeting = handshake): Promise<RawClient> {
   const socket = connect(parseBusAddress(address)!);
   const chunks: Buffer[] = [];
-  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  let bytes = 0;
+  socket.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    bytes += chunk.length;
+  });
   socket.on('error', () => {});
   const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
   await once(socket, 'connect');
   socket.write(greeting);
-  await until(() => Buffer.concat(chunks).length >= handshake.length);
-  return { socket, closed, received: () => Buffer.concat(chunks).subarray(handshake.length) };
+  await until(() => bytes >= handshake.length);
+  return {
+    socket,
+    closed,
+    received: () => Buffer.concat(chunks).subarray(handshake.length),
+    receivedBytes: () => bytes - handshake.length,
+  };
 }
 
-/** Waits until `condition` holds; a test that waits for ever is ended by its runner. */
+/** Far longer than anything here takes on a busy machine. */
+const giveUpMilliseconds = 60_000;
+
+/** Waits until `condition` holds; gives up with its text. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
+  const end = performance.now() + giveUpMilliseconds;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`in vain: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
 }

@@ -91,7 +91,7 @@ test('a tool that sends its handshake in one piece is served as well', async () 
   tool.say('<open vcan7><rawmode>\r\n< send 7E1 3 2 3e 0 >< echo >');
   await tool.hears('< echo >');
   assert.is(tool.text(), '< hi >< ok >< ok >< echo >');
-  await until(() => ecu.received().length === 8);
+  await until(() => ecu.receivedBytes() === 8);
   assert.is(ecu.received().toString('hex'), '000007e103023e00');
   for (const socket of [tool.socket, ecu.socket]) socket.destroy();
   await bus.stop();
@@ -115,7 +115,7 @@ test('the name of the bus chooses how FD frames are seen', async () => {
     ],
   );
   tools[0]!.say(`< fdsend 124 1 12 ${'cd '.repeat(12)}>`);
-  await until(() => ecu.received().length === flexible.length);
+  await until(() => ecu.receivedBytes() === flexible.length);
   assert.ok(ecu.received().equals(flexible));
   for (const { socket } of [...tools, ecu]) socket.destroy();
   await bus.stop();
@@ -177,14 +177,14 @@ test('a tool that does not read is thrown out and named; the bus goes on', async
   let rounds = 0;
   for (; bus.log.length < 2; rounds++) {
     writer.socket.write(chunk);
-    await until(() => reader.received().length === (rounds + 1) * chunk.length);
+    await until(() => reader.receivedBytes() === (rounds + 1) * chunk.length);
   }
   assert.equal(bus.log.map((line) => line.replace(/left \d+ bytes/, 'left N bytes')).sort(), [
     'can-client-slow slcan client 2: left N bytes unread',
     'can-client-slow socketcand client 1: left N bytes unread',
   ]);
   writer.socket.write(classic);
-  await until(() => reader.received().length === rounds * chunk.length + classic.length);
+  await until(() => reader.receivedBytes() === rounds * chunk.length + classic.length);
   for (const socket of [tool.socket, adapter.socket, writer.socket, reader.socket])
     socket.destroy();
   await bus.stop();
@@ -194,7 +194,7 @@ test('an SLCAN adapter on TCP and on a unix socket: open, both directions, close
   const bus = await startBus(undefined, '--slcan', 'tcp:0', '--slcan', 'unix:FOLDER/slcan');
   const ecu = await joinRaw(bus.address);
   for (const address of [`tcp:${bus.port('slcan')}`, `unix:${join(bus.folder, 'slcan')}`]) {
-    const before = ecu.received().length;
+    const before = ecu.receivedBytes();
     const adapter = await connectTool(parseBusAddress(address)!);
     ecu.socket.write(classic);
     adapter.say('\r\rt1230\rC\rS6\rO\rO\rS6\rt12');
@@ -207,7 +207,7 @@ test('an SLCAN adapter on TCP and on a unix socket: open, both directions, close
     );
     await adapter.hears('T1FFFFFFF0\r');
     assert.ok(adapter.text().endsWith('N0001\rt1232AABB\rT1FFFFFFF0\r'), 'FD is left out');
-    await until(() => ecu.received().length >= before + 17);
+    await until(() => ecu.receivedBytes() >= before + 17);
     assert.is(
       ecu.received().subarray(before).toString('hex'),
       `${classic.toString('hex')}9fffffff004000012304`,
@@ -231,7 +231,7 @@ test('faults are injected on the way to the bus, logged as they were, and counte
     return Object.fromEntries([...line.matchAll(/(\w+)=(\d+)/g)].map(([, k, v]) => [k, Number(v)]));
   };
   // The hub has read all frames once most have arrived: they came in one piece.
-  await until(() => reader.received().length > 800 * classic.length);
+  await until(() => reader.receivedBytes() > 800 * classic.length);
   const folder = bus.folder;
   await bus.stop('keep');
   await until(() => bus.printed.some((line) => line.startsWith('faults ')));

@@ -95,7 +95,7 @@ test('frames before a malformed one pass, nothing of it or after it does', async
   await attacker.closed;
   const honest = await joinRaw(bus.address);
   honest.socket.write(wire(0x124, 0xbb));
-  await until(() => observer.received().length >= 3 * 13);
+  await until(() => observer.receivedBytes() >= 3 * 13);
   const expected = Buffer.concat([good, good, wire(0x124, 0xbb)]);
   assert.ok(observer.received().equals(expected));
   assert.is(bus.log.length, 1);
@@ -113,7 +113,7 @@ test('a frame and a handshake in single bytes are put together', async () => {
     slow.socket.write(Uint8Array.of(byte));
     await new Promise((resolve) => setImmediate(resolve));
   }
-  await until(() => observer.received().length === 26);
+  await until(() => observer.receivedBytes() === 26);
   assert.ok(observer.received().equals(Buffer.concat([wire(0x1, 1), wire(0x2, 2)])));
   for (const raw of [observer, slow]) raw.socket.destroy();
   await bus.stop();
@@ -123,7 +123,7 @@ test('a client without handshake is thrown out and receives no frame', async () 
   const bus = await startBus();
   const stranger = await joinRaw(bus.address, Buffer.from('GET / HTTP/1.1\r\n'));
   await stranger.closed;
-  assert.is(stranger.received().length, 0);
+  assert.is(stranger.receivedBytes(), 0);
   await until(() => bus.log.length > 0);
   assert.match(bus.log[0]!, 'can-frame-malformed');
   await bus.stop();

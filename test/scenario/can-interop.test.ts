@@ -70,9 +70,9 @@ if (hasModule('can')) {
       ['7E0', '000007e0'],
       ['18DA10F1', '98da10f1'],
     ] as const) {
-      const before = reader.received().length;
+      const before = reader.receivedBytes();
       const peer = await PythonPeer.start(bus.port('socketcand'), 'send', [identifier, '500']);
-      await until(() => reader.received().length === before + 500 * 9);
+      await until(() => reader.receivedBytes() === before + 500 * 9);
       for (let number = 0; number < 500; number++) {
         const at = before + number * 9;
         const expected = `${first}04${number.toString(16).padStart(8, '0')}`;
@@ -96,7 +96,7 @@ if (hasModule('can')) {
     const adapter = await PythonPeer.start(0, 'slcan', [url]);
     const reader = await joinRaw(bus.address);
     reader.socket.write(Buffer.from('0000012303aabbcc98da10f100', 'hex'));
-    await until(() => reader.received().length === 13);
+    await until(() => reader.receivedBytes() === 13);
     assert.is(reader.received().toString('hex'), '0000012403aabbcc98da10f200');
     await adapter.stop();
     reader.socket.destroy();
