@@ -24,7 +24,7 @@ const totals = await runTests({
   bundles,
   only: (environment['ONLY'] ?? '').replace(/^test\//, ''),
   atOnce: 2,
-  milliseconds: { unit: 120_000, scenario: 300_000 },
+  milliseconds: { unit: 300_000, scenario: 900_000 },
   everythingInstalled: !['', '0', 'false'].includes(environment['CI'] ?? ''),
   print: (line) => console.log(line),
 });
