@@ -118,6 +118,7 @@ test('OFF-03: a medium holds all Roots, the campaign, the Image metadata, keys a
 test('OFF-04: every vehicle of the campaign takes it, another one does not', async () => {
   assert.is(await judge(medium, 'vehicle-1', 2), undefined);
   assert.is(await judge(medium, 'vehicle-2', 2), undefined);
+  assert.is((await judge(medium, 'vehicle-2', 3))?.refused, 'assignment-refused');
   const view = expectValue(vehicleView, await operator('/vehicles/vehicle-1'));
   const foreign = judgeMedium(crypto, medium, { ...view, vehicleId: 'vehicle-9' }, 2, 1);
   assert.is(foreign?.refused, 'vehicle-mismatch');
@@ -198,6 +199,16 @@ test('OFF-01: after a rotation of its key a campaign brings the Roots that name 
   const roots = filesOf(third).filter((name) => name.includes('root'));
   assert.equal(roots, [1, 2, 3].map((n) => `director/${n}.root.cbor`).concat('images/1.root.cbor'));
   assert.is(await judge(third, 'vehicle-1', 2), undefined);
+});
+
+test('OFF-04: a campaign has one image for an ECU', async () => {
+  const words = ['image', 'publish', fixture.path('image'), '--filename', 'brakes-3.bin'];
+  const numbers = ['--release', '3', '--kind', 'opaque', '--hardware', 'hw-brakes'];
+  await fixture.done([...words, ...numbers]);
+  const out = fixture.path('twice');
+  const found = await fixture.refused(bundle(out, ...images, '--image', 'brakes-3.bin'));
+  assert.is(found, '2 argument-invalid');
+  assert.not.ok(existsSync(out));
 });
 
 test('what cannot be made is refused, and nothing is left behind', async () => {
