@@ -39,11 +39,6 @@ test('VER-01, VER-02: ten power cuts at random instants, and the vehicle ends up
       const codes = report.refusals.filter(({ ecuId }) => ecuId === name).map(({ code }) => code);
       assert.ok(codes.includes('trial-rolled-back'), `${name}: ${codes.join(' ')}`);
     }
-    // EVR-04: an ECU that cuts keep silent for long looks like one whose requests are dropped.
-    assert.equal(
-      report.attacksReported.filter((attack) => attack !== 'drop-request'),
-      [],
-    );
   } finally {
     run.remove();
   }
