@@ -129,6 +129,13 @@ const catalogue = {
   'http-malformed': { row: 'VER-01', transient: true },
   'http-status': { row: 'VER-01', attack: 'denial-of-service', transient: true },
   'http-object-changed': { row: 'PRI-09', attack: 'mix-and-match' },
+  // TLS guards the connection, Uptane the update: without one, the vehicle goes on as offline.
+  'tls-untrusted': { row: 'VER-01', attack: 'denial-of-service', transient: true },
+  'tls-name': { row: 'VER-01', attack: 'denial-of-service', transient: true },
+  'tls-certificate-expired': { row: 'VER-01', attack: 'denial-of-service', transient: true },
+  'tls-not-yet-valid': { row: 'VER-01', attack: 'denial-of-service', transient: true },
+  'tls-refused': { row: 'VER-01', attack: 'denial-of-service', transient: true },
+  'tls-malformed': { row: 'VER-01', attack: 'denial-of-service', transient: true },
 
   // In-vehicle bus (agent/can)
   'can-frame-malformed': { row: 'DBP-20' },
@@ -157,6 +164,13 @@ const catalogue = {
   'token-missing': { row: 'IMG-03' },
   'token-invalid': { row: 'IMG-03' },
   'enrolment-token-invalid': { row: 'INV-01' },
+  'key-unproven': { row: 'INV-05' },
+  'certificate-missing': { row: 'DIR-05' },
+  'certificate-untrusted': { row: 'DIR-05' },
+  'certificate-expired': { row: 'DIR-05' },
+  'certificate-unknown': { row: 'DIR-05' },
+  'certificate-revoked': { row: 'DIR-05' },
+  'certificate-vehicle': { row: 'DIR-05', attack: 'cross-vehicle-replay' },
   'vehicle-unknown': { row: 'DIR-05' },
   'vehicle-registered': { row: 'INV-02' },
   'ecu-unknown': { row: 'DIR-06' },

@@ -126,6 +126,13 @@ export const minimumBytesPerSecond = 1_024;
 /** How long a transfer may stay below the minimum rate before it is given up. */
 export const slowWindowMilliseconds = 5_000;
 export const connectTimeoutMilliseconds = 10_000;
+/** Certificates of a TLS server between its own and the trust anchor. */
+export const maxTlsIntermediates = 1;
+export const maxTlsTrustAnchors = 2;
+/** One certificate in DER: P-256 keys and short names need about 500. */
+export const maxCertificateBytes = 1_024;
+/** What a platform keeps of a session to resume it; held in memory only. */
+export const maxTlsSessionBytes = 4_096;
 /** Cycles in a row that the network or the bus made fail before a report says so (EVR-04). */
 export const failedCyclesReported = 3;
 /** Failures of an image download in a row, without a complete chunk between them. */

@@ -87,19 +87,94 @@ export interface Can {
   open(options: CanOptions): CanPort;
 }
 
+/** What is known of the time of day. */
+export interface KnownTime {
+  /** Unix seconds; 0 when nothing is known. */
+  readonly seconds: number;
+  /** True: attested since the start, it is now. False: only a lower bound, now may be long after. */
+  readonly attested: boolean;
+}
+
+/** How a device shows who it is: X.509 certificates in DER, its own first, and its P-256 scalar. */
+export interface TlsIdentity {
+  readonly chain: readonly Uint8Array[];
+  /** 32 bytes. */
+  readonly privateKey: Uint8Array;
+}
+
+/**
+ * TLS 1.2 (ECDHE-ECDSA, AES-GCM) or 1.3 as a client. The server's chain is its certificate and at
+ * most `maxTlsIntermediates` (agent/limits.ts) others; issuers are CA certificates, all keys P-256.
+ */
+export interface TlsOptions {
+  /** The DNS name that the server's certificate has to bear; also sent to it (SNI). */
+  readonly serverName: string;
+  /**
+   * CA certificates in DER that the server's chain has to end at. Trusted for their subject and key:
+   * nothing else of them is judged, not their validity either.
+   */
+  readonly trustAnchors: readonly Uint8Array[];
+  /** Absent: only the server is authenticated, as for enrolment. */
+  readonly identity?: TlsIdentity;
+  /**
+   * Judges the validity of the server's chain: a `notAfter` before `seconds` is refused; a
+   * `notBefore` after it only when the time is attested.
+   */
+  readonly time: KnownTime;
+  /**
+   * Status of an earlier connection with the same options but for the time, to be resumed where the
+   * server agrees. The caller has judged its bounds; the platform does not.
+   */
+  readonly resume?: TlsStatus;
+}
+
+/** What a TLS connection came to; a plain value that outlives it. */
+export interface TlsStatus {
+  readonly resumed: boolean;
+  /** Latest `notBefore` and earliest `notAfter` of the server's chain, in unix seconds. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** Opaque, at most `maxTlsSessionBytes`; undefined while the server has given nothing to resume. */
+  readonly session: Uint8Array | undefined;
+}
+
+/** Codes of agent/codes.ts by which a platform says why there is no TLS connection, or none any more. */
+export type TlsRefusal =
+  /** The server's chain does not end at a trust anchor, is broken, or not a server's. */
+  | 'tls-untrusted'
+  /** The server's certificate bears another name. */
+  | 'tls-name'
+  | 'tls-certificate-expired'
+  | 'tls-not-yet-valid'
+  /** The server does not accept this device's certificate (an alert about certificates). */
+  | 'tls-refused'
+  /** Everything else: no TLS, no common version or suite, a broken record, cut off within. */
+  | 'tls-malformed';
+
+export interface SocketError extends Error {
+  /** Why TLS failed; absent when the network did. */
+  readonly refused?: TlsRefusal;
+}
+
 export interface SocketOptions {
   readonly host: string;
   readonly port: number;
+  /** Absent: plain TCP. */
+  readonly tls?: TlsOptions;
+  /** With TLS: the handshake is done and the server's chain was accepted. */
   readonly onConnect: () => void;
   /** Bytes are waiting. */
   readonly onReadable: () => void;
   readonly onWritable?: () => void;
   /** The peer ended the stream; what was received may still be read. */
   readonly onEnd: () => void;
-  readonly onError: (error: Error) => void;
+  /** The connection failed; with TLS also after `onConnect`, since 1.3 judges clients later. */
+  readonly onError: (error: SocketError) => void;
 }
 
 export interface Socket {
+  /** From `onConnect` to `close`; the session may come with what is received later (TLS 1.3). */
+  readonly tls?: TlsStatus | undefined;
   /** Copies up to `buffer.length` received bytes; returns how many (0: none waiting). */
   read(buffer: Uint8Array): number;
   /** Returns how many bytes were taken (0: wait for `onWritable`). */
