@@ -197,6 +197,9 @@ const catalogue = {
   'not-found': { row: 'IMG-01' },
   'method-not-allowed': { row: 'IMG-01' },
   'wrong-plane': { row: 'IMG-03' },
+  'quota-exceeded': { row: 'HRD-13', transient: true },
+  overloaded: { row: 'VER-01', transient: true },
+  'storage-full': { row: 'IMG-06', transient: true },
   'internal-error': { row: 'VER-02' },
 
   // Operator's command line (backend/cli)

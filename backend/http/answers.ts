@@ -27,7 +27,10 @@ const statuses: Partial<Readonly<Record<Code, number>>> = {
   'report-replayed': 409,
   'body-too-large': 413,
   'content-type': 415,
+  'quota-exceeded': 429,
   'internal-error': 500,
+  overloaded: 503,
+  'storage-full': 507,
 };
 
 export function statusOf(refusal: Refusal): number {
