@@ -53,5 +53,8 @@ export function start(hal: Hal): void {
   const filters = addresses.map(({ requestId }) => requestId);
   const driver = new LinkDriver({ can: hal.can, clock: hal.clock, port: can.port, filters });
   for (let i = 0; i < addresses.length; i++) driver.add(linkAt(addresses[i]!, i));
-  hal.board.log(`ready ecu=${state.ecus[0]!.ecuId} release=${agentRelease()}`);
+  // Whoever reads that this ECU is ready may ask it at once.
+  driver.whenJoined(() => {
+    hal.board.log(`ready ecu=${state.ecus[0]!.ecuId} release=${agentRelease()}`);
+  });
 }

@@ -76,7 +76,7 @@ export interface CanOptions {
 
 export interface CanPort {
   read(): CanFrame | undefined;
-  /** Frames that `write` accepts now; `onWritable` follows once it was 0. */
+  /** Frames that `write` accepts now, 0 before the bus is reached; `onWritable` follows once it was 0. */
   readonly writable: number;
   /** Queues one frame; throws when `writable` is 0 or the frame is malformed. */
   write(frame: CanFrame): void;

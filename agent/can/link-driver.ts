@@ -45,6 +45,7 @@ export class LinkDriver {
   private running = false;
   private again = false;
   private closed = false;
+  private onJoined: (() => void) | undefined;
   private timer: Timer | undefined;
   private armedFor: number | undefined;
 
@@ -72,6 +73,15 @@ export class LinkDriver {
     this.byIdentifier[key] = endpoint;
     this.endpoints.push(endpoint);
     endpoint.onWork = () => this.run();
+    this.run();
+  }
+
+  /**
+   * Calls back once the port has reached its bus: frames that others send from then on arrive. At
+   * once where it has already.
+   */
+  whenJoined(callback: () => void): void {
+    this.onJoined = callback;
     this.run();
   }
 
@@ -105,7 +115,17 @@ export class LinkDriver {
       if (!late) this.transmit();
     }
     this.running = false;
-    if (!this.closed) this.arm(late);
+    if (this.closed) return;
+    this.arm(late);
+    this.noticeJoined();
+  }
+
+  /** A port takes frames from when it has joined, and says so once it was asked in vain. */
+  private noticeJoined(): void {
+    const { onJoined } = this;
+    if (onJoined === undefined || this.port.writable === 0) return;
+    this.onJoined = undefined;
+    onJoined();
   }
 
   private read(): void {

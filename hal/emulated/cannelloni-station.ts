@@ -16,7 +16,6 @@ export class CannelloniStation extends SocketStation {
   constructor(socket: Socket, wire: CanWire, name: string, log: Log) {
     super(socket, wire, name, log);
     socket.on('drain', () => this.drained());
-    socket.write(handshake);
   }
 
   override receive(batch: FrameBatch): void {
@@ -43,6 +42,7 @@ export class CannelloniStation extends SocketStation {
         return;
       }
       this.greeted = true;
+      this.socket.write(handshake);
     }
     let end = start;
     let size = scanFrame(bytes, end);

@@ -1,6 +1,6 @@
 /**
- * The wire format of cannelloni over a stream: the handshake `CANNELLONIv1` in both directions,
- * then bare frames. A frame is can_id (32 bits big-endian, SocketCAN's EFF/RTR/ERR flag bits),
+ * The wire format of cannelloni over a stream: the handshake `CANNELLONIv1` in both directions
+ * (the hub says it last: who has heard it misses no frame), then bare frames. A frame is can_id (32 bits big-endian, SocketCAN's EFF/RTR/ERR flag bits),
  * length (bit 7: FD), one byte of FD flags if FD, data (none in a remote frame).
  */
 import type { CanFrame } from '../types.ts';

@@ -86,7 +86,7 @@ export interface RawClient {
   readonly closed: Promise<void>;
 }
 
-/** Joins the bus with bare bytes; `greeting` is what it says first. */
+/** Joins the bus with bare bytes; another `greeting` than the handshake is not waited for. */
 export async function joinRaw(address: string, greeting = handshake): Promise<RawClient> {
   const socket = connect(parseBusAddress(address)!);
   const chunks: Buffer[] = [];
@@ -99,17 +99,19 @@ export async function joinRaw(address: string, greeting = handshake): Promise<Ra
   const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
   await once(socket, 'connect');
   socket.write(greeting);
-  await until(() => bytes >= handshake.length);
+  if (greeting === handshake) await until(() => bytes >= handshake.length);
   return {
     socket,
     closed,
     received: () => Buffer.concat(chunks).subarray(handshake.length),
-    receivedBytes: () => bytes - handshake.length,
+    receivedBytes: () => Math.max(0, bytes - handshake.length),
   };
 }
 
 /** Far longer than anything here takes on a busy machine. */
-const giveUpMilliseconds = 60_000;
+const giveUpMilliseconds = 180_000;
+/** Longer than P2, so that a busy ECU is not asked faster than it answers. */
+const askAgainMilliseconds = 500;
 
 /** Waits until `condition` holds; gives up with its text. */
 export async function until(condition: () => boolean): Promise<void> {
@@ -117,5 +119,16 @@ export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) {
     if (performance.now() > end) throw new Error(`in vain: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+/** Asks, and asks again whenever the answer is late, until `answered` holds; gives up like `until`. */
+export async function askUntil(ask: () => void, answered: () => boolean): Promise<void> {
+  const timer = setInterval(ask, askAgainMilliseconds);
+  try {
+    ask();
+    await until(answered);
+  } finally {
+    clearInterval(timer);
   }
 }

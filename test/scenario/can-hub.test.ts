@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createEmulatedCan } from '../../hal/emulated/can.ts';
-import { maxEncodedFrameBytes } from '../../hal/emulated/cannelloni.ts';
+import { handshake, maxEncodedFrameBytes } from '../../hal/emulated/cannelloni.ts';
 import type { CanFrame } from '../../hal/types.ts';
 import { joinRaw, startBus, until } from './can-bus.ts';
 
@@ -116,6 +116,23 @@ test('a frame and a handshake in single bytes are put together', async () => {
   await until(() => observer.receivedBytes() === 26);
   assert.ok(observer.received().equals(Buffer.concat([wire(0x1, 1), wire(0x2, 2)])));
   for (const raw of [observer, slow]) raw.socket.destroy();
+  await bus.stop();
+});
+
+test('a client is greeted once it has greeted, and hears every frame from then on', async () => {
+  const bus = await startBus();
+  const sender = await joinRaw(bus.address);
+  const other = await joinRaw(bus.address);
+  const late = await joinRaw(bus.address, handshake.subarray(0, -1));
+  sender.socket.write(wire(0x1, 1));
+  await until(() => other.receivedBytes() === 13);
+  assert.is(late.socket.bytesRead, 0);
+  late.socket.write(handshake.subarray(-1));
+  await until(() => late.socket.bytesRead >= handshake.length);
+  sender.socket.write(wire(0x2, 2));
+  await until(() => late.receivedBytes() === 13);
+  assert.ok(late.received().equals(wire(0x2, 2)));
+  for (const raw of [sender, other, late]) raw.socket.destroy();
   await bus.stop();
 });
 

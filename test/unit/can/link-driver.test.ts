@@ -98,6 +98,26 @@ test('a sent message leaves at once; a full port is filled again when it says so
   assert.is(a.sent, 1);
 });
 
+test('the program is told once that the port has reached its bus', () => {
+  const can = new ManualCan();
+  can.writable = 0;
+  const driver = can.driver();
+  let joined = 0;
+  driver.whenJoined(() => {
+    joined++;
+  });
+  driver.add(recordingLink().link);
+  assert.is(joined, 0);
+  can.writable = 1;
+  can.options!.onWritable!(1);
+  can.options!.onWritable!(1);
+  assert.is(joined, 1);
+  driver.whenJoined(() => {
+    joined++;
+  });
+  assert.is(joined, 2);
+});
+
 test('two bulk messages share the bus', () => {
   const can = new ManualCan();
   can.writable = 200;
