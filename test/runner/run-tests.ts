@@ -62,12 +62,14 @@ export async function runTests(options: RunOptions): Promise<Totals> {
   const work = async (): Promise<void> => {
     while (next < paths.length) {
       const path = paths[next++]!;
+      const started = performance.now();
       const verdict = await runFile(options, path);
+      const seconds = Math.round((performance.now() - started) / 1000);
       passed += verdict.passed;
       failed += verdict.failed;
       for (const skip of verdict.skips) skips.push({ ...skip, reason: `${path}: ${skip.reason}` });
       if (verdict.reasons.length === 0) {
-        print(`ok      ${path} (${verdict.passed})`);
+        print(`ok      ${path} (${verdict.passed}) ${seconds} s`);
       } else {
         failures.push(`${path}: ${verdict.reasons.join('; ')}`);
         print(`FAILED  ${path}: ${verdict.reasons.join('; ')}\n${verdict.output.trimEnd()}\n`);
