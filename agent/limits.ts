@@ -82,6 +82,9 @@ export const maxMaintenanceWindows = 8;
 
 // Messages of the backend's planes
 export const maxRegistrationBytes = 2_097_152;
+/** Manifests of any vehicles that a gateway or depot hands over at once. */
+export const maxManifestsPerBatch = 1_024;
+export const maxManifestBatchBytes = 4_194_304;
 /** Bodies that carry a handful of identifiers. */
 export const maxSmallBodyBytes = 4_096;
 export const maxTokenCharacters = 64;

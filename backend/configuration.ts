@@ -1,6 +1,7 @@
 /** The backend's configuration, from environment variables and flags; flags win. */
 import { parseArgs } from 'node:util';
 import { isRefusal, type Refusal, refuse } from '../agent/codes.ts';
+import type { QuotaLimits } from './admission/quotas.ts';
 import { readSmallFile } from './signer/durable-file.ts';
 
 /** How long each kind of online metadata is valid, in seconds (DBP-03). */
@@ -33,6 +34,7 @@ export interface Configuration {
   readonly ports: Ports;
   readonly host: string;
   readonly lifetimes: Lifetimes;
+  readonly quotas: QuotaLimits;
   /** pino level of the log on standard error; `silent` for none. */
   readonly logLevel: string;
 }
@@ -46,6 +48,18 @@ export const defaultLifetimes: Lifetimes = {
   imagesTimestamp: day,
   imagesSnapshot: 7 * day,
   silence: 2 * day,
+};
+
+/**
+ * Requests in 10 seconds. A vehicle of 1,000 ECUs fetches as many key objects at once; one address
+ * may be that of a whole mobile network.
+ */
+export const defaultQuotas: QuotaLimits = {
+  vehicle: 2_000,
+  fleet: 50_000,
+  address: 20_000,
+  anonymous: 50_000,
+  global: 100_000,
 };
 
 /** Every setting: its flag, its environment variable and what it is when neither says. */
@@ -64,6 +78,11 @@ const settings = {
   'images-timestamp-seconds': { variable: 'IMAGES_TIMESTAMP_SECONDS', fallback: String(day) },
   'images-snapshot-seconds': { variable: 'IMAGES_SNAPSHOT_SECONDS', fallback: String(7 * day) },
   'silence-seconds': { variable: 'SILENCE_SECONDS', fallback: String(2 * day) },
+  'vehicle-quota': { variable: 'VEHICLE_QUOTA', fallback: String(defaultQuotas.vehicle) },
+  'fleet-quota': { variable: 'FLEET_QUOTA', fallback: String(defaultQuotas.fleet) },
+  'address-quota': { variable: 'ADDRESS_QUOTA', fallback: String(defaultQuotas.address) },
+  'anonymous-quota': { variable: 'ANONYMOUS_QUOTA', fallback: String(defaultQuotas.anonymous) },
+  'global-quota': { variable: 'GLOBAL_QUOTA', fallback: String(defaultQuotas.global) },
   'log-level': { variable: 'OTA_LOG_LEVEL', fallback: 'info' },
 } as const;
 
@@ -74,6 +93,7 @@ const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 const maxSecretFileBytes = 4_096;
 const minLifetimeSeconds = 10;
 const maxLifetimeSeconds = 10 * 365 * day;
+const maxQuota = 1_000_000_000;
 /** Shorter tokens can be guessed. */
 const minTokenCharacters = 16;
 
@@ -120,6 +140,14 @@ export function readConfiguration(
     imagesSnapshot: seconds('images-snapshot-seconds'),
     silence: seconds('silence-seconds'),
   };
+  const quota = (name: Setting) => number(name, 1, maxQuota);
+  const quotas = {
+    vehicle: quota('vehicle-quota'),
+    fleet: quota('fleet-quota'),
+    address: quota('address-quota'),
+    anonymous: quota('anonymous-quota'),
+    global: quota('global-quota'),
+  };
   if (!logLevels.includes(settingOf('log-level'))) {
     refused ??= invalid('log-level', `expected one of ${logLevels.join(', ')}`);
   }
@@ -140,6 +168,7 @@ export function readConfiguration(
     ports,
     host: settingOf('host'),
     lifetimes,
+    quotas,
     logLevel: settingOf('log-level'),
   };
 }

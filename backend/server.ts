@@ -5,25 +5,34 @@ import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { isRefusal, type Refusal, refuse } from '../agent/codes.ts';
 import { createNodeCrypto } from '../hal/node/crypto.ts';
+import { Admission } from './admission/admission.ts';
 import { type Configuration, type Ports, portVariables } from './configuration.ts';
+import { createCommitWindow } from './director/accept-manifest.ts';
+import { createSigningWindow } from './director/signing.ts';
 import { recordSilentVehicles } from './director/silence.ts';
+import { VerificationPool } from './director/verification-pool.ts';
+import { addAdmission } from './http/admission-hooks.ts';
 import { addDirectorRoutes } from './http/director-routes.ts';
 import { addImagesRoutes } from './http/images-routes.ts';
-import { createListener } from './http/listener.ts';
+import { createListener, type ListenerOptions } from './http/listener.ts';
 import { addOperatorRoutes } from './http/operator-routes.ts';
 import { importFirstTargets } from './images/first-targets.ts';
+import { Metrics } from './metrics.ts';
 import type { Services } from './services.ts';
 import { reasonOf } from './signer/durable-file.ts';
 import { readKeyFile } from './signer/key-file.ts';
-import { type KeySource, OnlineKeys } from './signer/online-keys.ts';
+import { type KeySource, keyPairProvider } from './signer/key-pairs.ts';
+import { type KeyProvider, OnlineKeys } from './signer/online-keys.ts';
 import { RootStore } from './signer/root-store.ts';
 import { BlobStore } from './store/blobs.ts';
 import { Database } from './store/database.ts';
 import { imageBySha256 } from './store/images.ts';
+import { isUrgentVehicle, vehicleById } from './store/inventory.ts';
 
 export interface Backend {
   /** The ports that were really taken. */
   readonly ports: Ports;
+  readonly metrics: Metrics;
   /** Stops listening, lets running requests end (10 s at most), closes the stores. */
   close(): Promise<void>;
 }
@@ -31,6 +40,8 @@ export interface Backend {
 export interface BackendOptions {
   /** Key pairs from elsewhere than `<keysFolder>/online/*.key`. */
   readonly keys?: KeySource;
+  /** Online keys that are not in this process at all; wins over `keys`. */
+  readonly provider?: KeyProvider;
   /** Unix seconds; the machine's clock by default. */
   readonly now?: () => number;
 }
@@ -39,13 +50,19 @@ const drainMilliseconds = 10_000;
 /** Between two looks for vehicles that send no manifests. */
 const silenceLookMilliseconds = 5_000;
 
+type PlaneLimits = Omit<ListenerOptions, 'logLevel' | 'plane' | 'metrics'> & {
+  readonly maxConnectionsPerAddress: number;
+};
+
 const devicePlane = {
   requestMilliseconds: 10_000,
   idleMilliseconds: 10_000,
   maxConnections: 4_096,
+  // Many vehicles may share an address; none of them may take all connections.
+  maxConnectionsPerAddress: 1_024,
 } as const;
 
-const imagesPlane = {
+const imagesLimits = {
   ...devicePlane,
   // A Primary takes bytes as fast as its ECUs erase flash, which can take a while.
   idleMilliseconds: 60_000,
@@ -56,6 +73,7 @@ const operatorPlane = {
   requestMilliseconds: 3_600_000,
   idleMilliseconds: 30_000,
   maxConnections: 64,
+  maxConnectionsPerAddress: 64,
   streams: true,
 } as const;
 
@@ -76,12 +94,21 @@ export async function startBackend(
     database.close();
     return services;
   }
-  const director = createListener({ logLevel, ...devicePlane });
-  const images = createListener({ logLevel, ...imagesPlane });
-  const operator = createListener({ logLevel, ...operatorPlane });
-  addDirectorRoutes(director, services);
-  addImagesRoutes(images, services);
-  addOperatorRoutes(operator, services, operatorToken);
+  const { metrics, admission, now } = services;
+  const open = (plane: keyof Ports, limits: PlaneLimits) => {
+    const app = createListener({ logLevel, plane, metrics, ...limits });
+    const { maxConnectionsPerAddress } = limits;
+    const quotas = plane !== 'operator';
+    const options = { plane, admission, maxConnectionsPerAddress, quotas, now };
+    addAdmission(app, options);
+    return [app, options] as const;
+  };
+  const [director, directorPlane] = open('director', devicePlane);
+  const [images, imagesPlane] = open('images', imagesLimits);
+  const [operator, operatorsPlane] = open('operator', operatorPlane);
+  addDirectorRoutes(director, services, directorPlane);
+  addImagesRoutes(images, services, imagesPlane);
+  addOperatorRoutes(operator, services, operatorsPlane, operatorToken);
   warnOfExpiredRoots(services, operator);
   const refused = importFirstTargets(services, configuration.keysFolder);
   if (refused !== undefined) {
@@ -94,6 +121,9 @@ export async function startBackend(
   const close = async () => {
     clearInterval(looks);
     await Promise.all(Object.values(planes).map(stop));
+    // What had been taken is answered by now; nothing waits any more.
+    await services.verifier.close();
+    services.metrics.close();
     database.close();
   };
   const ports = { director: 0, images: 0, operator: 0 };
@@ -105,7 +135,7 @@ export async function startBackend(
     }
     ports[name] = port;
   }
-  return { ports, close };
+  return { ports, metrics, close };
 }
 
 /** Code `file-unreadable`: a folder that cannot be made, a file that is no database of ours. */
@@ -131,12 +161,27 @@ function openServices(
   const now = options.now ?? (() => Math.floor(Date.now() / 1000));
   const fromFiles: KeySource = (name) =>
     readKeyFile(join(keysFolder, 'online', `${name}.key`), passphrase);
-  const keys = new OnlineKeys(crypto, options.keys ?? fromFiles);
+  const metrics = new Metrics();
+  const provider = options.provider ?? keyPairProvider(crypto, options.keys ?? fromFiles);
+  const keys = new OnlineKeys(crypto, provider, metrics);
   const roots = RootStore.open(database, crypto, keys, keysFolder);
   if (isRefusal(roots)) return roots;
   const blobs = new BlobStore(join(stateFolder, 'blobs'));
   blobs.removeUnknown((sha256) => database.one(imageBySha256, sha256) !== undefined);
-  return { database, blobs, crypto, keys, roots, lifetimes, now };
+  const vehicle = (vehicleId: string) => {
+    const row = database.one(vehicleById, vehicleId);
+    const urgent = row !== undefined && database.one(isUrgentVehicle, vehicleId) !== undefined;
+    return row && { fleet: row.fleet, urgent };
+  };
+  const admission = new Admission({ limits: configuration.quotas, metrics, vehicle });
+  const services: Services = {
+    ...{ database, blobs, crypto, keys, roots, lifetimes, now, metrics, admission },
+    memory: admission.memory,
+    verifier: new VerificationPool(metrics),
+    commits: createCommitWindow(() => services),
+    signing: createSigningWindow(() => services),
+  };
+  return services;
 }
 
 /** An expired Root stops every vehicle, but the operator needs this server to publish the next. */

@@ -1,6 +1,12 @@
 /** What every part of the backend works with: stores, keys, Roots, time. Made once, at start. */
 import type { Crypto } from '../hal/types.ts';
+import type { Admission } from './admission/admission.ts';
+import type { LastSigned } from './admission/last-signed.ts';
 import type { Lifetimes } from './configuration.ts';
+import type { CommitWindow } from './director/accept-manifest.ts';
+import type { SigningWindow } from './director/signing.ts';
+import type { VerificationPool } from './director/verification-pool.ts';
+import type { Metrics } from './metrics.ts';
 import type { OnlineKeys } from './signer/online-keys.ts';
 import type { RootStore } from './signer/root-store.ts';
 import type { BlobStore } from './store/blobs.ts';
@@ -13,6 +19,16 @@ export interface Services {
   readonly keys: OnlineKeys;
   readonly roots: RootStore;
   readonly lifetimes: Lifetimes;
+  readonly metrics: Metrics;
+  readonly admission: Admission;
+  /** Signed metadata that was sent last. */
+  readonly memory: LastSigned;
+  /** Signatures of ECUs, on every core. */
+  readonly verifier: VerificationPool;
+  /** Manifests that share a commit. */
+  readonly commits: CommitWindow;
+  /** Vehicles that share a signature. */
+  readonly signing: SigningWindow;
   /** Unix seconds. */
   now(): number;
 }

@@ -4,9 +4,11 @@
  */
 import { type Code, codes, isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import type { ManifestAnswer } from '../../agent/metadata/device-messages.ts';
+import { BatchWindow } from '../batch-window.ts';
 import { historyEntries } from '../http/messages.ts';
 import type { Services } from '../services.ts';
 import { forgetUnconfirmedImages } from '../store/images.ts';
+import { forgetUrgentVehicle, isUrgentVehicle } from '../store/inventory.ts';
 import {
   absenceOfEcu,
   forgetAbsence,
@@ -16,30 +18,77 @@ import {
   storeReport,
   trimManifests,
 } from '../store/manifests.ts';
+import { judgeManifests, type ReceivedManifest } from './judge-manifests.ts';
 import { recordAnomaly, recordDetection } from './log.ts';
-import { type CheckedManifest, checkManifest } from './manifest-checks.ts';
-import { freshenMetadata, latestMetadata } from './metadata.ts';
+import type { CheckedManifest } from './manifest-checks.ts';
+import { latestMetadata } from './metadata.ts';
 import { noticeMixedBundle } from './mixed-bundle.ts';
 import { recoverFromRestore, withdrawOlderAssignments } from './recovery.ts';
+import { freshenMetadata } from './signing.ts';
 import { isUpdateAvailable } from './updates.ts';
 
+/** Manifests that one commit makes durable. */
+export const maxManifestsPerCommit = 64;
+
+export type CommitWindow = BatchWindow<() => Refusal | undefined, Refusal | undefined>;
+
+/** Group commit: those that come in the same turn share one transaction, each undone alone. */
+export function createCommitWindow(services: () => Services): CommitWindow {
+  return new BatchWindow({
+    milliseconds: 0,
+    maxItems: maxManifestsPerCommit,
+    run(works) {
+      const { database, metrics } = services();
+      metrics.commitItems.observe(works.length);
+      return database.transaction(() => works.map((work) => work()));
+    },
+  });
+}
+
 /**
- * Takes a manifest and answers whether there is an update. A refusal leaves nothing but an anomaly.
+ * Takes a manifest and answers whether there is an update, once it is durable. A refusal leaves
+ * nothing but an anomaly.
  * @param body encoded COSE_Sign as received
  * @returns codes of `checkManifest`, `report-replayed`
  */
-export function acceptManifest(
+export async function acceptManifest(
   services: Services,
   vehicleId: string,
   body: Uint8Array,
-): ManifestAnswer | Refusal {
-  const checked = checkManifest(services, vehicleId, body);
+): Promise<ManifestAnswer | Refusal> {
+  const [result] = await acceptManifests(services, [{ vehicleId, body }]);
+  return result!;
+}
+
+/** Takes manifests of any vehicles, each whole or not at all; one result each, in their order. */
+export async function acceptManifests(
+  services: Services,
+  manifests: readonly ReceivedManifest[],
+): Promise<readonly (ManifestAnswer | Refusal)[]> {
+  const judged = await judgeManifests(services, manifests);
+  return Promise.all(
+    judged.map(async (checked, i) => {
+      const { vehicleId, body } = manifests[i]!;
+      const refused = await services.commits.add(() => commit(services, vehicleId, body, checked));
+      services.metrics.manifests.inc({ code: refused?.refused ?? 'ok' });
+      return refused ?? answer(services, vehicleId);
+    }),
+  );
+}
+
+function commit(
+  services: Services,
+  vehicleId: string,
+  body: Uint8Array,
+  checked: CheckedManifest | Refusal,
+): Refusal | undefined {
   const refused = isRefusal(checked) ? checked : take(services, vehicleId, body, checked);
-  if (refused !== undefined) {
-    services.database.transaction(() => recordAnomaly(services, vehicleId, refused));
-    return refused;
-  }
-  freshenMetadata(services, vehicleId);
+  if (refused !== undefined) recordAnomaly(services, vehicleId, refused);
+  return refused;
+}
+
+async function answer(services: Services, vehicleId: string): Promise<ManifestAnswer> {
+  await freshenMetadata(services, vehicleId);
   return {
     accepted: true,
     updateAvailable: isUpdateAvailable(services, vehicleId),
@@ -62,8 +111,16 @@ function take(
     // What was assigned since the last manifest is installed or not: this one says.
     services.database.run(forgetUnconfirmedImages, vehicleId);
     noticeMixedBundle(services, vehicleId, reports);
+    endUrgency(services, vehicleId);
     return undefined;
   });
+}
+
+/** A vehicle that runs what it shall waits like all others again. */
+function endUrgency(services: Services, vehicleId: string): void {
+  if (services.database.one(isUrgentVehicle, vehicleId) === undefined) return;
+  if (isUpdateAvailable(services, vehicleId)) return;
+  services.database.run(forgetUrgentVehicle, vehicleId);
 }
 
 /** HRD-17: counters are compared in the transaction that stores them, so no replay slips between. */

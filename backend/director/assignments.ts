@@ -19,11 +19,13 @@ import {
   storeContentKey,
   storeInstallStep,
 } from '../store/images.ts';
+import { insertUrgentVehicle } from '../store/inventory.ts';
 import { recoveryOf } from '../store/metadata.ts';
 import { planBundle, type Wanted } from './bundle.ts';
 import { ecusOf, findVehicle } from './inventory.ts';
 import { recordDecision } from './log.ts';
 import { issueMetadata, latestMetadata } from './metadata.ts';
+import { signInWindow } from './signing.ts';
 import { lastReport } from './updates.ts';
 import { type EcuImages, imagesOfVehicle, publishedImages } from './vehicle-images.ts';
 
@@ -53,23 +55,40 @@ export function acceptContentKey(
 
 /**
  * Assigns images to ECUs of one vehicle and makes its new Targets, Snapshot and Timestamp, in one
- * transaction. ECUs that are not named keep what they have. Taken or refused, the log says so.
+ * transaction: an urgent one at once, others together with those that come in the same window. ECUs
+ * that are not named keep what they have. Taken or refused, the log says so.
  * @returns version of the new Targets; codes `vehicle-unknown`, `ecu-unknown`,
  *   `targets-ecu-repeated`, `image-not-listed`, `target-hardware`, `target-rollback`,
  *   `assignment-refused`
  */
-export function assign(services: Services, request: AssignmentRequest): number | Refusal {
+export async function assign(
+  services: Services,
+  request: AssignmentRequest,
+): Promise<number | Refusal> {
   const { vehicleId } = request;
-  const result = services.database.transaction(() => assignBundle(services, request));
-  if (isRefusal(result)) {
+  const prepare = () => assignBundle(services, request) ?? 'targets';
+  const result = request.urgent
+    ? services.database.transaction(() => assignAtOnce(services, request))
+    : await signInWindow(services, { vehicleId, prepare });
+  if (result !== undefined) {
     const named = request.assignments.map(({ ecuId, filename }) => `${filename} for ${ecuId}`);
     const detail = `${result.refused} (${result.row}): ${named.join(', ')}: ${result.detail}`;
     recordDecision(services, 'assignment-refused', { vehicleId, detail });
+    return result;
   }
-  return result;
+  return latestMetadata(services, vehicleId, 'targets').version;
 }
 
-function assignBundle(services: Services, request: AssignmentRequest): number | Refusal {
+/** The vehicle goes before all others until it reports that it runs what it shall. */
+function assignAtOnce(services: Services, request: AssignmentRequest): Refusal | undefined {
+  const refused = assignBundle(services, request);
+  if (refused !== undefined) return refused;
+  services.database.run(insertUrgentVehicle, request.vehicleId);
+  issueMetadata(services, request.vehicleId, 'targets');
+  return undefined;
+}
+
+function assignBundle(services: Services, request: AssignmentRequest): Refusal | undefined {
   const { vehicleId, assignments, bundlePolicy } = request;
   const { database } = services;
   const vehicle = findVehicle(services, vehicleId);
@@ -105,8 +124,7 @@ function assignBundle(services: Services, request: AssignmentRequest): number | 
     const { onFailure, attempts } = bundlePolicy;
     database.run(storeBundlePolicy, vehicleId, onFailure, attempts);
   }
-  issueMetadata(services, vehicleId, 'targets');
-  return latestMetadata(services, vehicleId, 'targets').version;
+  return undefined;
 }
 
 function storeWanted(

@@ -37,11 +37,21 @@ function hashOf(token: string): Uint8Array {
   return createHash('sha256').update(token).digest();
 }
 
-/** Makes a one-time enrolment token, for one vehicle or for any. Only its hash is kept. */
-export function createEnrolmentToken(services: Services, vehicleId: string | undefined): string {
+/** The fleet of vehicles whose token named none. */
+const defaultFleet = 'default';
+
+/**
+ * Makes a one-time enrolment token, for one vehicle or for any. Only its hash is kept.
+ * @param fleet whose quota the vehicle's requests will count against
+ */
+export function createEnrolmentToken(
+  services: Services,
+  vehicleId: string | undefined,
+  fleet = defaultFleet,
+): string {
   const token = toBase64Url(randomBytes(tokenBytes));
   services.database.transaction(() => {
-    services.database.run(insertToken, hashOf(token), vehicleId ?? null, services.now());
+    services.database.run(insertToken, hashOf(token), vehicleId ?? null, services.now(), fleet);
     const detail = vehicleId === undefined ? 'for any vehicle' : 'for this vehicle';
     recordDecision(services, 'enrolment-token-made', { ...(vehicleId && { vehicleId }), detail });
   });
@@ -74,36 +84,37 @@ export function ecusOf(services: Services, vehicleId: string): readonly EcuDescr
 export function registerVehicle(services: Services, request: Registration): Refusal | undefined {
   const { database } = services;
   return database.transaction(() => {
-    const token = consume(services, request.token, request.vehicleId);
-    if (token !== undefined) return token;
+    const fleet = consume(services, request.token, request.vehicleId);
+    if (isRefusal(fleet)) return fleet;
     // INV-02: the vehicle's identifier is unique
     if (database.one(vehicleById, request.vehicleId) !== undefined) {
       return refuse('vehicle-registered', `${request.vehicleId} is registered already`);
     }
     const layout = checkLayout(request);
     if (layout !== undefined) return layout;
-    database.run(insertVehicle, request.vehicleId, request.primaryEcuId, services.now());
+    const { vehicleId, primaryEcuId, ecus } = request;
+    database.run(insertVehicle, vehicleId, primaryEcuId, services.now(), fleet);
     for (let position = 0; position < request.ecus.length; position++) {
       const refused = insert(services, request.vehicleId, position, request.ecus[position]!);
       if (refused !== undefined) return refused;
     }
     // A vehicle without assignments is told so, by name and signed (TGT-03).
-    issueMetadata(services, request.vehicleId, 'targets');
-    const { vehicleId, primaryEcuId, ecus } = request;
+    issueMetadata(services, vehicleId, 'targets');
     const detail = `${ecus.length} ECUs, Primary ${primaryEcuId}`;
     recordDecision(services, 'vehicle-registered', { vehicleId, detail });
     return undefined;
   });
 }
 
-function consume(services: Services, token: string, vehicleId: string): Refusal | undefined {
+/** Uses the token up; returns the fleet that it enrols into. */
+function consume(services: Services, token: string, vehicleId: string): string | Refusal {
   const hash = hashOf(token);
   const row = services.database.one(tokenByHash, hash);
   const usable = row?.consumed === null && (row.vehicle_id ?? vehicleId) === vehicleId;
   // One answer for unknown, used and foreign tokens: it must not help to find out which.
   if (!usable) return refuse('enrolment-token-invalid', 'the token cannot enrol this vehicle');
   services.database.run(consumeToken, services.now(), hash);
-  return undefined;
+  return row!.fleet;
 }
 
 function malformed(detail: string, row: string): Refusal {

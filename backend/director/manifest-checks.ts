@@ -1,6 +1,6 @@
 /**
- * The checks of a vehicle version manifest against the inventory (Uptane §5.3.2.1): all but the
- * replay counters, which are judged in the transaction that stores them.
+ * The checks of a vehicle version manifest against the inventory (Uptane §5.3.2.1). The replay
+ * counters are judged once more in the transaction that stores them.
  */
 import { decodeEnvelope, type Envelope } from '../../agent/codec/cose-sign.ts';
 import { decode } from '../../agent/codec/schema.ts';
@@ -123,8 +123,7 @@ function checkReport(
   }
   const mismatch = matchInventory(report, ecu, vehicleId);
   if (mismatch !== undefined) return mismatch;
-  const time = checkReportTime(services, report);
-  return time ?? { report, bytes: envelope.payload };
+  return checkAgainstLast(services, report) ?? { report, bytes: envelope.payload };
 }
 
 /** HRD-19: manifests and reports state the hash of what they sign. */
@@ -156,16 +155,29 @@ function matchInventory(
   return undefined;
 }
 
+/** What a report has to be after the one before it. */
+function checkAgainstLast(services: Services, report: Report): Refusal | undefined {
+  const last = lastReport(services, report.ecuId);
+  // Judged again in the transaction that stores it; here it spares a replay's verification.
+  if (last !== undefined && report.counter <= last.counter) {
+    return refuse('report-replayed', `${report.ecuId}: counter ${report.counter}`);
+  }
+  return checkReportTime(services, report, last);
+}
+
 /**
  * DIR-11: the time in a report is neither ahead of us nor far behind the report before. A little
  * behind is honest: after a restart an ECU knows only the last time that it had stored (TIM-10);
  * 0 says that it knows none yet. Replays are caught by the counters.
  */
-function checkReportTime(services: Services, report: Report): Refusal | undefined {
+function checkReportTime(
+  services: Services,
+  report: Report,
+  last: Report | undefined,
+): Refusal | undefined {
   if (report.time > services.now() + maxReportClockSkewSeconds) {
     return refuse('report-time', `${report.ecuId}: time ${report.time} is in the future`);
   }
-  const last = lastReport(services, report.ecuId);
   if (last && report.time !== 0 && report.time < last.time - maxReportTimeBehindSeconds) {
     return refuse('report-time', `${report.ecuId}: time ${report.time}, before ${last.time}`);
   }

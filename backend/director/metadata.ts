@@ -64,9 +64,17 @@ export function latestMetadata(
 /** Versions that the vehicle holds already, whatever this store remembers. */
 export type Floors = Partial<Readonly<Record<DirectorRole, number>>>;
 
+/** What has to be made anew for a vehicle: the role `from` and every role after it. */
+export interface Issue {
+  readonly vehicleId: string;
+  /** Targets → Snapshot → Timestamp. */
+  readonly from: DirectorRole;
+  readonly floors?: Floors;
+}
+
 /**
  * Makes and signs the role `from` and every role after it (Targets → Snapshot → Timestamp), above
- * the last versions and above `floors`. To be called inside a transaction.
+ * the last versions and above `floors`, at once. To be called inside a transaction.
  */
 export function issueMetadata(
   services: Services,
@@ -74,31 +82,33 @@ export function issueMetadata(
   from: DirectorRole,
   floors: Floors = {},
 ): void {
-  if (from === 'targets') issueTargets(services, vehicleId, floors);
-  if (from !== 'timestamp') issueSnapshot(services, vehicleId, floors);
-  issueTimestamp(services, vehicleId, floors);
+  issueTogether(services, [{ vehicleId, from, floors }]);
 }
 
 /**
- * Re-issues what is past half of its life or was made under an older Root (whose keys, or time keys,
- * may differ); the rest stays as it is. One transaction of its own.
+ * Makes and signs metadata of several vehicles, each of them named once: one signature a role, by a
+ * Merkle batch, where there is more than one file. To be called inside a transaction.
  */
-export function freshenMetadata(services: Services, vehicleId: string): void {
+export function issueTogether(services: Services, issues: readonly Issue[]): void {
+  const withTargets = issues.filter(({ from }) => from === 'targets');
+  const withSnapshot = issues.filter(({ from }) => from !== 'timestamp');
+  issueRole(services, 'targets', withTargets, targetsPayload(services));
+  issueRole(services, 'snapshot', withSnapshot, snapshotPayload(services));
+  // Last: it names the hash of the signed Snapshot.
+  issueRole(services, 'timestamp', issues, timestampPayload(services));
+}
+
+/** The first role that is past half of its life, or was made under an older Root. */
+export function staleRole(services: Services, vehicleId: string): DirectorRole | undefined {
   const { lifetimes } = services;
+  // Keys, or time keys, may differ under a newer Root.
   const rootVersion = services.roots.latest('director').version;
-  const stale = (role: DirectorRole, lifetime: number): boolean => {
+  for (const role of ['targets', 'snapshot', 'timestamp'] as const) {
     const row = latestMetadata(services, vehicleId, role);
-    return row.root_version !== rootVersion || row.expires - services.now() < lifetime / 2;
-  };
-  const from = stale('targets', lifetimes.targets)
-    ? 'targets'
-    : stale('snapshot', lifetimes.snapshot)
-      ? 'snapshot'
-      : stale('timestamp', lifetimes.timestamp)
-        ? 'timestamp'
-        : undefined;
-  if (from === undefined) return;
-  services.database.transaction(() => issueMetadata(services, vehicleId, from));
+    const old = row.expires - services.now() < lifetimes[role] / 2;
+    if (old || row.root_version !== rootVersion) return role;
+  }
+  return undefined;
 }
 
 interface Common {
@@ -108,67 +118,77 @@ interface Common {
   readonly vehicleId: string;
 }
 
-/** Signs and stores the next version of a role. */
-function issue(
+type PayloadOf = (common: Common) => Uint8Array;
+
+/** Signs and stores the next version of a role of each vehicle. */
+function issueRole(
   services: Services,
-  vehicleId: string,
   role: DirectorRole,
-  floors: Floors,
-  payload: (common: Common) => Uint8Array,
+  issues: readonly Issue[],
+  payloadOf: PayloadOf,
 ): void {
   const { database, keys, lifetimes } = services;
-  const previous = database.one(latestDirectorMetadata, vehicleId, role)?.version ?? 0;
-  const version = Math.max(previous, floors[role] ?? 0) + 1;
   const expires = services.now() + lifetimes[role];
-  const encoded = payload({ formatVersion: 1, version, expires, vehicleId });
-  const bytes = keys.sign(`director-${role}`, 'metadata', encoded);
   const rootVersion = services.roots.latest('director').version;
-  database.run(insertDirectorMetadata, vehicleId, role, version, expires, rootVersion, bytes);
-  database.run(trimDirectorMetadata, vehicleId, role, version - keptVersions);
+  const next = issues.map(({ vehicleId, floors }) => {
+    const previous = database.one(latestDirectorMetadata, vehicleId, role)?.version ?? 0;
+    const version = Math.max(previous, floors?.[role] ?? 0) + 1;
+    return { formatVersion: 1, version, expires, vehicleId } as const;
+  });
+  const signed = keys.signTogether(`director-${role}`, roles[role], expires, next.map(payloadOf));
+  next.forEach(({ vehicleId, version }, i) => {
+    const bytes = signed[i]!;
+    database.run(insertDirectorMetadata, vehicleId, role, version, expires, rootVersion, bytes);
+    database.run(trimDirectorMetadata, vehicleId, role, version - keptVersions);
+    // What memory holds is older from now on.
+    services.memory.forget(`/metadata/${vehicleId}/timestamp.cbor`);
+    services.memory.forget(`/manifest/${vehicleId}`);
+  });
 }
 
-function issueTargets(services: Services, vehicleId: string, floors: Floors): void {
-  const targets = assignedTargets(services, vehicleId);
-  const policy = policyOf(services, vehicleId);
+function targetsPayload(services: Services): PayloadOf {
   // TIM-06: partial verifiers learn the time keys from Targets
   const timeKeys = roleAuthority(services.crypto, services.roots.latest('director'), 'time');
   if (isRefusal(timeKeys)) throw new Error(`Director Root: ${timeKeys.detail}`);
-  issue(services, vehicleId, 'targets', floors, (common) =>
-    encode(targetsSchema, {
+  const { keys, threshold } = timeKeys;
+  return (common) => {
+    const targets = assignedTargets(services, common.vehicleId);
+    const policy = policyOf(services, common.vehicleId);
+    return encode(targetsSchema, {
       type: roles.targets,
       ...common,
       targets,
-      timeKeys: { keys: timeKeys.keys, threshold: timeKeys.threshold },
+      timeKeys: { keys, threshold },
       ...(policy && { bundlePolicy: policy }),
-    }),
-  );
+    });
+  };
 }
 
-function issueSnapshot(services: Services, vehicleId: string, floors: Floors): void {
-  const { version } = latestMetadata(services, vehicleId, 'targets');
-  issue(services, vehicleId, 'snapshot', floors, (common) =>
-    // SNP-01: the Director has one Targets file
-    encode(snapshotSchema, {
+function snapshotPayload(services: Services): PayloadOf {
+  return (common) => {
+    const { version } = latestMetadata(services, common.vehicleId, 'targets');
+    return encode(snapshotSchema, {
       type: roles.snapshot,
       ...common,
+      // SNP-01: the Director has one Targets file
       versions: [{ key: 'targets', value: version }],
-    }),
-  );
+    });
+  };
 }
 
-function issueTimestamp(services: Services, vehicleId: string, floors: Floors): void {
-  const { version, bytes } = latestMetadata(services, vehicleId, 'snapshot');
-  const sha256 = services.crypto.digest('SHA-256', bytes);
-  issue(services, vehicleId, 'timestamp', floors, (common) =>
-    // TSM-01, TSM-02: version and hash of the latest Snapshot; its length bounds the download
-    encode(timestampSchema, {
+function timestampPayload(services: Services): PayloadOf {
+  return (common) => {
+    const { version, bytes } = latestMetadata(services, common.vehicleId, 'snapshot');
+    const sha256 = services.crypto.digest('SHA-256', bytes);
+    return encode(timestampSchema, {
       type: roles.timestamp,
       ...common,
+      // TSM-01, TSM-02: version and hash of the latest Snapshot; its length bounds the download
       snapshot: {
         version,
         length: bytes.length,
         hashes: [{ key: hashAlgorithms['SHA-256'], value: sha256 }],
       },
-    }),
-  );
+    });
+  };
 }

@@ -13,7 +13,8 @@ import { sha256Of } from '../images/hashes.ts';
 import type { Services } from '../services.ts';
 import { reportOfEcu } from '../store/manifests.ts';
 import { findVehicle } from './inventory.ts';
-import { assignedTargets, freshenMetadata, latestMetadata } from './metadata.ts';
+import { assignedTargets, latestMetadata } from './metadata.ts';
+import { freshenMetadata } from './signing.ts';
 
 /** What an ECU reported last; undefined before the vehicle's first manifest. */
 export function lastReport(services: Services, ecuId: string): Report | undefined {
@@ -40,10 +41,13 @@ export function isUpdateAvailable(services: Services, vehicleId: string): boolea
 }
 
 /** Answers `POST /check_updates`. Code `vehicle-unknown`. */
-export function checkUpdates(services: Services, query: UpdateQuery): UpdateAnswer | Refusal {
+export async function checkUpdates(
+  services: Services,
+  query: UpdateQuery,
+): Promise<UpdateAnswer | Refusal> {
   const vehicle = findVehicle(services, query.vehicleId);
   if (isRefusal(vehicle)) return vehicle;
-  freshenMetadata(services, query.vehicleId);
+  await freshenMetadata(services, query.vehicleId);
   return {
     updateAvailable: isUpdateAvailable(services, query.vehicleId),
     timestampVersion: latestMetadata(services, query.vehicleId, 'timestamp').version,

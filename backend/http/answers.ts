@@ -3,8 +3,15 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { decode, encode, type Schema } from '../../agent/codec/schema.ts';
 import { type Code, isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { maxRefusalDetailCharacters } from '../../agent/limits.ts';
-import { refusalAnswer } from '../../agent/metadata/device-messages.ts';
+import { type RefusalAnswer, refusalAnswer } from '../../agent/metadata/device-messages.ts';
 import { envelopeToJson, type Json, toJson } from './json-view.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The code by which it was refused, for the metrics. */
+    refusedBy: Code | undefined;
+  }
+}
 
 export const cborType = 'application/cbor';
 const jsonType = 'application/json; charset=utf-8';
@@ -121,6 +128,14 @@ export function sendSigned(
   });
 }
 
+/** Answers with signed bytes without looking at them again; for requests that take CBOR. */
+export function sendFromMemory(reply: FastifyReply, bytes: Uint8Array): FastifyReply {
+  log(reply.request, 200, 'ok', undefined, 'from memory');
+  return send(reply, 200, bytes, () => {
+    throw new Error('memory answers in CBOR only');
+  });
+}
+
 /** 406: neither form is acceptable. */
 function refuseForm(reply: FastifyReply): boolean {
   if (chooseForm(reply.request.headers.accept) !== undefined) return false;
@@ -133,10 +148,15 @@ function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?').slice(0, maxRefusalDetailCharacters);
 }
 
+/** A refusal as answers state it. */
+export function refusalRecord(refusal: Refusal): RefusalAnswer {
+  const detail = printable(refusal.detail);
+  return { code: refusal.refused, row: refusal.row, ...(detail !== '' && { detail }) };
+}
+
 /** The body of a refusal. */
 export function refusalBody(refusal: Refusal) {
-  const detail = printable(refusal.detail);
-  const answer = { code: refusal.refused, row: refusal.row, ...(detail !== '' && { detail }) };
+  const answer = refusalRecord(refusal);
   return { cbor: encode(refusalAnswer, answer), json: () => toJson(refusalAnswer, answer) };
 }
 
@@ -147,6 +167,7 @@ export function sendRefusal(
   status: number = statusOf(refusal),
 ): FastifyReply {
   const { cbor, json } = refusalBody(refusal);
+  reply.request.refusedBy = refusal.refused;
   log(reply.request, status, refusal.refused, refusal.row, printable(refusal.detail));
   return send(reply, status, cbor, json);
 }

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { isRefusal, refuse } from '../../agent/codes.ts';
 import {
+  maxManifestBatchBytes,
   maxManifestBytes,
   maxNoncesPerTimeRequest,
   maxRegistrationBytes,
@@ -23,19 +24,23 @@ import { snapshot } from '../../agent/metadata/snapshot.ts';
 import { targets } from '../../agent/metadata/targets.ts';
 import { timeAttestation, timeRequest } from '../../agent/metadata/time.ts';
 import { timestamp } from '../../agent/metadata/timestamp.ts';
-import { acceptManifest } from '../director/accept-manifest.ts';
+import { acceptManifest, acceptManifests } from '../director/accept-manifest.ts';
 import { findVehicle, registerVehicle } from '../director/inventory.ts';
-import { freshenMetadata, latestMetadata } from '../director/metadata.ts';
+import { latestMetadata } from '../director/metadata.ts';
 import { currentOfflineSnapshot } from '../director/offline-snapshot.ts';
+import { freshenMetadata } from '../director/signing.ts';
 import { attestTime } from '../director/time.ts';
 import { checkUpdates } from '../director/updates.ts';
 import type { Services } from '../services.ts';
 import { keyObjectBySha256 } from '../store/images.ts';
 import { directorMetadataByVersion, rootByVersion } from '../store/metadata.ts';
-import { sendAnswer, sendEncoded, sendRefusal, sendSigned } from './answers.ts';
+import { type PlaneAdmission, sendOverQuota } from './admission-hooks.ts';
+import { refusalRecord, sendAnswer, sendEncoded, sendRefusal, sendSigned } from './answers.ts';
 import { description } from './description.ts';
 import { fromJson } from './json-view.ts';
+import { sendKept } from './kept-metadata.ts';
 import { addRoutes, bodyOf, parameterOf, type Route, readBody } from './listener.ts';
+import { manifestBatch, manifestBatchAnswer } from './messages.ts';
 import { parseMetadataName } from './metadata-name.ts';
 
 const payloads = { targets, snapshot, timestamp } as const;
@@ -44,8 +49,12 @@ function isDirectorRole(role: string): role is keyof typeof payloads {
   return Object.hasOwn(payloads, role);
 }
 
-export function addDirectorRoutes(app: FastifyInstance, services: Services): void {
-  addRoutes(app, [
+export function addDirectorRoutes(
+  app: FastifyInstance,
+  services: Services,
+  plane: PlaneAdmission,
+): void {
+  const routes: readonly Route[] = [
     {
       method: 'GET',
       path: '/',
@@ -55,36 +64,52 @@ export function addDirectorRoutes(app: FastifyInstance, services: Services): voi
     register(services),
     currentTargets(services),
     takeManifest(services),
-    {
-      method: 'POST',
-      path: '/check_updates',
-      handle: (request, reply) => {
-        const query = readBody(request, updateQuery);
-        if (isRefusal(query)) return sendRefusal(reply, query);
-        const answer = checkUpdates(services, query);
-        if (isRefusal(answer)) return sendRefusal(reply, answer);
-        return sendAnswer(reply, updateAnswer, answer);
-      },
-    },
-    {
-      method: 'POST',
-      path: '/time',
-      bodyBytes: maxNoncesPerTimeRequest * (nonceBytes + 1) + 16,
-      handle: (request, reply) => {
-        const nonces = readBody(request, timeRequest);
-        if (isRefusal(nonces)) return sendRefusal(reply, nonces);
-        return sendSigned(reply, timeAttestation, attestTime(services, nonces));
-      },
-    },
+    takeManifests(services),
+    checkForUpdates(services),
+    getTime(services),
     getMetadata(services),
     getKeyObject(services),
-  ]);
+  ];
+  addRoutes(app, routes, plane);
+}
+
+function checkForUpdates(services: Services): Route {
+  return {
+    method: 'POST',
+    path: '/check_updates',
+    lane: 'metadata',
+    priority: 'metadata',
+    handle: async (request, reply) => {
+      const query = readBody(request, updateQuery);
+      if (isRefusal(query)) return sendRefusal(reply, query);
+      const answer = await checkUpdates(services, query);
+      if (isRefusal(answer)) return sendRefusal(reply, answer);
+      return sendAnswer(reply, updateAnswer, answer);
+    },
+  };
+}
+
+function getTime(services: Services): Route {
+  return {
+    method: 'POST',
+    path: '/time',
+    lane: 'metadata',
+    priority: 'metadata',
+    bodyBytes: maxNoncesPerTimeRequest * (nonceBytes + 1) + 16,
+    handle: (request, reply) => {
+      const nonces = readBody(request, timeRequest);
+      if (isRefusal(nonces)) return sendRefusal(reply, nonces);
+      return sendSigned(reply, timeAttestation, attestTime(services, nonces));
+    },
+  };
 }
 
 function register(services: Services): Route {
   return {
     method: 'POST',
     path: '/register',
+    lane: 'reports',
+    priority: 'report',
     bodyBytes: maxRegistrationBytes,
     handle: (request, reply) => {
       const body = readBody(request, registration);
@@ -100,13 +125,17 @@ function currentTargets(services: Services): Route {
   return {
     method: 'GET',
     path: '/manifest/:vehicleId',
-    handle: (request, reply) => {
+    lane: 'metadata',
+    priority: 'metadata',
+    kept: true,
+    handle: async (request, reply) => {
       const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
       if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
       const vehicle = findVehicle(services, vehicleId);
       if (isRefusal(vehicle)) return sendRefusal(reply, vehicle);
-      freshenMetadata(services, vehicleId);
-      return sendSigned(reply, targets, latestMetadata(services, vehicleId, 'targets').bytes);
+      await freshenMetadata(services, vehicleId);
+      const row = latestMetadata(services, vehicleId, 'targets');
+      return sendKept(services, reply, targets, row);
     },
   };
 }
@@ -116,13 +145,40 @@ function takeManifest(services: Services): Route {
   return {
     method: 'POST',
     path: '/manifest/:vehicleId',
+    lane: 'reports',
+    priority: 'report',
     bodyBytes: maxManifestBytes,
-    handle: (request, reply) => {
+    handle: async (request, reply) => {
       const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
       if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
-      const answer = acceptManifest(services, vehicleId, bodyOf(request));
+      const answer = await acceptManifest(services, vehicleId, bodyOf(request));
       if (isRefusal(answer)) return sendRefusal(reply, answer);
       return sendAnswer(reply, manifestAnswer, answer);
+    },
+  };
+}
+
+/** Manifests that a gateway or depot collected: each is judged by what its own vehicle signed. */
+function takeManifests(services: Services): Route {
+  return {
+    method: 'POST',
+    path: '/manifests',
+    lane: 'reports',
+    priority: 'report',
+    bodyBytes: maxManifestBatchBytes,
+    handle: async (request, reply) => {
+      const batch = readBody(request, manifestBatch);
+      if (isRefusal(batch)) return sendRefusal(reply, batch);
+      // The request itself is counted already.
+      const { sender } = request;
+      const over = sender && (await services.admission.spend(sender, batch.length - 1));
+      if (over !== undefined) return sendOverQuota(request, reply, over);
+      const manifests = batch.map(({ vehicleId, manifest }) => ({ vehicleId, body: manifest }));
+      const results = await acceptManifests(services, manifests);
+      const answer = results.map((result) =>
+        isRefusal(result) ? { refused: refusalRecord(result) } : { taken: result },
+      );
+      return sendAnswer(reply, manifestBatchAnswer, answer);
     },
   };
 }
@@ -131,7 +187,10 @@ function getMetadata(services: Services): Route {
   return {
     method: 'GET',
     path: '/metadata/:vehicleId/:name',
-    handle: (request, reply) => {
+    lane: 'metadata',
+    priority: 'metadata',
+    kept: true,
+    handle: async (request, reply) => {
       const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
       if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
       const text = parameterOf(request, 'name') ?? '';
@@ -147,15 +206,20 @@ function getMetadata(services: Services): Route {
       if (isRefusal(vehicle)) return sendRefusal(reply, vehicle);
       const { role, version } = name;
       if (version === undefined) {
-        freshenMetadata(services, vehicleId);
-        return sendSigned(reply, timestamp, latestMetadata(services, vehicleId, 'timestamp').bytes);
+        await freshenMetadata(services, vehicleId);
+        return sendKept(
+          services,
+          reply,
+          timestamp,
+          latestMetadata(services, vehicleId, 'timestamp'),
+        );
       }
       if (role === 'root') {
         const row = services.database.one(rootByVersion, 'director', version);
-        if (row !== undefined) return sendSigned(reply, root, row.bytes);
+        if (row !== undefined) return sendKept(services, reply, root, row);
       } else if (isDirectorRole(role)) {
         const row = services.database.one(directorMetadataByVersion, vehicleId, role, version);
-        if (row !== undefined) return sendSigned(reply, payloads[role], row.bytes);
+        if (row !== undefined) return sendKept(services, reply, payloads[role], row);
       }
       return sendRefusal(reply, refuse('metadata-absent', `no ${role} ${version}`));
     },
@@ -166,6 +230,8 @@ function getKeyObject(services: Services): Route {
   return {
     method: 'GET',
     path: '/keys/:vehicleId/:sha256',
+    lane: 'metadata',
+    priority: 'metadata',
     handle: (request, reply) => {
       const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
       if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);

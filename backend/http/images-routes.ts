@@ -10,13 +10,19 @@ import { freshenImageMetadata } from '../images/metadata.ts';
 import { findImage, planDownload, sendDownload } from '../images/serve.ts';
 import type { Services } from '../services.ts';
 import { imageMetadataByVersion, latestImageMetadata, rootByVersion } from '../store/metadata.ts';
-import { sendAnswer, sendRefusal, sendSigned } from './answers.ts';
+import { closeAfter, type PlaneAdmission } from './admission-hooks.ts';
+import { sendAnswer, sendRefusal } from './answers.ts';
 import { description } from './description.ts';
+import { sendKept } from './kept-metadata.ts';
 import { addRoutes, parameterOf, type Route } from './listener.ts';
 import { parseMetadataName } from './metadata-name.ts';
 
-export function addImagesRoutes(app: FastifyInstance, services: Services): void {
-  addRoutes(app, [
+export function addImagesRoutes(
+  app: FastifyInstance,
+  services: Services,
+  plane: PlaneAdmission,
+): void {
+  const routes: readonly Route[] = [
     {
       method: 'GET',
       path: '/',
@@ -25,17 +31,22 @@ export function addImagesRoutes(app: FastifyInstance, services: Services): void 
     {
       method: 'GET',
       path: '/metadata/:name',
+      lane: 'metadata',
+      priority: 'metadata',
+      kept: true,
       handle: (request, reply) =>
         sendImageMetadata(services, reply, parameterOf(request, 'name') ?? ''),
     },
     downloadImage(services, 'GET', '/targets/:name'),
     downloadImage(services, 'HEAD', '/targets/:name'),
-  ]);
+  ];
+  addRoutes(app, routes, plane);
   // IMG-03: refused before any byte of the body is read.
   app.route({
     method: 'POST',
     url: '/upload',
-    onRequest: (_request, reply, _next) => {
+    onRequest: (request, reply, _next) => {
+      closeAfter(request, reply);
       sendRefusal(reply, refuse('wrong-plane', 'uploads belong to the operator plane'));
     },
     handler: () => undefined,
@@ -55,7 +66,7 @@ export function sendImageMetadata(
   if (version === undefined) {
     freshenImageMetadata(services);
     const latest = database.one(latestImageMetadata, 'timestamp');
-    if (latest !== undefined) return sendSigned(reply, timestamp, latest.bytes);
+    if (latest !== undefined) return sendKept(services, reply, timestamp, latest);
     return sendRefusal(reply, refuse('metadata-absent', 'nothing was published yet'));
   }
   const row =
@@ -65,10 +76,10 @@ export function sendImageMetadata(
   if (row === undefined) {
     return sendRefusal(reply, refuse('metadata-absent', `no ${role} ${version}`));
   }
-  if (role === 'root') return sendSigned(reply, root, row.bytes);
-  if (role === 'snapshot') return sendSigned(reply, snapshot, row.bytes);
-  if (role === 'timestamp') return sendSigned(reply, timestamp, row.bytes);
-  return sendSigned(reply, targets, row.bytes);
+  if (role === 'root') return sendKept(services, reply, root, row);
+  if (role === 'snapshot') return sendKept(services, reply, snapshot, row);
+  if (role === 'timestamp') return sendKept(services, reply, timestamp, row);
+  return sendKept(services, reply, targets, row);
 }
 
 /** Sends an image by `HASH.filename`; on the operator plane for the writing of media. */
@@ -76,6 +87,8 @@ export function downloadImage(services: Services, method: 'GET' | 'HEAD', path: 
   return {
     method,
     path,
+    lane: 'downloads',
+    priority: 'download',
     handle: async (request, reply) => {
       const image = findImage(services, parameterOf(request, 'name') ?? '');
       if (isRefusal(image)) return sendRefusal(reply, image);

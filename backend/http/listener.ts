@@ -13,10 +13,15 @@ import Fastify, {
 import { decode, type Schema } from '../../agent/codec/schema.ts';
 import { type Code, type Refusal, refuse } from '../../agent/codes.ts';
 import { maxHttpHeaderBytes, maxSmallBodyBytes } from '../../agent/limits.ts';
+import type { Lane, Priority } from '../admission/priorities.ts';
+import type { Metrics } from '../metrics.ts';
+import { admissionOf, closeAfter, type PlaneAdmission } from './admission-hooks.ts';
 import { cborType, refusalBody, sendRefusal } from './answers.ts';
 
 export interface ListenerOptions {
   readonly logLevel: string;
+  readonly plane: PlaneAdmission['plane'];
+  readonly metrics: Metrics;
   /** Longest time to receive one request with its body. */
   readonly requestMilliseconds: number;
   /** Longest silence on a connection, in either direction. */
@@ -28,6 +33,8 @@ export interface ListenerOptions {
 
 const keepAliveMilliseconds = 30_000;
 const headersMilliseconds = 5_000;
+/** How often those two, and the time for a whole request, are looked at: Node's default is 30 s. */
+const checkMilliseconds = 1_000;
 const maxRequestsPerConnection = 10_000;
 
 /** Makes a server with no routes yet; `addRoutes` fills it. */
@@ -41,7 +48,11 @@ export function createListener(options: ListenerOptions): FastifyInstance {
     connectionTimeout: options.idleMilliseconds,
     keepAliveTimeout: keepAliveMilliseconds,
     maxRequestsPerSocket: maxRequestsPerConnection,
-    http: { maxHeaderSize: maxHttpHeaderBytes, headersTimeout: headersMilliseconds },
+    http: {
+      maxHeaderSize: maxHttpHeaderBytes,
+      headersTimeout: headersMilliseconds,
+      connectionsCheckingInterval: checkMilliseconds,
+    },
     // Longer path parameters are judged, and refused, by their schemas.
     routerOptions: { maxParamLength: maxHttpHeaderBytes, caseSensitive: true },
     exposeHeadRoutes: false,
@@ -52,8 +63,13 @@ export function createListener(options: ListenerOptions): FastifyInstance {
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
     frameworkErrors: (error, _request, reply) => sendError(error, reply as FastifyReply),
-    clientErrorHandler: answerBrokenRequest,
+    clientErrorHandler: (error, socket) => {
+      const reason = error.code === 'HPE_HEADER_OVERFLOW' ? 'large' : reasonOf(error.code);
+      options.metrics.connectionsBroken.inc({ plane: options.plane, reason });
+      answerBrokenRequest(error, socket);
+    },
   });
+  app.decorateRequest('refusedBy', undefined);
   app.server.maxConnections = options.maxConnections;
   app.removeAllContentTypeParsers();
   // Raw bytes: only the strict decoder reads what came from outside.
@@ -93,6 +109,10 @@ function sendError(error: FastifyError, reply: FastifyReply): FastifyReply {
   return sendRefusal(reply, refuse('internal-error', 'see the log of the server'));
 }
 
+function reasonOf(code: string | undefined): 'slow' | 'broken' {
+  return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'slow' : 'broken';
+}
+
 /** Requests that are no HTTP never reach a route: answered on the socket itself. */
 function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
@@ -118,6 +138,11 @@ export interface Route {
   readonly path: string;
   /** Bytes of body that this route takes; absent: `maxSmallBodyBytes`. */
   readonly bodyBytes?: number;
+  /** Where it waits for its turn, and before whom; without these it is answered at once. */
+  readonly lane?: Lane;
+  readonly priority?: Priority;
+  /** Its answers are kept in memory (`LastSigned`), for the time of an overload. */
+  readonly kept?: boolean;
   readonly handle: (
     request: FastifyRequest,
     reply: FastifyReply,
@@ -128,26 +153,32 @@ const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 /**
  * Adds routes, and for each path the refusal of every other method.
+ * @param plane how requests are admitted
  * @param authorize judges a request before its body is read
  */
 export function addRoutes(
   app: FastifyInstance,
   routes: readonly Route[],
+  plane?: PlaneAdmission,
   authorize?: (request: FastifyRequest) => Refusal | undefined,
 ): void {
-  const guard = (request: FastifyRequest, reply: FastifyReply, next: () => void) => {
-    const refused = authorize?.(request);
-    if (refused === undefined) next();
-    else sendRefusal(reply, refused);
-  };
-  for (const { method, path, bodyBytes, handle } of routes) {
+  for (const route of routes) {
+    const { method, path, bodyBytes, handle } = route;
+    const admission = admissionOf(route, plane);
     app.route({
       method,
       url: path,
-      onRequest: guard,
+      onRequest: (request, reply, next) => {
+        const refused = authorize?.(request);
+        if (refused !== undefined) {
+          closeAfter(request, reply);
+          sendRefusal(reply, refused);
+        } else if (!admission?.judge(request, reply)) next();
+      },
       ...(bodyBytes !== undefined && { bodyLimit: bodyBytes }),
       handler: async (request, reply) => {
-        await handle(request, reply);
+        if (admission === undefined) await handle(request, reply);
+        else await admission.run(request, reply);
         return reply;
       },
     });
@@ -158,8 +189,9 @@ export function addRoutes(
     app.route({
       method: others,
       url: path,
-      onRequest: (_request, reply) => {
+      onRequest: (request, reply) => {
         reply.header('allow', allowed.join(', '));
+        closeAfter(request, reply);
         sendRefusal(reply, refuse('method-not-allowed', `allowed: ${allowed.join(', ')}`));
       },
       handler: () => undefined,

@@ -19,6 +19,8 @@ import {
   maxFilesPerPublication,
   maxInstallStep,
   maxKeyObjectBytes,
+  maxManifestBytes,
+  maxManifestsPerBatch,
   maxRefusalDetailCharacters,
   maxRolesPerSnapshot,
   maxTargetsBytes,
@@ -32,7 +34,13 @@ import {
   unixSeconds,
   versionNumber,
 } from '../../agent/metadata/common.ts';
-import { ecuRoles, enrolmentToken, verifications } from '../../agent/metadata/device-messages.ts';
+import {
+  ecuRoles,
+  enrolmentToken,
+  manifestAnswer,
+  refusalAnswer,
+  verifications,
+} from '../../agent/metadata/device-messages.ts';
 import { detection, installedImage } from '../../agent/metadata/report.ts';
 import { bundlePolicy } from '../../agent/metadata/targets.ts';
 
@@ -57,6 +65,20 @@ export const publishAnswer = record({
   timestampVersion: optional(3, versionNumber),
 });
 
+/** Body of `POST /manifests`: signed manifests as their vehicles sent them. */
+export const manifestBatch = array(
+  record({ vehicleId: field(1, identifier), manifest: field(2, bytes(1, maxManifestBytes)) }),
+  1,
+  maxManifestsPerBatch,
+);
+
+/** Answer of `POST /manifests`, in the order of the request: one of the two for each manifest. */
+export const manifestBatchAnswer = array(
+  record({ taken: optional(1, manifestAnswer), refused: optional(2, refusalAnswer) }),
+  1,
+  maxManifestsPerBatch,
+);
+
 /** Answer of `GET /director/wrapping-key`: CLIs seal content keys to it. */
 export const wrappingKeyAnswer = coseKey;
 
@@ -76,7 +98,11 @@ export const keyObjectRequest = record({
 });
 
 /** Body of `POST /enrolment-tokens`; without a vehicle id the token enrols any one vehicle. */
-export const enrolmentTokenRequest = record({ vehicleId: optional(1, identifier) });
+export const enrolmentTokenRequest = record({
+  vehicleId: optional(1, identifier),
+  /** The fleet whose quota the vehicle counts against; `default` when absent. */
+  fleet: optional(2, identifier),
+});
 export const enrolmentTokenAnswer = record({ token: field(1, enrolmentToken) });
 
 /** One line of `GET /vehicles`. */
@@ -229,6 +255,8 @@ export const assignmentRequest = record({
   ),
   /** For all of the vehicle's assignments; absent: the policy stays as it was. */
   bundlePolicy: optional(3, bundlePolicy),
+  /** Signed at once and served before all else: the way back from an image that is not safe. */
+  urgent: optional(4, boolean),
 });
 
 /** Answer of `POST /assignments`: the version of the vehicle's new Targets. */

@@ -16,7 +16,7 @@ import { emptyAnswer, serviceDescription } from '../../agent/metadata/device-mes
 import { root } from '../../agent/metadata/root.ts';
 import { acceptContentKey, assign } from '../director/assignments.ts';
 import { createEnrolmentToken, findVehicle } from '../director/inventory.ts';
-import { freshenMetadata, issueMetadata, latestMetadata } from '../director/metadata.ts';
+import { issueMetadata, latestMetadata, staleRole } from '../director/metadata.ts';
 import {
   listVehicles,
   viewAnomalies,
@@ -32,6 +32,7 @@ import { countImages } from '../store/images.ts';
 import { inventoryCounts } from '../store/inventory.ts';
 import { countAnomalies } from '../store/log.ts';
 import { imageMetadataVersions, latestImageMetadata, rootByVersion } from '../store/metadata.ts';
+import type { PlaneAdmission } from './admission-hooks.ts';
 import { sendAnswer, sendRefusal, sendSigned } from './answers.ts';
 import { description } from './description.ts';
 import { sendImageMetadata } from './images-routes.ts';
@@ -65,7 +66,12 @@ const serverRoles = ['root', 'snapshot', 'timestamp'];
 /** 1,024 assignments of two names each. */
 const maxAssignmentBytes = 262_144;
 
-export function addOperatorRoutes(app: FastifyInstance, services: Services, token: string): void {
+export function addOperatorRoutes(
+  app: FastifyInstance,
+  services: Services,
+  plane: PlaneAdmission,
+  token: string,
+): void {
   addRoutes(app, [
     {
       method: 'GET',
@@ -74,17 +80,23 @@ export function addOperatorRoutes(app: FastifyInstance, services: Services, toke
         sendAnswer(reply, serviceDescription, description('ota-operator')),
     },
   ]);
-  addRoutes(
-    app,
-    [
-      ...imageRoutes(services),
-      ...directorRoutes(services),
-      ...offlineRoutes(services),
-      ...vehicleRoutes(services),
-      status(services),
-    ],
-    bearer(token),
-  );
+  const routes = [
+    ...imageRoutes(services),
+    ...directorRoutes(services),
+    ...offlineRoutes(services),
+    ...vehicleRoutes(services),
+    status(services),
+  ];
+  addRoutes(app, routes.map(inOperatorsLane), plane, bearer(token));
+}
+
+/** What changes something goes before what only shows it. */
+function inOperatorsLane(route: Route): Route {
+  return {
+    ...route,
+    lane: 'operators',
+    priority: route.method === 'GET' ? 'dashboard' : 'operation',
+  };
 }
 
 /** Compares the token in constant time; hashing first hides its length too. */
@@ -245,7 +257,7 @@ function directorRoutes(services: Services): readonly Route[] {
       handle: (request, reply) => {
         const body = readBody(request, enrolmentTokenRequest);
         if (isRefusal(body)) return sendRefusal(reply, body);
-        const token = createEnrolmentToken(services, body.vehicleId);
+        const token = createEnrolmentToken(services, body.vehicleId, body.fleet);
         reply.header('cache-control', 'no-store');
         return sendAnswer(reply, enrolmentTokenAnswer, { token });
       },
@@ -254,10 +266,10 @@ function directorRoutes(services: Services): readonly Route[] {
       method: 'POST',
       path: '/assignments',
       bodyBytes: maxAssignmentBytes,
-      handle: (request, reply) => {
+      handle: async (request, reply) => {
         const body = readBody(request, assignmentRequest);
         if (isRefusal(body)) return sendRefusal(reply, body);
-        const version = assign(services, body);
+        const version = await assign(services, body);
         if (isRefusal(version)) return sendRefusal(reply, version);
         return sendAnswer(reply, assignmentAnswer, { version });
       },
@@ -331,13 +343,10 @@ function vehicleRoutes(services: Services): readonly Route[] {
   ];
 }
 
-/** A new Timestamp always; what else is old comes with it. */
+/** A new Timestamp always, at once; what else is old comes with it. */
 function refresh(services: Services, vehicleId: string): number {
-  const before = latestMetadata(services, vehicleId, 'timestamp').version;
-  freshenMetadata(services, vehicleId);
-  if (latestMetadata(services, vehicleId, 'timestamp').version === before) {
-    services.database.transaction(() => issueMetadata(services, vehicleId, 'timestamp'));
-  }
+  const from = staleRole(services, vehicleId) ?? 'timestamp';
+  services.database.transaction(() => issueMetadata(services, vehicleId, from));
   return latestMetadata(services, vehicleId, 'timestamp').version;
 }
 

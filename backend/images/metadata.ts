@@ -55,6 +55,8 @@ function issue(
   const bytes = keys.sign(`images-${role}`, 'metadata', encoded);
   const rootVersion = services.roots.latest('images').version;
   database.run(insertImageMetadata, role, version, expires, rootVersion, bytes);
+  // What memory holds is older from now on.
+  services.memory.forget('/metadata/timestamp.cbor');
 }
 
 function issueSnapshot(services: Services): void {

@@ -3,17 +3,18 @@
  * repository Snapshot and Timestamp, and the key to which content keys are sealed. The keys of Root
  * and of the Image repository's Targets never do.
  */
+import { randomBytes } from 'node:crypto';
 import type { PublicKey } from '../../agent/codec/cose-key.ts';
 import type { Domain } from '../../agent/codec/cose-sign.ts';
 import { sameBytes } from '../../agent/codec/reader.ts';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
-import { unwrapContentKey } from '../../agent/crypto/key-wrap.ts';
+import { signBatch } from '../../agent/crypto/sign-batch.ts';
 import { type Signer, signEnvelope } from '../../agent/crypto/sign-envelope.ts';
 import type { RepositoryName, RoleName } from '../../agent/metadata/common.ts';
 import type { WrapContext } from '../../agent/metadata/key-object.ts';
 import type { Root } from '../../agent/metadata/root.ts';
-import { type KeyPair, signerOf } from '../../hal/node/signing.ts';
 import type { Crypto } from '../../hal/types.ts';
+import type { Metrics } from '../metrics.ts';
 import { roleAuthority } from './root-trust.ts';
 
 const signingKeys = {
@@ -25,14 +26,32 @@ const signingKeys = {
   'images-timestamp': { repository: 'images', role: 'timestamp' },
 } as const satisfies Record<string, { repository: RepositoryName; role: RoleName }>;
 
-const wrappingKeyName = 'director-wrapping';
+export const wrappingKeyName = 'director-wrapping';
+
+/** Salts and batch ids (docs/POUF.md §3.4). */
+const merkleSaltBytes = 16;
 
 export type SigningKeyName = keyof typeof signingKeys;
 export type OnlineKeyName = SigningKeyName | typeof wrappingKeyName;
 export type Roots = Readonly<Record<RepositoryName, Root>>;
 
-/** Where key pairs come from: key files, or memory in a test. */
-export type KeySource = (name: OnlineKeyName) => KeyPair | Refusal;
+/**
+ * Where the online keys live. A provider uses them and need not be able to show them: files with a
+ * passphrase (`key-pairs.ts`), or a device that signs by itself.
+ */
+export interface KeyProvider {
+  /** A signer with this key as it is now; asked again when a Root names another one. */
+  signer(name: SigningKeyName): Signer | Refusal;
+  /** The key to which content keys are sealed. */
+  wrapping(): Unwrapper | Refusal;
+}
+
+/** Opens what was sealed to `key`. */
+export interface Unwrapper {
+  readonly key: PublicKey;
+  /** Codes of `unwrapContentKey`. */
+  unwrap(sealed: Uint8Array, context: WrapContext): Uint8Array | Refusal;
+}
 
 const signingKeyNames = Object.keys(signingKeys) as SigningKeyName[];
 
@@ -40,13 +59,15 @@ export const onlineKeyNames: readonly OnlineKeyName[] = [...signingKeyNames, wra
 
 export class OnlineKeys {
   private readonly crypto: Crypto;
-  private readonly source: KeySource;
+  private readonly provider: KeyProvider;
+  private readonly metrics: Metrics;
   private signers: ReadonlyMap<SigningKeyName, Signer> = new Map();
-  private wrapping: KeyPair | undefined;
+  private wrapping: Unwrapper | undefined;
 
-  constructor(crypto: Crypto, source: KeySource) {
+  constructor(crypto: Crypto, provider: KeyProvider, metrics: Metrics) {
     this.crypto = crypto;
-    this.source = source;
+    this.provider = provider;
+    this.metrics = metrics;
   }
 
   /**
@@ -60,18 +81,12 @@ export class OnlineKeys {
     }
     const signers = new Map<SigningKeyName, Signer>();
     for (const name of signingKeyNames) {
-      const pair = this.source(name);
-      if (isRefusal(pair)) return pair;
-      if (pair.key.algorithm === 'MLKEM768-P256') {
-        return refuse('key-file-invalid', `${name}: not a signature key`);
-      }
-      signers.set(name, signerOf(pair));
+      const signer = this.provider.signer(name);
+      if (isRefusal(signer)) return signer;
+      signers.set(name, signer);
     }
-    const wrapping = this.source(wrappingKeyName);
+    const wrapping = this.provider.wrapping();
     if (isRefusal(wrapping)) return wrapping;
-    if (wrapping.key.algorithm !== 'MLKEM768-P256') {
-      return refuse('key-file-invalid', `${wrappingKeyName}: not a wrapping key`);
-    }
     const misfit = this.misfit(signers, roots);
     if (misfit !== undefined) return misfit;
     this.signers = signers;
@@ -81,9 +96,42 @@ export class OnlineKeys {
 
   /** Signs a document by one online key. */
   sign(name: SigningKeyName, domain: Domain, payload: Uint8Array): Uint8Array {
+    const bytes = signEnvelope(this.crypto, [this.signerOf(name)], domain, payload);
+    this.metrics.signatures.inc({ form: 'plain' });
+    this.metrics.documentsSigned.inc({ form: 'plain' });
+    return bytes;
+  }
+
+  /**
+   * Signs metadata documents of one role by one online key: several by one signature in Merkle form
+   * (docs/POUF.md §3.4), a single one plainly.
+   * @param role number of the role type that every payload states
+   * @param expires unix seconds: when the last of the payloads expires
+   */
+  signTogether(
+    name: SigningKeyName,
+    role: number,
+    expires: number,
+    payloads: readonly Uint8Array[],
+  ): Uint8Array[] {
+    if (payloads.length < 2) return payloads.map((one) => this.sign(name, 'metadata', one));
+    const batchId = randomBytes(merkleSaltBytes);
+    const salts = randomBytes(merkleSaltBytes * payloads.length);
+    const documents = payloads.map((payload, i) => ({
+      payload,
+      salt: salts.subarray(i * merkleSaltBytes, (i + 1) * merkleSaltBytes),
+    }));
+    const signers = [this.signerOf(name)];
+    const signed = signBatch(this.crypto, signers, documents, { role, batchId, expires });
+    this.metrics.signatures.inc({ form: 'merkle' });
+    this.metrics.documentsSigned.inc({ form: 'merkle' }, payloads.length);
+    return signed;
+  }
+
+  private signerOf(name: SigningKeyName): Signer {
     const signer = this.signers.get(name);
     if (signer === undefined) throw new Error(`${name}: used before the online keys were loaded`);
-    return signEnvelope(this.crypto, [signer], domain, payload);
+    return signer;
   }
 
   /** The public key to which content keys are sealed. */
@@ -93,10 +141,10 @@ export class OnlineKeys {
 
   /** Opens a content key that was sealed to `wrappingKey`. Codes of `unwrapContentKey`. */
   unseal(sealed: Uint8Array, context: WrapContext): Uint8Array | Refusal {
-    return unwrapContentKey(this.crypto, this.loadedWrapping().secret, sealed, context);
+    return this.loadedWrapping().unwrap(sealed, context);
   }
 
-  private loadedWrapping(): KeyPair {
+  private loadedWrapping(): Unwrapper {
     if (this.wrapping === undefined) throw new Error('used before the online keys were loaded');
     return this.wrapping;
   }

@@ -29,6 +29,7 @@ export class Database {
   private readonly connection: DatabaseSync;
   private readonly statements = new Map<string, StatementSync>();
   private open = true;
+  private depth = 0;
 
   /** Opens the database file, creates it where there is none, and brings it to the newest form. */
   constructor(path: string) {
@@ -44,19 +45,49 @@ export class Database {
     }
   }
 
-  /** Runs `body` in one transaction: rolled back when it throws or returns a refusal. */
+  /**
+   * Runs `body` in one transaction: rolled back when it throws or returns a refusal. Inside another
+   * transaction it is a part of that one, which can be undone alone.
+   */
   transaction<T>(body: () => T): T {
+    const part = `part${this.depth}`;
     // IMMEDIATE: the write lock is taken at once, not in the middle.
-    this.connection.exec('BEGIN IMMEDIATE');
+    this.connection.exec(this.depth === 0 ? 'BEGIN IMMEDIATE' : `SAVEPOINT ${part}`);
+    this.depth += 1;
     let result: T;
     try {
       result = body();
     } catch (error) {
-      this.connection.exec('ROLLBACK');
+      this.end(part, false);
       throw error;
     }
-    this.connection.exec(isRefusal(result) ? 'ROLLBACK' : 'COMMIT');
+    this.end(part, !isRefusal(result));
     return result;
+  }
+
+  private end(part: string, keep: boolean): void {
+    this.depth -= 1;
+    // A full disk may have ended the transaction already.
+    if (!this.connection.isTransaction) {
+      if (keep) throw new Error('the database ended the transaction by itself');
+      return;
+    }
+    if (this.depth > 0) {
+      if (!keep) this.connection.exec(`ROLLBACK TO ${part}`);
+      this.connection.exec(`RELEASE ${part}`);
+      return;
+    }
+    if (!keep) {
+      this.connection.exec('ROLLBACK');
+      return;
+    }
+    try {
+      this.connection.exec('COMMIT');
+    } catch (error) {
+      // What could not be made durable is undone, or the next transaction could not begin.
+      if (this.connection.isTransaction) this.connection.exec('ROLLBACK');
+      throw error;
+    }
   }
 
   /** The first row, or undefined. */

@@ -6,6 +6,8 @@ export interface VehicleRow {
   readonly primary_ecu_id: string;
   /** Unix seconds. */
   readonly registered: number;
+  /** Whose quota its requests count against. */
+  readonly fleet: string;
 }
 
 export interface EcuRow {
@@ -20,20 +22,21 @@ export interface TokenRow {
   /** The one vehicle that the token enrols; null for any. */
   readonly vehicle_id: string | null;
   readonly consumed: number | null;
+  readonly fleet: string;
 }
 
 export const vehicleById = query<[vehicleId: string], VehicleRow>(
-  'SELECT vehicle_id, primary_ecu_id, registered FROM vehicles WHERE vehicle_id = ?',
+  'SELECT vehicle_id, primary_ecu_id, registered, fleet FROM vehicles WHERE vehicle_id = ?',
 );
 
 export const vehiclesAfter = query<[vehicleId: string, limit: number], VehicleRow>(
-  `SELECT vehicle_id, primary_ecu_id, registered FROM vehicles
+  `SELECT vehicle_id, primary_ecu_id, registered, fleet FROM vehicles
    WHERE vehicle_id > ? ORDER BY vehicle_id LIMIT ?`,
 );
 
-export const insertVehicle = query<[vehicleId: string, primaryEcuId: string, registered: number]>(
-  'INSERT INTO vehicles (vehicle_id, primary_ecu_id, registered) VALUES (?, ?, ?)',
-);
+export const insertVehicle = query<
+  [vehicleId: string, primaryEcuId: string, registered: number, fleet: string]
+>('INSERT INTO vehicles (vehicle_id, primary_ecu_id, registered, fleet) VALUES (?, ?, ?, ?)');
 
 export const ecuById = query<[ecuId: string], EcuRow>(
   'SELECT ecu_id, vehicle_id, description FROM ecus WHERE ecu_id = ?',
@@ -57,12 +60,12 @@ export const insertEcuKey = query<[keyId: Uint8Array, ecuId: string]>(
 );
 
 export const tokenByHash = query<[tokenSha256: Uint8Array], TokenRow>(
-  'SELECT vehicle_id, consumed FROM enrolment_tokens WHERE token_sha256 = ?',
+  'SELECT vehicle_id, consumed, fleet FROM enrolment_tokens WHERE token_sha256 = ?',
 );
 
 export const insertToken = query<
-  [tokenSha256: Uint8Array, vehicleId: string | null, created: number]
->('INSERT INTO enrolment_tokens (token_sha256, vehicle_id, created) VALUES (?, ?, ?)');
+  [tokenSha256: Uint8Array, vehicleId: string | null, created: number, fleet: string]
+>('INSERT INTO enrolment_tokens (token_sha256, vehicle_id, created, fleet) VALUES (?, ?, ?, ?)');
 
 /** Changes one row the first time and none ever after. */
 export const consumeToken = query<[consumed: number, tokenSha256: Uint8Array]>(
@@ -71,4 +74,16 @@ export const consumeToken = query<[consumed: number, tokenSha256: Uint8Array]>(
 
 export const inventoryCounts = query<[], { readonly vehicles: number; readonly ecus: number }>(
   'SELECT (SELECT count(*) FROM vehicles) AS vehicles, (SELECT count(*) FROM ecus) AS ecus',
+);
+
+export const isUrgentVehicle = query<[vehicleId: string], { readonly vehicle_id: string }>(
+  'SELECT vehicle_id FROM urgent_vehicles WHERE vehicle_id = ?',
+);
+
+export const insertUrgentVehicle = query<[vehicleId: string]>(
+  'INSERT OR IGNORE INTO urgent_vehicles (vehicle_id) VALUES (?)',
+);
+
+export const forgetUrgentVehicle = query<[vehicleId: string]>(
+  'DELETE FROM urgent_vehicles WHERE vehicle_id = ?',
 );

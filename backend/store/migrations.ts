@@ -220,4 +220,14 @@ export const migrations: readonly string[] = [
     bytes BLOB NOT NULL
   ) STRICT;
   `,
+  `
+  -- The fleet that a vehicle's enrolment token named: what its quotas are counted with.
+  ALTER TABLE enrolment_tokens ADD COLUMN fleet TEXT NOT NULL DEFAULT 'default';
+  ALTER TABLE vehicles ADD COLUMN fleet TEXT NOT NULL DEFAULT 'default';
+
+  -- Vehicles that were assigned something urgent and have not reported that they run it.
+  CREATE TABLE urgent_vehicles (
+    vehicle_id TEXT PRIMARY KEY REFERENCES vehicles
+  ) STRICT;
+  `,
 ];

@@ -40,7 +40,11 @@ import {
   type Targets,
   targets as targetsSchema,
 } from '../../agent/metadata/targets.ts';
-import { type Configuration, defaultLifetimes } from '../../backend/configuration.ts';
+import {
+  type Configuration,
+  defaultLifetimes,
+  defaultQuotas,
+} from '../../backend/configuration.ts';
 import {
   assignmentAnswer,
   assignmentRequest,
@@ -52,7 +56,8 @@ import {
   wrappingKeyAnswer,
 } from '../../backend/http/messages.ts';
 import { type Backend, startBackend } from '../../backend/server.ts';
-import type { KeySource, OnlineKeyName } from '../../backend/signer/online-keys.ts';
+import type { KeySource } from '../../backend/signer/key-pairs.ts';
+import type { OnlineKeyName } from '../../backend/signer/online-keys.ts';
 import { createNodeCrypto } from '../../hal/node/crypto.ts';
 import { generateKeyPair, type KeyPair, signerOf } from '../../hal/node/signing.ts';
 
@@ -397,6 +402,7 @@ export class TestBackend {
       ports: { director: 0, images: 0, operator: 0 },
       host: '127.0.0.1',
       lifetimes: defaultLifetimes,
+      quotas: defaultQuotas,
       logLevel: 'silent',
     };
   }

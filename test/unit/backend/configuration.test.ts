@@ -5,7 +5,11 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isRefusal } from '../../../agent/codes.ts';
-import { defaultLifetimes, readConfiguration } from '../../../backend/configuration.ts';
+import {
+  defaultLifetimes,
+  defaultQuotas,
+  readConfiguration,
+} from '../../../backend/configuration.ts';
 
 const test = suite('configuration');
 const secrets = { OTA_PASSPHRASE: 'p', OTA_OPERATOR_TOKEN: 'sixteen-characters' };
@@ -24,6 +28,7 @@ test('what nobody sets has its default', () => {
     ports: { director: 8000, images: 8001, operator: 8002 },
     host: '127.0.0.1',
     lifetimes: defaultLifetimes,
+    quotas: defaultQuotas,
     logLevel: 'info',
   });
 });

@@ -50,24 +50,24 @@ test('what is committed survives a power cut: WAL with synchronous FULL', () => 
 
 test('a transaction is undone by a refusal and by an exception', () => {
   const refused = database.transaction(() => {
-    database.run(insertVehicle, 'v', 'e', 1);
+    database.run(insertVehicle, 'v', 'e', 1, 'default');
     return refuse('request-malformed');
   });
   assert.ok(isRefusal(refused));
   assert.is(database.one(vehicleById, 'v'), undefined);
   const broken = () =>
     database.transaction(() => {
-      database.run(insertVehicle, 'v', 'e', 1);
+      database.run(insertVehicle, 'v', 'e', 1, 'default');
       throw new Error('broken');
     });
   assert.throws(broken, 'broken');
   assert.is(database.one(vehicleById, 'v'), undefined);
-  database.transaction(() => database.run(insertVehicle, 'v', 'e', 1));
+  database.transaction(() => database.run(insertVehicle, 'v', 'e', 1, 'default'));
   assert.is(database.one(vehicleById, 'v')?.primary_ecu_id, 'e');
 });
 
 test('opening again keeps everything and migrates nothing twice', () => {
-  database.run(insertVehicle, 'v', 'e', 1);
+  database.run(insertVehicle, 'v', 'e', 1, 'default');
   database.close();
   database = new Database(join(folder, 'x.sqlite'));
   assert.is(database.one(vehicleById, 'v')?.registered, 1);
@@ -85,7 +85,7 @@ test('tables are strict and references hold', () => {
 });
 
 test('vehicles come in order, a page at a time', () => {
-  for (const id of ['c', 'a', 'b']) database.run(insertVehicle, id, `${id}-p`, 1);
+  for (const id of ['c', 'a', 'b']) database.run(insertVehicle, id, `${id}-p`, 1, 'default');
   const page = database.all(vehiclesAfter, 'a', 1);
   assert.equal(
     page.map((row) => row.vehicle_id),
@@ -94,7 +94,7 @@ test('vehicles come in order, a page at a time', () => {
 });
 
 test('a report counter only rises (HRD-17)', () => {
-  database.run(insertVehicle, 'v', 'e', 1);
+  database.run(insertVehicle, 'v', 'e', 1, 'default');
   database.run(insertEcu, 'e', 'v', 0, new Uint8Array(1));
   const store = (counter: number) =>
     database.run(storeReport, 'e', counter, new Uint8Array([counter]));
@@ -103,7 +103,7 @@ test('a report counter only rises (HRD-17)', () => {
 });
 
 test('old manifests go with their detections', () => {
-  database.run(insertVehicle, 'v', 'e', 1);
+  database.run(insertVehicle, 'v', 'e', 1, 'default');
   for (let i = 0; i < 5; i++) {
     const { id } = database.one(insertManifest, 'v', i, new Uint8Array(1))!;
     database.run(insertDetection, id, 0, 'e', 'c', 'r', null);
@@ -127,7 +127,7 @@ test('the log is only appended to, whatever statement tries otherwise (DBP-09)',
 });
 
 test('the inventory is only appended to (DBP-08)', () => {
-  database.run(insertVehicle, 'v', 'e', 1);
+  database.run(insertVehicle, 'v', 'e', 1, 'default');
   database.run(insertEcu, 'e', 'v', 0, new Uint8Array(1));
   database.run(insertEcuKey, new Uint8Array(32), 'e');
   const changes = {

@@ -1,0 +1,34 @@
+/** The provider whose private keys are in this process: from key files, or from memory in a test. */
+import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import { unwrapContentKey } from '../../agent/crypto/key-wrap.ts';
+import { type KeyPair, signerOf } from '../../hal/node/signing.ts';
+import type { Crypto } from '../../hal/types.ts';
+import { type KeyProvider, type OnlineKeyName, wrappingKeyName } from './online-keys.ts';
+
+/** Gives the key pair of a name. */
+export type KeySource = (name: OnlineKeyName) => KeyPair | Refusal;
+
+/** Signs and unwraps by key pairs. Codes: the source's, and `key-file-invalid` for another kind. */
+export function keyPairProvider(crypto: Crypto, source: KeySource): KeyProvider {
+  return {
+    signer(name) {
+      const pair = source(name);
+      if (isRefusal(pair)) return pair;
+      return pair.key.algorithm === 'MLKEM768-P256'
+        ? refuse('key-file-invalid', `${name}: not a signature key`)
+        : signerOf(pair);
+    },
+    wrapping() {
+      const pair = source(wrappingKeyName);
+      if (isRefusal(pair)) return pair;
+      const { key, secret } = pair;
+      if (key.algorithm !== 'MLKEM768-P256') {
+        return refuse('key-file-invalid', `${wrappingKeyName}: not a wrapping key`);
+      }
+      return {
+        key,
+        unwrap: (sealed, context) => unwrapContentKey(crypto, secret, sealed, context),
+      };
+    },
+  };
+}
