@@ -91,7 +91,7 @@ ARCHITECTURES ?= x86_64 aarch64 armhf
 
 runtime: setup ## ECU programs for QuickJS-ng: out/bin/ARCH/ecu-primary, ecu-secondary (ARCHITECTURES=…)
 	@.ci/install-packages $(runtime-packages)
-	@test -f out/runtime/sources/.complete || { hal/quickjs/build/sources.sh out/runtime/sources && \
+	@test -f out/runtime/sources/.complete || { env -u ARCHITECTURES hal/quickjs/build/sources.sh out/runtime/sources && \
 	  touch out/runtime/sources/.complete; }
 	@for architecture in $(ARCHITECTURES); do \
 	  $(MAKE) -j2 -f hal/quickjs/build/runtime.mk ARCH=$$architecture programs || exit 1; \
@@ -100,7 +100,7 @@ runtime: setup ## ECU programs for QuickJS-ng: out/bin/ARCH/ecu-primary, ecu-sec
 
 provider-hosts: runtime ## The native crypto as programs for the provider suite, one with sanitizers
 	@.ci/install-packages libbearssl-dev libssl-dev
-	@$(MAKE) -j2 -f hal/quickjs/build/runtime.mk provider-hosts
+	@$(MAKE) -j2 -f hal/quickjs/build/runtime.mk provider-hosts script-hosts
 
 typecheck: setup ## TypeScript, strict, without output
 	@node_modules/.bin/tsc --noEmit

@@ -13,6 +13,7 @@ import { valueFileName } from '../value-file-name.ts';
 import { createNativeCrypto } from './crypto.ts';
 import { createNativeFlash, openPart } from './flash.ts';
 import type { Native } from './native.ts';
+import { createNativeNet } from './net.ts';
 import { createNativeWatchdog } from './watchdog.ts';
 
 /** Exit statuses of the host (engine/platform.h). */
@@ -79,13 +80,7 @@ function main(): void {
         return native.openCan(address, filters, onReadable, onWritable, onError);
       },
     },
-    net: {
-      connect(options) {
-        if (native.connect === undefined) throw new Error('net: this program has no network');
-        const { host, port, onConnect, onReadable, onWritable, onEnd, onError } = options;
-        return native.connect(host, port, onConnect, onReadable, onWritable, onEnd, onError);
-      },
-    },
+    net: createNativeNet(native),
     crypto,
     random: { bytes: native.randomBytes },
     clock: {

@@ -3,6 +3,8 @@
  * Wrong arguments throw; policy stands in the other files of this folder.
  */
 
+import type { TlsRefusal } from '../types.ts';
+
 export interface NativeDigest {
   update(bytes: Uint8Array): void;
   finish(): Uint8Array;
@@ -46,6 +48,35 @@ export interface NativeSocket {
   read(buffer: Uint8Array): number;
   write(buffer: Uint8Array): number;
   close(): void;
+}
+
+/** A TLS layer over a socket; every failure is seen in `refused`. */
+export interface NativeTls {
+  /** Moves bytes between the layer and the socket until neither has any, or room for them. */
+  exchange(socket: NativeSocket): void;
+  /** Application bytes. */
+  read(buffer: Uint8Array): number;
+  /** Bytes taken into the next record, which `exchange` sends. */
+  write(buffer: Uint8Array): number;
+  /** After it, `exchange` tells the server that nothing more comes. */
+  end(): void;
+  close(): void;
+  /** What resumes the session; undefined when the server gave none. */
+  session(): Uint8Array | undefined;
+  /** The handshake is done and the server's chain accepted. */
+  readonly open: boolean;
+  /** The server has ended the connection, or it failed. */
+  readonly over: boolean;
+  readonly resumed: boolean;
+  /** Bytes that wait for `read`. */
+  readonly readable: number;
+  readonly writable: boolean;
+  /** Of the server's chain, in unix seconds; not of a resumed session. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  readonly refused: TlsRefusal | undefined;
+  /** For a person: BearSSL's number of the error; alerts from 256 (received) and 512 (sent). */
+  readonly errorNumber: number;
 }
 
 export interface Native {
@@ -106,6 +137,20 @@ export interface Native {
     onEnd: () => void,
     onError: (error: Error) => void,
   ) => NativeSocket;
+
+  /**
+   * Absent like `connect`. Certificates are DER, one behind the other; those of the server have to
+   * end at `endsAfter` or later and begin at `beginsBefore` or earlier (unix seconds).
+   */
+  readonly createTls?: (
+    serverName: string,
+    trustAnchors: Uint8Array,
+    chain: Uint8Array | undefined,
+    privateKey: Uint8Array | undefined,
+    session: Uint8Array | undefined,
+    endsAfter: number,
+    beginsBefore: number,
+  ) => NativeTls;
 
   monotonic(): number;
   after(milliseconds: number, callback: () => void): number;

@@ -38,7 +38,7 @@ common := -std=gnu11 -D_GNU_SOURCE -fwrapv -funsigned-char -ffunction-sections -
   -fno-asynchronous-unwind-tables -fno-unwind-tables
 ifeq ($(CRYPTO),openssl)
 c-library :=
-link = $(CC) -Wl,--gc-sections -o $@ $^ -lcrypto -lm
+link = $(CC) -Wl,--gc-sections -o $@ $^ $(TARGET)/lib/$(TRIPLET)/libbearssl.a -lcrypto -lm
 else
 c-library := -nostdinc -isystem $(TARGET)/include/$(MUSL) \
   -isystem $(shell $(CC) -print-file-name=include) $(kernel-headers)
@@ -52,10 +52,10 @@ link = $(CC) -static -no-pie -nostdlib -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,
 endif
 
 engine := quickjs libregexp libunicode dtoa
-host := $(patsubst $(HERE)/%.c,%,$(wildcard $(HERE)/engine/*.c $(HERE)/linux/*.c))
+host := $(patsubst $(HERE)/%.c,%,$(wildcard $(HERE)/engine/*.c $(HERE)/linux/*.c $(HERE)/tls/*.c))
 crypto := crypto/keccak crypto/ml-dsa crypto/ml-kem crypto/slh-dsa crypto/hybrid-kem \
   crypto/wipe crypto/$(CRYPTO)
-no-net := engine/net linux/stream
+no-net := engine/net engine/tls linux/stream $(filter tls/%,$(host))
 primary := $(host) $(crypto)
 secondary := $(filter-out $(no-net) engine/main,$(host)) $(crypto) engine/main-secondary
 
@@ -102,6 +102,10 @@ $(OBJECTS)/linux/%.o: $(HERE)/linux/%.c $(wildcard $(HERE)/*/*.h)
 	@mkdir -p $(@D)
 	@$(CC) $(common) $(c-library) -O2 $(warnings) $(host-includes) -c $< -o $@
 
+$(OBJECTS)/tls/%.o: $(HERE)/tls/%.c $(wildcard $(HERE)/*/*.h)
+	@mkdir -p $(@D)
+	@$(CC) $(common) $(c-library) -O2 $(warnings) $(host-includes) -c $< -o $@
+
 $(OBJECTS)/crypto/%.o: $(HERE)/crypto/%.c $(wildcard $(HERE)/crypto/*.h)
 	@mkdir -p $(@D)
 	@$(CC) $(common) $(c-library) -O2 $(warnings) $(host-includes) -I$(HERE)/crypto \
@@ -130,9 +134,14 @@ $(WORK)/bootloader.js: $(shell find agent/install agent/codec hal -name '*.ts') 
 $(WORK)/bootloader.bytecode: $(WORK)/bootloader.js $(COMPILER)
 	@$(COMPILER) $< $@
 
+# An assembler program that takes in the file of that name.
+bytecode-assembly := .section .rodata\n.global bootloader_bytecode, bootloader_bytecode_size\n.balign \
+  4\nbootloader_bytecode_size: .long end - bootloader_bytecode\nbootloader_bytecode: .incbin \
+  "%s"\nend:\n.section .note.GNU-stack,"",%%progbits\n
+
 $(OBJECTS)/bootloader.o: $(WORK)/bootloader.bytecode
 	@mkdir -p $(@D)
-	@cd $(WORK) && printf '.section .rodata\n.global bootloader_bytecode, bootloader_bytecode_size\n.balign 4\nbootloader_bytecode_size: .long end - bootloader_bytecode\nbootloader_bytecode: .incbin "bootloader.bytecode"\nend:\n.section .note.GNU-stack,"",%%progbits\n' | $(CC) -x assembler -c - -o $(abspath $@)
+	@cd $(WORK) && printf '$(bytecode-assembly)' bootloader.bytecode | $(CC) -x assembler -c - -o $(abspath $@)
 
 # -- The native crypto as a program for tests (test/native), with this machine's C library -----------
 
@@ -148,7 +157,8 @@ provider-hosts: $(addprefix $(PROVIDER)/provider-host-,bearssl openssl bearssl-s
 define provider-host
 $(PROVIDER)/$(1)/%.o: $(HERE)/%.c $(wildcard $(HERE)/*/*.h) $(QUICKJS)/.prepared
 	@mkdir -p $$(@D)
-	@gcc $(common) $(warnings) $(3) -isystem $(QUICKJS) -isystem /usr/include/bearssl -I$(HERE)/crypto \
+	@gcc $(common) $(warnings) $(3) $(heap-flags) -DWITH_NET -isystem $(QUICKJS) \
+	  -isystem /usr/include/bearssl -I$(HERE)/crypto \
 	  $$(if $$(findstring crypto/ml-,$$*),$$(call lattice,$$(notdir $$*))) -c $$< -o $$@
 
 $(PROVIDER)/$(1)/host.o: test/native/provider-host.c $(wildcard $(HERE)/*/*.h) $(QUICKJS)/.prepared
@@ -163,3 +173,25 @@ $(eval $(call provider-host,bearssl,bearssl,-O2,-l:libbearssl.a))
 $(eval $(call provider-host,openssl,openssl,-O2,-lcrypto))
 $(eval $(call provider-host,bearssl-sanitized,bearssl,-O1 -g -fsanitize=address$(comma)undefined \
   -fno-sanitize-recover=all,-l:libbearssl.a))
+
+# -- Programs for tests: the host of the Primary, with sanitizers, and a script in the bootloader's place
+
+scripts := tls-client
+
+.PHONY: script-hosts
+.SECONDARY:
+script-hosts: $(addprefix $(PROVIDER)/script-host-,$(scripts))
+
+$(PROVIDER)/%.js: test/native/%.ts $(shell find hal test/simulator -name '*.ts')
+	@node_modules/.bin/esbuild $< --bundle --format=iife --target=es2020 --platform=neutral \
+	  --charset=ascii --log-level=warning --outfile=$@
+
+$(PROVIDER)/%.bytecode: $(PROVIDER)/%.js $(COMPILER)
+	@$(COMPILER) $< $@
+
+$(PROVIDER)/script-%.o: $(PROVIDER)/%.bytecode
+	@cd $(PROVIDER) && printf '$(bytecode-assembly)' $*.bytecode | gcc -x assembler -c - -o $(abspath $@)
+
+$(PROVIDER)/script-host-%: $(PROVIDER)/script-%.o $(patsubst %,$(PROVIDER)/bearssl-sanitized/%.o,\
+    $(filter-out linux/fortify,$(primary))) $(engine-objects)
+	@gcc -fsanitize=address,undefined -o $@ $^ -l:libbearssl.a -lm -lpthread

@@ -14,6 +14,7 @@ void add_crypto(JSContext *context, JSValueConst native);
 void add_storage(JSContext *context, JSValueConst native);
 void add_can(JSContext *context, JSValueConst native);
 void add_net(JSContext *context, JSValueConst native);
+void add_tls(JSContext *context, JSValueConst native);
 void add_board(JSContext *context, JSValueConst native);
 
 /* Adds one function; `name` must outlive the context. */
@@ -25,6 +26,9 @@ void add_function(JSContext *context, JSValueConst object, const char *name, JSC
  * An exception ends the process: a bug, after which the ECU starts anew from durable state.
  */
 void host_call(JSContext *context, JSValueConst callback, int count, JSValue *arguments);
+
+/* The open connection of a socket of `native.connect`; NULL with an exception pending. */
+struct stream *socket_stream(JSContext *context, JSValueConst socket);
 
 /* Prints the pending exception as a line of the log and ends the process with `bug_status`. */
 _Noreturn void host_fail(JSContext *context);

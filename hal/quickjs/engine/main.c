@@ -81,6 +81,7 @@ static void add_native(JSContext *context, const char *description, size_t lengt
   add_can(context, native);
 #ifdef WITH_NET
   add_net(context, native);
+  add_tls(context, native);
 #endif
   add_board(context, native);
   JS_SetPropertyStr(context, native, "bytecodeVersion",

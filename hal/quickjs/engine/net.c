@@ -107,6 +107,13 @@ static JSValue js_close(JSContext *context, JSValueConst this, int argc, JSValue
   return JS_UNDEFINED;
 }
 
+stream *socket_stream(JSContext *context, JSValueConst socket) {
+  socket_object *object = JS_GetOpaque2(context, socket, socket_class);
+  if (object == NULL || object->connection != NULL) return object == NULL ? NULL : object->connection;
+  JS_ThrowTypeError(context, "socket: closed");
+  return NULL;
+}
+
 static const JSClassDef socket_definition = {
     "Socket", .finalizer = finalize_socket, .gc_mark = mark_socket};
 

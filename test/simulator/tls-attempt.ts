@@ -1,0 +1,116 @@
+/**
+ * One TLS connection of an ECU as a test describes it, by whatever implements hal.net; runs inside
+ * QuickJS, too. Sends a message and reads the echo until as many bytes came back.
+ */
+import type { Net, SocketError, TlsOptions, TlsStatus } from '../../hal/types.ts';
+
+/** What a JSON text can carry of `TlsOptions`: bytes are hexadecimal. */
+export interface Attempt {
+  readonly port: number;
+  readonly serverName: string;
+  readonly trustAnchors: readonly string[];
+  readonly chain?: readonly string[];
+  readonly privateKey?: string;
+  readonly seconds: number;
+  readonly attested: boolean;
+  /** Number of an earlier attempt whose session is resumed. */
+  readonly resume?: number;
+  /** Length of the message. */
+  readonly bytes: number;
+}
+
+export interface Outcome {
+  /** Came up, echoed everything, and was closed by this side. */
+  readonly echoed: boolean;
+  /** Why not; `network` for a failure that is not TLS's. */
+  readonly refused?: string;
+  /** For a person. */
+  readonly detail?: string;
+  readonly resumed?: boolean;
+  readonly notBefore?: number;
+  readonly notAfter?: number;
+  readonly session?: string;
+}
+
+function fromHex(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length / 2);
+  for (let i = 0; i < bytes.length; i++)
+    bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  return bytes;
+}
+
+function toHex(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += (byte < 16 ? '0' : '') + byte.toString(16);
+  return text;
+}
+
+function optionsOf(given: Attempt, outcomes: readonly Outcome[]): TlsOptions {
+  const { chain, privateKey, seconds, attested, resume } = given;
+  const earlier = resume === undefined ? undefined : outcomes[resume]!;
+  return {
+    serverName: given.serverName,
+    trustAnchors: given.trustAnchors.map(fromHex),
+    ...(chain && { identity: { chain: chain.map(fromHex), privateKey: fromHex(privateKey!) } }),
+    time: { seconds, attested },
+    ...(earlier && {
+      resume: {
+        resumed: earlier.resumed!,
+        notBefore: earlier.notBefore!,
+        notAfter: earlier.notAfter!,
+        session: earlier.session === undefined ? undefined : fromHex(earlier.session),
+      },
+    }),
+  };
+}
+
+/** @param done called once, after the connection is closed */
+export function attempt(
+  net: Net,
+  given: Attempt,
+  outcomes: readonly Outcome[],
+  done: (outcome: Outcome) => void,
+): void {
+  const message = new Uint8Array(given.bytes);
+  for (let i = 0; i < message.length; i++) message[i] = (i * 7) % 251;
+  const buffer = new Uint8Array(1000);
+  let sent = 0;
+  let echoed = 0;
+  let wrong = false;
+  let over = false;
+  const finish = (outcome: Outcome) => {
+    if (over) return;
+    over = true;
+    socket.close();
+    done(outcome);
+  };
+  const send = () => {
+    while (!over && sent < message.length) {
+      const count = socket.write(message.subarray(sent));
+      if (count === 0) return;
+      sent += count;
+    }
+  };
+  const receive = () => {
+    for (let count = socket.read(buffer); count > 0; count = socket.read(buffer)) {
+      for (let i = 0; i < count; i++) wrong ||= buffer[i] !== message[echoed + i];
+      echoed += count;
+    }
+    if (echoed < message.length) return;
+    const status: TlsStatus = socket.tls!;
+    const { resumed, notBefore, notAfter, session } = status;
+    const judged = { resumed, notBefore, notAfter, session: session && toHex(session) };
+    finish({ echoed: !wrong, ...(JSON.parse(JSON.stringify(judged)) as object) });
+  };
+  const socket = net.connect({
+    host: '127.0.0.1',
+    port: given.port,
+    tls: optionsOf(given, outcomes),
+    onConnect: send,
+    onReadable: receive,
+    onWritable: send,
+    onEnd: () => finish({ echoed: false, refused: 'ended' }),
+    onError: (error: SocketError) =>
+      finish({ echoed: false, refused: error.refused ?? 'network', detail: error.message }),
+  });
+}
