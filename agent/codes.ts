@@ -94,6 +94,8 @@ const catalogue = {
 
   // Time (agent/verify)
   'time-nonce': { row: 'HRD-03', attack: 'freeze' },
+  // No attestation was asked for since the start: the ECU has restarted between question and answer.
+  'time-unasked': { row: 'HRD-03', transient: true },
   'time-backwards': { row: 'TIM-04', attack: 'freeze' },
   'time-unknown': { row: 'HRD-03' },
   'time-silent': { row: 'HRD-03' },

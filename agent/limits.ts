@@ -77,6 +77,8 @@ export const maxHostedEcusPerAgent = 4;
 export const maxInstallStep = 1_023;
 /** How often signed metadata may have an installation tried before the bundle counts as failed. */
 export const maxBundleAttempts = 16;
+/** How often a cycle begins again because a Secondary has restarted in its midst. */
+export const maxRestartsPerCycle = 3;
 /** Spans of the day in which a vehicle may install. */
 export const maxMaintenanceWindows = 8;
 

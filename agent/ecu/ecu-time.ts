@@ -21,13 +21,14 @@ export function verificationContext(state: EcuState): VerificationContext {
 }
 
 /**
- * Takes a time attestation that answers `nonce`. TIM-07: a bad one leaves the time as it is.
+ * Takes a time attestation that answers `nonce` (undefined: nothing was asked since the start).
+ * TIM-07: a bad one leaves the time as it is.
  * Codes `time-…`, `signature-…`, `metadata-not-stored`.
  */
 export function acceptTime(
   state: EcuState,
   attestation: Uint8Array,
-  nonce: Uint8Array,
+  nonce: Uint8Array | undefined,
 ): Refusal | undefined {
   const refusal = loadAuthority(state);
   if (refusal !== undefined) return refusal;

@@ -45,6 +45,8 @@ export interface ExpectedImage {
 export class UpdateSession {
   private readonly state: EcuState;
   private nonce: Uint8Array | undefined;
+  /** False until the first nonce of this run of the program. */
+  private hasAsked = false;
   /** Why the last attestation was not taken. */
   private doubtful: Refusal | undefined;
   private verification: Verification | undefined;
@@ -64,6 +66,7 @@ export class UpdateSession {
   newNonce(): Uint8Array {
     this.settleTime();
     this.nonce = this.state.hal.random.bytes(nonceBytes);
+    this.hasAsked = true;
     return this.nonce;
   }
 
@@ -96,8 +99,11 @@ export class UpdateSession {
    */
   checkTime(attestation: Uint8Array): Refusal | undefined {
     const { nonce } = this;
-    if (nonce === undefined) return this.refused(refuse('time-nonce', 'no nonce is outstanding'));
+    if (nonce === undefined && this.hasAsked) {
+      return this.refused(refuse('time-nonce', 'no nonce is outstanding'));
+    }
     const refusal = acceptTime(this.state, attestation, nonce);
+    if (nonce === undefined) return refusal && this.refused(refusal);
     this.doubtful = refusal;
     // A nonce counts once; only an attestation by a key that is not known yet may come again.
     if (refusal === undefined || !isUnknownKey(refusal)) this.nonce = undefined;
@@ -195,20 +201,25 @@ export class UpdateSession {
     this.stage = 'idle';
     const decision = verification.decision();
     if (isRefusal(decision)) return { refusal: refusalMessage(this.refused(decision)) };
-    for (const target of decision.assignments) {
-      const { ecuId } = target.assignment!;
-      // INS-12: before the Primary fetches it again and again
-      const givenUp = this.ecu(ecuId)?.refuseGivenUp(target);
-      if (givenUp !== undefined) return { refusal: refusalMessage(this.refused(givenUp, ecuId)) };
-    }
     this.assignments = decision.assignments;
     const { hal, ecus } = this.state;
     hal.board.log(`verified ecu=${ecus[0]!.ecuId} images=${decision.assignments.length}`);
-    return {
-      assignments: decision.assignments.map(
-        (target) => [target.assignment!.ecuId, target.filename] as const,
-      ),
-    };
+    return this.outcome(decision.assignments);
+  }
+
+  /** INS-12: names what is given up before the Primary fetches it again and again. */
+  private outcome(wanted: readonly Target[]): VerificationStep {
+    let givenUp: Refusal | undefined;
+    const assignments: (readonly [string, string])[] = [];
+    for (const target of wanted) {
+      const { ecuId } = target.assignment!;
+      const refusal = this.ecu(ecuId)?.refuseGivenUp(target);
+      if (refusal === undefined) assignments.push([ecuId, target.filename]);
+      else givenUp = this.refused(refusal, ecuId);
+    }
+    return givenUp === undefined
+      ? { assignments }
+      : { assignments, refusal: refusalMessage(givenUp) };
   }
 
   /** Begins an installation, or goes on with one (INS-05); answers the offset from which ciphertext is wanted, its length if none. */

@@ -4,6 +4,7 @@
  * (VER-01); the next cycle asks it again.
  */
 import { type Code, codes, type Refusal } from '../codes.ts';
+import { maxRestartsPerCycle } from '../limits.ts';
 import type { AbsentEcu } from '../metadata/report.ts';
 import type { Secondary } from './secondary-client.ts';
 
@@ -18,19 +19,28 @@ const linkCodes: readonly Code[] = [
   'iso-tp-unexpected-frame',
   'uds-negative-response',
   'uds-malformed',
-  // It has restarted in between, and knows nothing of what was handed over before.
-  'install-out-of-order',
 ];
+
+/** It has restarted in between, and knows nothing of what was handed over before. */
+const restartCodes: readonly Code[] = ['install-out-of-order', 'time-unasked'];
+
+/** True when an ECU does not know what it was told before: it has lost power, or was reset. */
+export function tellsOfRestart({ refused }: Refusal): boolean {
+  return restartCodes.indexOf(refused) >= 0;
+}
 
 /** True when a refusal speaks of the link to an ECU and not of what was asked of it. */
 export function isLinkFailure(refusal: Refusal): boolean {
-  return linkCodes.indexOf(refusal.refused) >= 0 || codes[refusal.refused].transient === true;
+  const { refused } = refusal;
+  if (tellsOfRestart(refusal) || codes[refused].transient === true) return true;
+  return linkCodes.indexOf(refused) >= 0;
 }
 
 export class Attendance {
   private readonly secondaries: readonly Secondary[];
   private readonly onAbsent: (secondary: Secondary, refusal: Refusal) => void;
   private readonly missing = new Map<Secondary, Refusal>();
+  private readonly restarts = new Map<Secondary, number>();
 
   /** @param onAbsent called once a cycle for each Secondary that is left out */
   constructor(
@@ -43,6 +53,21 @@ export class Attendance {
 
   present(): readonly Secondary[] {
     return this.secondaries.filter((one) => !this.missing.has(one));
+  }
+
+  /**
+   * What a failing link means for a Secondary: one that has merely restarted may be told everything
+   * again, in this cycle, a few times; any other is left out.
+   * @returns true when the cycle shall begin again
+   */
+  beginsAgain(secondary: Secondary, refusal: Refusal): boolean {
+    const restarts = this.restarts.get(secondary) ?? 0;
+    if (tellsOfRestart(refusal) && restarts < maxRestartsPerCycle) {
+      this.restarts.set(secondary, restarts + 1);
+      return true;
+    }
+    this.miss(secondary, refusal);
+    return false;
   }
 
   /** Leaves a Secondary out from now on; the first reason stays. */

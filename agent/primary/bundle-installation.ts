@@ -25,9 +25,10 @@ import {
   type KeyedTarget,
 } from './ecu-installation.ts';
 import { downloadImages } from './image-downloads.ts';
-import type { ImageSource, PrimaryContext } from './primary-context.ts';
+import type { GivenUp } from './metadata-handover.ts';
+import { type ImageSource, type PrimaryContext, recordRefusal } from './primary-context.ts';
 import { TwoPhaseCommit } from './two-phase-commit.ts';
-import { targetsOf } from './vehicle.ts';
+import { secondaryOf, targetsOf } from './vehicle.ts';
 
 /**
  * `again`: the next step may begin, once all metadata has been verified anew (HRD-15). `waits`: for
@@ -39,12 +40,20 @@ export class BundleInstallation {
   private readonly primary: PrimaryContext;
   private readonly source: ImageSource;
   private readonly attendance: Attendance;
+  private readonly givenUp: GivenUp;
   private readonly state: BundleState;
 
-  constructor(primary: PrimaryContext, source: ImageSource, attendance: Attendance) {
+  /** @param givenUp ECUs that take no more what is listed for them (INS-12) */
+  constructor(
+    primary: PrimaryContext,
+    source: ImageSource,
+    attendance: Attendance,
+    givenUp: GivenUp,
+  ) {
     this.primary = primary;
     this.source = source;
     this.attendance = attendance;
+    this.givenUp = givenUp;
     this.state = primary.bundle;
   }
 
@@ -84,7 +93,9 @@ export class BundleInstallation {
       this.log(`bundle-${phase === bundlePhases.stopped ? 'stopped' : 'declined'}`);
       return undefined;
     }
-    const reachable = assignments.filter((target) => !this.isAbsent(target));
+    const refused = this.countGivenUp(policy);
+    if (refused !== undefined) return refused;
+    const reachable = assignments.filter((target) => !this.isLeftOut(target));
     if (reachable.length === 0) return assignments.length === 0 ? undefined : 'waits';
     const keyed = await downloadImages(this.primary, this.source, reachable);
     if (isRefusal(keyed)) return keyed;
@@ -96,17 +107,36 @@ export class BundleInstallation {
     return this.inSteps(decision, keyed);
   }
 
+  /**
+   * INS-12, DBP-18: an ECU that has given its image up fails the bundle as any refusal of an image
+   * does; with `retry` it is only not tried again, and the others go on.
+   */
+  private countGivenUp({ onFailure }: BundlePolicy): Refusal | undefined {
+    for (const [ecuId, refusal] of this.givenUp) {
+      const known = this.state.record!.failures.filter((one) => one.ecuId === ecuId)[0];
+      if (known?.code === refusal.refused) continue;
+      const count = this.state.countFailure(ecuId, refusal.refused);
+      this.primary.progress.stage(ecuId, 'failed');
+      this.log(`failed-on ecu=${ecuId} code=${refusal.refused} count=${count}`);
+      if (onFailure === bundleFailures.retry) recordRefusal(this.primary.state, refusal);
+    }
+    const [first] = this.givenUp.values();
+    if (first === undefined || onFailure === bundleFailures.retry) return undefined;
+    this.state.change({ phase: bundlePhases.stopped });
+    return first;
+  }
+
   private async inSteps(
     { assignments, policy }: Decision,
     keyed: readonly KeyedTarget[],
   ): Promise<Refusal | Unfinished | undefined> {
     const [step, ...later] = stepsOf(assignments);
     const wanted = keyed.filter(({ target }) => installStepOf(target) === step);
-    const refusal = await this.installStep(wanted, attemptsOf(policy));
-    if (refusal !== undefined) return refusal;
+    const ended = await this.installStep(wanted, attemptsOf(policy));
+    if (ended !== undefined) return ended;
     // INS-12: a later step may need what an ECU of this one has not confirmed yet
     const waiting = assignments.filter(
-      (target) => installStepOf(target) === step && this.isAbsent(target),
+      (target) => installStepOf(target) === step && this.isLeftOut(target),
     );
     if (waiting.length > 0) {
       this.log(`bundle-waits step=${step} ecus=${waiting.length}`);
@@ -121,12 +151,13 @@ export class BundleInstallation {
   private async installStep(
     wanted: readonly KeyedTarget[],
     attempts: number,
-  ): Promise<Refusal | undefined> {
+  ): Promise<Refusal | 'again' | undefined> {
     for (const one of wanted) {
       if (this.isAbsent(one.target)) continue;
       const refusal = await installImage(this.primary, one);
       if (refusal === undefined) continue;
-      if (!this.leftOut(one.target, refusal)) return this.failed(one.target, refusal, attempts);
+      const ended = this.judge(one.target, refusal, attempts);
+      if (ended !== 'absent') return ended;
     }
     const held = wanted.map(({ target }) => target).filter((target) => !this.isAbsent(target));
     for (const secondary of this.attendance.present()) {
@@ -134,9 +165,8 @@ export class BundleInstallation {
       if (started.length === 0) continue;
       const failure = await activateSecondary(this.primary, secondary, started, false);
       if (failure === undefined) continue;
-      if (!this.leftOut(failure.target, failure.refusal)) {
-        return this.failed(failure.target, failure.refusal, attempts);
-      }
+      const ended = this.judge(failure.target, failure.refusal, attempts);
+      if (ended !== 'absent') return ended;
     }
     const own = targetsOf(
       held,
@@ -163,7 +193,7 @@ export class BundleInstallation {
     decision: Decision,
     keyed: readonly KeyedTarget[],
   ): Promise<Refusal | Unfinished | undefined> {
-    const waiting = decision.assignments.filter((target) => this.isAbsent(target));
+    const waiting = decision.assignments.filter((target) => this.isLeftOut(target));
     if (waiting.length > 0) {
       this.log(`bundle-waits step=0 ecus=${waiting.length}`);
       return 'waits';
@@ -173,9 +203,8 @@ export class BundleInstallation {
     for (const one of keyed) {
       const refusal = await installImage(this.primary, one);
       if (refusal === undefined) continue;
-      return this.leftOut(one.target, refusal)
-        ? 'waits'
-        : this.failed(one.target, refusal, attempts);
+      const ended = this.judge(one.target, refusal, attempts);
+      return ended === 'absent' ? 'waits' : ended;
     }
     const ordered = stepsOf(decision.assignments).flatMap((step) =>
       decision.assignments.filter((target) => installStepOf(target) === step),
@@ -183,13 +212,21 @@ export class BundleInstallation {
     return new TwoPhaseCommit(this.primary, this.attendance).activate(ordered);
   }
 
-  /** A link that fails is no failure of the image: the ECU is absent, and tried again later. */
-  private leftOut(target: Target, refusal: Refusal): boolean {
-    const { ecuId } = target.assignment!;
-    const secondary = this.primary.secondaries.filter((one) => one.ecuIds.indexOf(ecuId) >= 0)[0];
-    if (secondary === undefined || !isLinkFailure(refusal)) return false;
-    this.attendance.miss(secondary, refusal);
-    return true;
+  /**
+   * A link that fails is no failure of the image: an ECU that has restarted goes on where it stands,
+   * any other is absent, and tried again later. What an ECU refuses counts.
+   */
+  private judge(target: Target, refusal: Refusal, attempts: number): Refusal | 'again' | 'absent' {
+    const secondary = secondaryOf(this.primary.secondaries, target.assignment!.ecuId);
+    if (secondary === undefined || !isLinkFailure(refusal)) {
+      return this.failed(target, refusal, attempts);
+    }
+    return this.attendance.beginsAgain(secondary, refusal) ? 'again' : 'absent';
+  }
+
+  /** An ECU that this cycle does not update: it does not answer, or has given its image up. */
+  private isLeftOut(target: Target): boolean {
+    return this.isAbsent(target) || this.givenUp.has(target.assignment!.ecuId);
   }
 
   private isAbsent(target: Target): boolean {

@@ -7,6 +7,7 @@ import { sha256Of } from '../ecu/managed-ecu.ts';
 import { rebootWaitMilliseconds } from '../limits.ts';
 import type { Target } from '../metadata/targets.ts';
 import { trials } from '../metadata/vehicle-messages.ts';
+import type { GivenUp } from './metadata-handover.ts';
 import type { PrimaryContext } from './primary-context.ts';
 import type { Secondary } from './secondary-client.ts';
 import { secondaryOf } from './vehicle.ts';
@@ -27,18 +28,16 @@ export interface ActivationFailure {
   readonly refusal: Refusal;
 }
 
-/** INS-12: an image that failed too often is not fetched again and again. Codes of `refuseGivenUp`. */
-export function refuseGivenUp(
-  { state }: PrimaryContext,
-  assignments: readonly Target[],
-): Refusal | undefined {
+/** INS-12: the Primary's own ECUs that take no more what is listed for them. */
+export function ownGivenUp({ state }: PrimaryContext, assignments: readonly Target[]): GivenUp {
+  const givenUp: GivenUp = new Map();
   for (const ecu of state.ecus) {
     for (const target of assignments) {
-      const givenUp = ecu.refuseGivenUp(target);
-      if (givenUp !== undefined) return givenUp;
+      const refusal = ecu.refuseGivenUp(target);
+      if (refusal !== undefined) givenUp.set(ecu.ecuId, refusal);
     }
   }
-  return undefined;
+  return givenUp;
 }
 
 /** Brings one staged image into the inactive slot of its ECU: checked there, not active. */

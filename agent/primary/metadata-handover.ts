@@ -9,17 +9,28 @@ import type { Target } from '../metadata/targets.ts';
 import type { VerificationStep } from '../metadata/vehicle-messages.ts';
 import { refusalFrom, type Secondary } from './secondary-client.ts';
 
+/** How a Secondary's verification ended. */
+export interface Acceptance {
+  /** ECUs for which it takes the image that is listed for them. */
+  readonly ecuIds: readonly string[];
+  /** `update-given-up` when there are others. */
+  readonly givenUp: Refusal | undefined;
+}
+
+/** ECUs that take the image no more that is listed for them, and what they say of it. */
+export type GivenUp = Map<string, Refusal>;
+
 /**
  * Answers a Secondary's questions until its verification has ended (PRI-12, PRI-13).
  * @param begun the verification's first step, just asked for
  * @param fileOf only files that the Primary has verified itself (ECU-05); its refusal ends this
- * @returns ids of the ECUs for which the Secondary accepted an image, or its refusal
+ * @returns what the Secondary accepted, or its refusal
  */
 export async function handOverMetadata(
   secondary: Secondary,
   begun: Promise<VerificationStep | Refusal>,
   fileOf: (repository: RepositoryName, name: string) => Uint8Array | undefined | Refusal,
-): Promise<readonly string[] | Refusal> {
+): Promise<Acceptance | Refusal> {
   let step = await begun;
   while (!isRefusal(step) && step.ask !== undefined) {
     const { repository, name, maxBytes } = step.ask;
@@ -33,20 +44,29 @@ export async function handOverMetadata(
     step = await secondary.supplyFile(file);
   }
   if (isRefusal(step)) return step;
-  if (step.refusal !== undefined) return refusalFrom(step.refusal, secondary.ecuIds[0]!);
-  return (step.assignments ?? []).map(([ecuId]) => ecuId);
+  const refusal = step.refusal && refusalFrom(step.refusal, secondary.ecuIds[0]!);
+  if (refusal !== undefined && refusal.refused !== 'update-given-up') return refusal;
+  return { ecuIds: (step.assignments ?? []).map(([ecuId]) => ecuId), givenUp: refusal };
 }
 
-/** Every image that the Primary wants on this Secondary was accepted by it. `secondary-disagrees` */
+/**
+ * Every image that the Primary wants on this Secondary was accepted by it, or given up by it.
+ * @param givenUp gets the ECUs of this Secondary that take their image no more (INS-12)
+ * @returns code `secondary-disagrees`
+ */
 export function checkAccepted(
   secondary: Secondary,
   assignments: readonly Target[],
-  accepted: readonly string[],
+  accepted: Acceptance,
+  givenUp: GivenUp,
 ): Refusal | undefined {
-  const missing = assignments
-    .map((target) => target.assignment!.ecuId)
-    .filter((ecuId) => secondary.ecuIds.indexOf(ecuId) >= 0 && accepted.indexOf(ecuId) < 0)[0];
-  return missing === undefined
-    ? undefined
-    : refuse('secondary-disagrees', `${missing} finds no image for itself`);
+  for (const target of assignments) {
+    const { ecuId } = target.assignment!;
+    if (secondary.ecuIds.indexOf(ecuId) < 0 || accepted.ecuIds.indexOf(ecuId) >= 0) continue;
+    if (accepted.givenUp === undefined) {
+      return refuse('secondary-disagrees', `${ecuId} finds no image for itself`);
+    }
+    givenUp.set(ecuId, accepted.givenUp);
+  }
+  return undefined;
 }

@@ -13,9 +13,9 @@ import { OfflineFullVerification } from '../verify/offline-full-verification.ts'
 import type { Decision } from '../verify/verification.ts';
 import { Attendance, isLinkFailure } from './attendance.ts';
 import { BundleInstallation, type Unfinished } from './bundle-installation.ts';
-import { refuseGivenUp } from './ecu-installation.ts';
+import { ownGivenUp } from './ecu-installation.ts';
 import { campaignFile, MediumSource } from './medium-source.ts';
-import { checkAccepted, handOverMetadata } from './metadata-handover.ts';
+import { checkAccepted, type GivenUp, handOverMetadata } from './metadata-handover.ts';
 import { type PrimaryContext, recordRefusal } from './primary-context.ts';
 import { vehicleEcus } from './vehicle.ts';
 import { gatherReports, recordAbsence } from './vehicle-manifest.ts';
@@ -42,9 +42,12 @@ export class OfflineCycle {
     }
     if (this.settled !== undefined && sameBytes(this.settled, campaign)) return undefined;
     this.primary.state.hal.board.log('medium found=true');
+    const attendance = new Attendance(this.primary.secondaries, (secondary, refusal) =>
+      recordAbsence(this.primary, secondary, refusal),
+    );
     let outcome: Refusal | Unfinished | undefined;
     do {
-      outcome = await this.take();
+      outcome = await this.take(attendance);
     } while (outcome === 'again');
     for (const secondary of this.primary.secondaries) await secondary.release();
     if (outcome === 'waits') return undefined;
@@ -63,25 +66,21 @@ export class OfflineCycle {
     return medium.read(campaignFile, file, 0) ? crypto.digest('SHA-256', file) : undefined;
   }
 
-  private async take(): Promise<Refusal | Unfinished | undefined> {
+  private async take(attendance: Attendance): Promise<Refusal | Unfinished | undefined> {
     const { primary } = this;
     const { crypto, medium } = primary.state.hal;
     const source = new MediumSource(medium!, crypto);
-    const attendance = new Attendance(primary.secondaries, (secondary, refusal) =>
-      recordAbsence(primary, secondary, refusal),
-    );
     const decision = await this.verify(source, attendance);
     if (isRefusal(decision)) return decision;
     if (decision.assignments.length === 0) return undefined;
-    const refused =
-      refuseGivenUp(primary, decision.assignments) ??
-      (await this.distribute(source, attendance, decision));
+    const givenUp = ownGivenUp(primary, decision.assignments);
+    const refused = await this.distribute(source, attendance, decision, givenUp);
     if (refused !== undefined) return refused;
     // HRD-03: told in the next manifest: expiry was judged by an older time than now
     if (primary.state.time.now() === 0) {
       recordRefusal(primary.state, refuse('time-silent', 'an offline update by the latest time'));
     }
-    return new BundleInstallation(primary, source, attendance).run(decision);
+    return new BundleInstallation(primary, source, attendance, givenUp).run(decision);
   }
 
   private async verify(source: MediumSource, attendance: Attendance): Promise<Decision | Refusal> {
@@ -113,6 +112,7 @@ export class OfflineCycle {
     source: MediumSource,
     attendance: Attendance,
     { assignments }: Decision,
+    givenUp: GivenUp,
   ): Promise<Refusal | undefined> {
     const { store } = this.primary.state;
     const fileOf = (repository: RepositoryName, name: string) =>
@@ -127,7 +127,7 @@ export class OfflineCycle {
         attendance.miss(secondary, accepted);
         continue;
       }
-      const disagrees = checkAccepted(secondary, assignments, accepted);
+      const disagrees = checkAccepted(secondary, assignments, accepted, givenUp);
       if (disagrees !== undefined) return disagrees;
     }
     return undefined;

@@ -135,6 +135,10 @@ export class SecondaryClient {
       const source = { length, maxBlockBytes, read: filler(read, length), onProgress };
       const exit = await this.transfer(ecuId, resumes, source);
       if (!isRefusal(exit)) return this.result(decode(routineResult, exit, maxUdsMessageBytes));
+      if (tellsOfNoSession(exit)) {
+        this.session.lost();
+        return refuse('install-out-of-order', `${ecuId} has restarted in mid-transfer`);
+      }
       if (attempt === maxTransferResumptions || !isTransferCutOff(exit)) return exit;
       maxBlockBytes = Math.max(Math.floor(maxBlockBytes / 4), leastUdsBlockBytes);
     }

@@ -10,7 +10,7 @@
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import type { Target } from '../metadata/targets.ts';
 import { trials } from '../metadata/vehicle-messages.ts';
-import type { Attendance } from './attendance.ts';
+import { type Attendance, tellsOfRestart } from './attendance.ts';
 import {
   type BundleRecord,
   type BundleState,
@@ -36,14 +36,21 @@ export class TwoPhaseCommit {
   /**
    * Starts every held trial and decides. Restarts the Primary when it takes part itself.
    * @param targets of all ECUs of the bundle, in the order of activation
+   * @returns 'again' or 'waits' when an ECU has restarted before its trial: nothing was tried of it
    */
-  async activate(targets: readonly Target[]): Promise<Refusal | undefined> {
+  async activate(targets: readonly Target[]): Promise<Refusal | 'again' | 'waits' | undefined> {
     const { primary } = this;
     this.state.change({ phase: bundlePhases.activating, members: targets.map(memberOf) });
     for (const secondary of inOrderOf(targets, primary)) {
       const started = targetsOf(targets, secondary.ecuIds);
       const failure = await activateSecondary(primary, secondary, started, true);
       if (failure === undefined) continue;
+      if (tellsOfRestart(failure.refusal)) {
+        // It forgot its checked image before its trial began: nobody's fault, so no round is counted.
+        this.decide(this.state.record!, false, {});
+        await this.deliver();
+        return this.attendance.beginsAgain(secondary, failure.refusal) ? 'again' : 'waits';
+      }
       this.withdraw(failure.target.assignment!.ecuId, failure.refusal);
       await this.deliver();
       return failure.refusal;

@@ -13,8 +13,8 @@ import { FullVerification } from '../verify/full-verification.ts';
 import type { Decision } from '../verify/verification.ts';
 import { Attendance, isLinkFailure } from './attendance.ts';
 import { BundleInstallation, type Unfinished } from './bundle-installation.ts';
-import { refuseGivenUp } from './ecu-installation.ts';
-import { checkAccepted, handOverMetadata } from './metadata-handover.ts';
+import { ownGivenUp } from './ecu-installation.ts';
+import { checkAccepted, type GivenUp, handOverMetadata } from './metadata-handover.ts';
 import { checkOfflineSnapshot } from './offline-snapshot-check.ts';
 import { type PrimaryContext, recordRefusal } from './primary-context.ts';
 import { handOverTime, isSilent, loadTime } from './time-round.ts';
@@ -84,12 +84,12 @@ export class UpdateCycle {
     const { primary, attendance } = this;
     const decision = await this.verifyMetadata();
     if (isRefusal(decision)) return decision;
-    const refused =
-      (await checkOfflineSnapshot(primary)) ?? refuseGivenUp(primary, decision.assignments);
+    const refused = await checkOfflineSnapshot(primary);
     if (refused !== undefined) return refused;
-    const stale = await this.distribute(time, decision.assignments);
+    const givenUp = ownGivenUp(primary, decision.assignments);
+    const stale = await this.distribute(time, decision.assignments, givenUp);
     if (stale !== undefined || decision.assignments.length === 0) return stale;
-    return new BundleInstallation(primary, primary.repositories, attendance).run(decision);
+    return new BundleInstallation(primary, primary.repositories, attendance, givenUp).run(decision);
   }
 
   private async sendManifest(): Promise<Refusal | undefined> {
@@ -120,11 +120,15 @@ export class UpdateCycle {
     return decision;
   }
 
-  /** Steps 5 and 6: time and metadata to every Secondary that answers (PRI-11, PRI-12). */
+  /**
+   * Steps 5 and 6: time and metadata to every Secondary that answers (PRI-11, PRI-12).
+   * @param givenUp gets the ECUs that take no more what is listed for them
+   */
   private async distribute(
     attestation: Uint8Array | undefined,
     assignments: readonly Target[],
-  ): Promise<Refusal | undefined> {
+    givenUp: GivenUp,
+  ): Promise<Refusal | 'again' | undefined> {
     const { store } = this.primary.state;
     // ECU-05: only what this Primary has verified itself
     const stored = (repository: RepositoryName, name: string) => store.read(repository, name);
@@ -134,10 +138,10 @@ export class UpdateCycle {
         (await handOverMetadata(secondary, secondary.startVerification(), stored));
       if (isRefusal(accepted)) {
         if (!isLinkFailure(accepted)) return accepted;
-        this.attendance.miss(secondary, accepted);
+        if (this.attendance.beginsAgain(secondary, accepted)) return 'again';
         continue;
       }
-      const disagrees = checkAccepted(secondary, assignments, accepted);
+      const disagrees = checkAccepted(secondary, assignments, accepted, givenUp);
       if (disagrees !== undefined) return disagrees;
     }
     return undefined;

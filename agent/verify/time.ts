@@ -15,14 +15,16 @@ import { authorityDigest, type RoleAuthority } from './authority.ts';
 
 /**
  * Verifies a time attestation (TIM-07).
- * @param nonce what this ECU asked with: 16 bytes, new for each request
+ * @param nonce what this ECU asked with: 16 bytes, new for each request; undefined when it has not
+ *   asked since its start: then nothing is accepted, and only a time of the past is called an attack
  * @param lastSeconds the latest time attested by the same authority; 0 when there is none
- * @returns unix seconds; codes `cbor-…`, `signature-…`, `time-nonce`, `time-backwards`
+ * @returns unix seconds; codes `cbor-…`, `signature-…`, `time-nonce`, `time-backwards`,
+ *   `time-unasked`
  */
 export function verifyTime(
   crypto: Crypto,
   attestation: Uint8Array,
-  nonce: Uint8Array,
+  nonce: Uint8Array | undefined,
   authority: Authority,
   lastSeconds: number,
 ): number | Refusal {
@@ -37,9 +39,13 @@ export function verifyTime(
   if (isRefusal(payload)) return payload;
   const [nonces, seconds] = payload;
   // HRD-03: bound to this ECU's question, so none can be kept back and replayed
-  if (!nonces.some((one) => sameBytes(one, nonce))) return refuse('time-nonce');
+  if (nonce !== undefined && !nonces.some((one) => sameBytes(one, nonce))) {
+    return refuse('time-nonce');
+  }
   // TIM-04: never earlier than what was seen under the same key
   if (seconds < lastSeconds) return refuse('time-backwards', `${seconds} after ${lastSeconds}`);
+  // HRD-03: whatever it says, this ECU has not asked
+  if (nonce === undefined) return refuse('time-unasked', 'no nonce since the start');
   return seconds;
 }
 
@@ -110,7 +116,7 @@ export class TimeKeeper {
   }
 
   /** Takes an attestation. Codes of `verifyTime`, `time-unknown` when nobody may attest. */
-  accept(attestation: Uint8Array, nonce: Uint8Array): number | Refusal {
+  accept(attestation: Uint8Array, nonce: Uint8Array | undefined): number | Refusal {
     const { authority, digest } = this;
     if (authority === undefined || digest === undefined) {
       return refuse('time-unknown', 'no time key is known', 'TIM-05');

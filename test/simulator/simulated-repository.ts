@@ -120,10 +120,10 @@ export class SimulatedRepository {
     return file;
   }
 
-  /** Replaces a role's key and publishes the Root that says so, signed by old and new keys. */
-  rotate(role: TopRole): void {
-    const signers = role === 'root' ? this.signers.root.slice() : [];
-    this.signers[role] = [newSigner(this.profile)];
+  /** Replaces keys of roles and publishes the one Root that says so, signed by old and new keys. */
+  rotate(...roles: readonly TopRole[]): void {
+    const signers = roles.includes('root') ? this.signers.root.slice() : [];
+    for (const role of roles) this.signers[role] = [newSigner(this.profile)];
     this.refreshKeyTable();
     this.publishRoot(signers.concat(this.signers.root));
   }

@@ -2,17 +2,19 @@
 import './agent-release.ts';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isRefusal, type Refusal } from '../../../agent/codes.ts';
+import { attackOf, isRefusal, type Refusal } from '../../../agent/codes.ts';
 import { settleTrials } from '../../../agent/ecu/start-up.ts';
 import { UpdateSession } from '../../../agent/ecu/update-session.ts';
+import { now } from '../../simulator/repository-simulator.ts';
 import { EcuRig, ecuId } from './ecu-rig.ts';
 import { ready, reportOf, send, verify } from './session-steps.ts';
 
 const test = suite('Update session');
 
-function expectRefusal(outcome: unknown, code: string): void {
+function expectRefusal(outcome: unknown, code: string): Refusal {
   assert.ok(isRefusal(outcome), 'refused');
   assert.is((outcome as Refusal).refused, code);
+  return outcome as Refusal;
 }
 
 test('INS-01, ECU-01: nothing is installed before metadata was verified', () => {
@@ -46,6 +48,35 @@ test('HRD-03, FV-01, PV-01: a nonce counts once, and only the last one', () => {
   const fresh = session.newNonce();
   expectRefusal(session.checkTime(rig.attest(old)), 'time-nonce');
   expectRefusal(session.checkTime(rig.attest(fresh)), 'time-nonce');
+});
+
+test('HRD-03: an ECU that restarted after it had asked names no attack; it asks again', () => {
+  const rig = new EcuRig();
+  const attestation = rig.attest(new UpdateSession(rig.start()).newNonce());
+  const state = rig.start();
+  const session = new UpdateSession(state);
+  const refusal = expectRefusal(session.checkTime(attestation), 'time-unasked');
+  assert.is(attackOf(refusal), undefined);
+  assert.is(state.time.now(), 0, 'nothing is accepted that was not asked for');
+  assert.equal(reportOf(session).detections, []);
+  assert.is(session.checkTime(rig.attest(session.newNonce())), undefined);
+});
+
+test('HRD-03, TIM-04: a time of the past is named freeze, also right after a restart', () => {
+  const rig = new EcuRig();
+  const first = new UpdateSession(rig.start());
+  const replayed = rig.attest(first.newNonce());
+  const later = new UpdateSession(rig.start());
+  assert.is(later.checkTime(rig.attest(later.newNonce(), now + 120)), undefined);
+  const session = new UpdateSession(rig.start());
+  const refusal = expectRefusal(session.checkTime(replayed), 'time-backwards');
+  assert.is(attackOf(refusal), 'freeze');
+  assert.equal(
+    reportOf(session).detections.map(({ code, attack }) => [code, attack]),
+    [['time-backwards', 'freeze']],
+  );
+  session.newNonce();
+  assert.is(attackOf(expectRefusal(session.checkTime(replayed), 'time-nonce')), 'freeze');
 });
 
 test('INS-04, EVR-04: a refusal stands in the next report until it is acknowledged', () => {

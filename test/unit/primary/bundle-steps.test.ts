@@ -2,6 +2,7 @@
 import '../ecu/agent-release.ts';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { maxFailedTrials, maxRestartsPerCycle } from '../../../agent/limits.ts';
 import { bundleFailures } from '../../../agent/metadata/targets.ts';
 import { type Assignment, BundleRig } from './bundle-rig.ts';
 
@@ -10,6 +11,8 @@ const test = suite('Bundle in steps');
 const all: readonly Assignment[] = ['gateway', 'display', 'brakes', 'pump', 'engine'].map(
   (ecuId) => ({ ecuId, release: 2 }),
 );
+
+const updated = '2+2 2+2 2';
 
 test('every ECU is updated; nothing is activated before all hold a checked image', async () => {
   const rig = new BundleRig();
@@ -177,6 +180,108 @@ test('a Secondary that falls silent in a transfer goes on from there, and no fai
   await rig.cycles(2);
   assert.is(rig.running(), '1+1 1+2 2');
 });
+
+test('VER-01: a Secondary that restarts before any request goes on at once, and no attempt is used up', async () => {
+  const clean = new BundleRig();
+  clean.assign(all);
+  await clean.cycle();
+  const requests = clean.links.brakes.asked;
+  assert.ok(requests.length > 20, requests.join());
+  for (let at = 0; at < requests.length; at++) {
+    const rig = new BundleRig();
+    let asked = 0;
+    rig.links.brakes.before = () => {
+      if (asked++ === at) rig.brakes.restart();
+    };
+    rig.assign(all);
+    assert.is(await rig.cycle(), undefined);
+    assert.is(rig.running(), updated, `restart before request ${at}, ${requests[at]}`);
+    assert.ok(asked > at);
+    await rig.cycle();
+    const { absent, reports } = rig.manifests.at(-1)!;
+    assert.equal(absent, []);
+    const named = reports.flatMap(({ detections }) => detections.map(({ attack }) => attack));
+    assert.equal(
+      named.filter((attack) => attack !== undefined),
+      [],
+      `restart before request ${at}, ${requests[at]}`,
+    );
+  }
+});
+
+test('VER-01: a Secondary that restarts for ever ends no cycle for the others, nor makes it endless', async () => {
+  const rig = new BundleRig();
+  rig.links.brakes.before = (request) => {
+    if (request.startsWith('transfer')) rig.brakes.restart();
+  };
+  rig.assign(all);
+  await rig.cycle();
+  assert.is(rig.running(), '2+2 1+1 2');
+  const transfers = rig.links.brakes.asked.filter((request) => request.startsWith('transfer'));
+  assert.is(transfers.length, 1 + maxRestartsPerCycle);
+  rig.links.brakes.before = () => {};
+  await rig.cycle();
+  assert.is(rig.running(), updated);
+});
+
+/** A vehicle in which `ecuId` has given release 2 up; nothing else was begun. */
+async function withGivenUp(ecuId: string): Promise<BundleRig> {
+  const rig = new BundleRig();
+  rig.failing[ecuId] = 2;
+  const policy = { onFailure: bundleFailures.retry, attempts: maxFailedTrials };
+  rig.assign([{ ecuId, release: 2 }], policy);
+  await rig.cycles(2 * maxFailedTrials);
+  assert.is(rig.running(), '1+1 1+1 1');
+  return rig;
+}
+
+for (const ecuId of ['pump', 'display']) {
+  test(`INS-12: what ${ecuId} has given up is not fetched again, and keeps no other ECU of its step`, async () => {
+    const rig = await withGivenUp(ecuId);
+    const { downloaded } = rig;
+    rig.assign(
+      [
+        { ecuId, release: 2 },
+        { ecuId: 'engine', release: 2 },
+        { ecuId: 'brakes', release: 2, step: 1 },
+      ],
+      { onFailure: bundleFailures.retry, attempts: 2 },
+    );
+    await rig.cycles(4);
+    assert.is(rig.running(), '1+1 1+1 2', 'a later step may need it');
+    assert.is(rig.downloaded - downloaded, 2 * (12_345 + 56 + 16), 'the two others, once');
+    assert.ok(rig.reported(ecuId).concat(rig.reported('gateway')).includes('update-given-up'));
+    rig.failing[ecuId] = undefined;
+    rig.assign([{ ecuId, release: 3 }]);
+    await rig.cycles(4);
+    const fixed = ecuId === 'pump' ? '1+1 2+3 2' : '1+3 2+1 2';
+    assert.is(rig.running(), fixed, 'a new release is installed, then the later step');
+  });
+}
+
+for (const onFailure of [bundleFailures.stop, bundleFailures['two-phase']]) {
+  test(`INS-12, DBP-18: an image given up fails a bundle of policy ${onFailure}, and is told`, async () => {
+    const rig = await withGivenUp('pump');
+    rig.assign(
+      [
+        { ecuId: 'pump', release: 2 },
+        { ecuId: 'engine', release: 2 },
+      ],
+      { onFailure, attempts: 2 },
+    );
+    const asked = rig.links.engine.asked.length;
+    const refusal = await rig.cycle();
+    assert.is(refusal?.refused, 'update-given-up');
+    await rig.cycles(2);
+    assert.is(rig.running(), '1+1 1+1 1');
+    const requests = rig.links.engine.asked.slice(asked);
+    assert.not.ok(requests.some((request) => request.startsWith('prepare')));
+    // Time and metadata are every ECU's, whatever becomes of the bundle.
+    assert.is(requests.filter((request) => request === 'checkTime').length, 3);
+    assert.ok(requests.includes('startVerification'));
+    assert.ok(rig.reported('pump').includes('update-given-up'));
+  });
+}
 
 test('INV-03, DIR-10: an ECU with other keys in the place of a Secondary is named, and is given nothing', async () => {
   const rig = new BundleRig();

@@ -137,6 +137,23 @@ test('an ECU that does not come back from its restart makes all return, itself l
   assert.is(rig.running(), old);
 });
 
+test('a Secondary that restarts before any request goes on at once, and no round is counted', async () => {
+  const clean = twoPhase(everywhere);
+  await clean.cycles(2);
+  const requests = clean.links.brakes.asked;
+  for (let at = 0; at < requests.length; at++) {
+    const rig = twoPhase(everywhere);
+    let asked = 0;
+    rig.links.brakes.before = () => {
+      if (asked++ === at) rig.brakes.restart();
+    };
+    await rig.cycles(3);
+    assert.is(rig.running(), updated, `restart before request ${at}, ${requests[at]}`);
+    assert.ok(asked > at);
+  }
+  assert.ok(requests.length > 20, requests.join());
+});
+
 test('the power of the Primary cut before every other request: all end alike, and nothing stays on trial', async () => {
   // Count the requests of a clean run, then cut before every other of them.
   const clean = twoPhase(everywhere);

@@ -72,6 +72,58 @@ test('TIM-08: a device off for a year finds the time key that was replaced meanw
   }
 });
 
+test('TIM-08, ROOT-01: Root and time keys replaced by one and the same Root, with the vehicle on or off', async () => {
+  for (const rotations of [1, 3]) {
+    for (const off of [false, true]) {
+      const rig = new VehicleRig();
+      await healthy(rig);
+      for (let i = 0; i < rotations; i++) rig.sim.director.rotate('root', 'time');
+      if (off) rig.restart(year);
+      renew(rig, 86_400);
+      await healthy(rig);
+      for (const name of agents) {
+        assert.is(rig.state(name).store.rootVersion('director'), 2 + rotations, name);
+      }
+    }
+  }
+});
+
+test('TIM-08, ATK-11: stolen Root and time keys replaced together; what the thief signs counts no more', async () => {
+  const rig = new VehicleRig();
+  await healthy(rig);
+  const { director } = rig.sim;
+  const stolen = { root: director.signers.root.slice(), time: director.signers.time };
+  director.rotate('root', 'time');
+  rig.pass(60);
+  await healthy(rig);
+  const honest = director.signers.time;
+  director.signers.time = stolen.time;
+  const refusal = await rig.cycle();
+  assert.is(refusal?.refused, 'signature-threshold');
+  for (const name of agents) assert.is(rig.state(name).time.now(), rig.seconds, name);
+  director.signers.time = honest;
+  director.publishRoot(stolen.root);
+  const next = await rig.cycle();
+  assert.is(`${next?.refused} ${next?.row}`, 'signature-threshold CRT-03');
+});
+
+test('TIM-08: the power of a Secondary cut between Root and time, both new, costs nothing', async () => {
+  const rig = new VehicleRig();
+  await healthy(rig);
+  rig.sim.director.rotate('root', 'time');
+  const attest = rig.attest.bind(rig);
+  const context = rig.context();
+  const [full] = context.secondaries;
+  const nonce = (await full!.nonce()) as Uint8Array;
+  const refusal = await full!.checkTime(attest([nonce]));
+  assert.is(refusal?.refused, 'signature-threshold');
+  const step = await full!.startVerification();
+  assert.is('ask' in step && step.ask?.name, '2.root.cbor');
+  await full!.supplyFile(rig.sim.director.publishedRoots[1]);
+  rig.restart(60);
+  await healthy(rig);
+});
+
 test('TIM-08, TIM-06: a partial Secondary is not kept by the time key of its old Targets', async () => {
   const rig = new VehicleRig();
   const { director } = rig.sim;

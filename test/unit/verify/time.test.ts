@@ -61,6 +61,17 @@ test('HRD-03: an attestation without this nonce is refused', () => {
   refused(verifyTime(crypto, replayed, nonce, authority, 0), 'time-nonce', 'HRD-03');
 });
 
+test('HRD-03: what was not asked for is refused, and named an attack only when it is of the past', () => {
+  refused(verifyTime(crypto, attest(now), undefined, authority, now), 'time-unasked', 'HRD-03');
+  refused(
+    verifyTime(crypto, attest(now - 1), undefined, authority, now),
+    'time-backwards',
+    'TIM-04',
+  );
+  const forged = attest(now, [newSigner('ecdsa')]);
+  refused(verifyTime(crypto, forged, undefined, authority, now), 'signature-threshold', 'CTG-03');
+});
+
 test('TIM-04: an attestation earlier than the last one is refused', () => {
   refused(verifyTime(crypto, attest(now - 1), nonce, authority, now), 'time-backwards', 'TIM-04');
 });
