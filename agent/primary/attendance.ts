@@ -58,11 +58,16 @@ export class Attendance {
   /**
    * What a failing link means for a Secondary: one that has merely restarted may be told everything
    * again, in this cycle, a few times; any other is left out.
+   * @param restarted where more is known than the refusal tells
    * @returns true when the cycle shall begin again
    */
-  beginsAgain(secondary: Secondary, refusal: Refusal): boolean {
+  beginsAgain(
+    secondary: Secondary,
+    refusal: Refusal,
+    restarted: boolean = tellsOfRestart(refusal),
+  ): boolean {
     const restarts = this.restarts.get(secondary) ?? 0;
-    if (tellsOfRestart(refusal) && restarts < maxRestartsPerCycle) {
+    if (restarted && restarts < maxRestartsPerCycle) {
       this.restarts.set(secondary, restarts + 1);
       return true;
     }

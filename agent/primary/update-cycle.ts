@@ -11,7 +11,7 @@ import type { RepositoryName } from '../metadata/common.ts';
 import type { Target } from '../metadata/targets.ts';
 import { FullVerification } from '../verify/full-verification.ts';
 import type { Decision } from '../verify/verification.ts';
-import { Attendance, isLinkFailure } from './attendance.ts';
+import { Attendance, isLinkFailure, tellsOfRestart } from './attendance.ts';
 import { BundleInstallation, type Unfinished } from './bundle-installation.ts';
 import { ownGivenUp } from './ecu-installation.ts';
 import { checkAccepted, type GivenUp, handOverMetadata } from './metadata-handover.ts';
@@ -137,8 +137,11 @@ export class UpdateCycle {
         (attestation && (await handOverTime(secondary, attestation, stored))) ??
         (await handOverMetadata(secondary, secondary.startVerification(), stored));
       if (isRefusal(accepted)) {
-        if (!isLinkFailure(accepted)) return accepted;
-        if (this.attendance.beginsAgain(secondary, accepted)) return 'again';
+        // It had the time when it took the attestation: a start has made it forget.
+        const forgot = attestation !== undefined && accepted.refused === 'time-unknown';
+        if (!forgot && !isLinkFailure(accepted)) return accepted;
+        const restarted = forgot || tellsOfRestart(accepted);
+        if (this.attendance.beginsAgain(secondary, accepted, restarted)) return 'again';
         continue;
       }
       const disagrees = checkAccepted(secondary, assignments, accepted, givenUp);
