@@ -106,8 +106,6 @@ export const maxImageBytes = 4_294_967_296;
 export const cobblestoneChunkBytes = 16_384;
 export const cobblestoneTagBytes = 16;
 export const cobblestoneHeaderBytes = 56;
-/** Chunks installed between two progress records in the journal: wear against lost work. */
-export const chunksPerJournalRecord = 16;
 
 // Installation
 export const defaultTrialBoots = 1;

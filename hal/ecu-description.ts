@@ -37,6 +37,7 @@ export interface EcuDescription {
   /** Partitions of the agent's own slot pair. */
   readonly slots: readonly [string, string];
   readonly state: string;
+  readonly journal: string;
   /** Folder where a medium with an offline update appears (PURE-2); none when absent. */
   readonly mediumFolder?: string;
   /** Program that tests a hosted ECU's firmware: called with ECU id and slot, status 0 passes. */
@@ -66,10 +67,12 @@ export function parseDescription(text: string, path: string): EcuDescription | R
     if (!right) mistakes.push(`${name}: expected ${what}`);
   };
   const isText = (one: unknown) => typeof one === 'string' && one !== '';
-  const { flashFile, flashMap, keyValueFolder, buses, slots, state, hostedSelfTest } = given;
+  const { flashFile, flashMap, keyValueFolder, buses, slots, state, journal, hostedSelfTest } =
+    given;
   expect('flashFile', isText(flashFile), 'a path');
   expect('keyValueFolder', isText(keyValueFolder), 'a path');
   expect('state', isText(state), 'the name of a partition');
+  expect('journal', isText(journal), 'the name of a partition');
   expect(
     'flashMap',
     isObject(flashMap) && Object.values(flashMap).every(isRegion),

@@ -308,6 +308,8 @@ export interface BootStatus {
   /** Why; present with `rolledBack`. */
   readonly rollbackReason: RollbackReason | undefined;
   readonly failedTrials: FailedTrials | undefined;
+  /** The boot record was lost and made again from the journal's copy; until `acknowledge`. */
+  readonly recovered: boolean;
 }
 
 /** Boot control of one slot pair. Every change is one atomic, durable record. */
@@ -324,7 +326,7 @@ export interface Boot {
    * unless it was withdrawn.
    */
   rollback(reason: RollbackReason): void;
-  /** Forgets `rolledBack`, once it was reported. */
+  /** Forgets `rolledBack` and `recovered`, once they are to be reported. */
   acknowledge(): void;
 }
 

@@ -9,8 +9,8 @@ import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { unwrapContentKey } from '../crypto/key-wrap.ts';
 import type { Signer } from '../crypto/sign-envelope.ts';
 import { imageContext } from '../image/image-context.ts';
-import { areTrialsOf, BootBlock } from '../install/boot-block.ts';
-import { selectImage } from '../install/boot-selection.ts';
+import { areTrialsOf } from '../install/boot-block.ts';
+import { startPair } from '../install/boot-selection.ts';
 import { SlotInstaller } from '../install/slot-installer.ts';
 import { slotDigest } from '../install/slot-writer.ts';
 import { maxFailedTrials } from '../limits.ts';
@@ -56,7 +56,7 @@ export class ManagedEcu {
       crypto: hal.crypto,
       slots: this.slots,
       boot: this.boot,
-      journal: hal.flash.open({ path: configuration.journal }),
+      journal: started.journal,
     });
   }
 
@@ -75,8 +75,11 @@ export class ManagedEcu {
       hal.flash.open({ path: configuration.slots[1]! }),
     ] as const;
     const { state } = configuration;
+    const journal = hal.flash.open({ path: configuration.journal });
     const started: StartedBoot | Refusal =
-      state === undefined ? { boot: hal.boot, damage: undefined } : startHosted(hal, state, slots);
+      state === undefined
+        ? { boot: hal.boot, journal, damage: undefined }
+        : startHosted(hal, state, journal, slots);
     if (isRefusal(started)) return started;
     const { secret } = wrapping;
     return new ManagedEcu(hal, vehicleId, configuration, slots, started, signer, secret);
@@ -236,9 +239,14 @@ export class ManagedEcu {
     if (this.trial() !== 'passed') {
       return refuse('install-out-of-order', `${this.ecuId} holds no trial that has passed`);
     }
-    this.boot.confirm();
+    this.confirm();
     releaseTrial(this.hal.keyValue, this.ecuId);
     return undefined;
+  }
+
+  /** Confirms the running trial image, in the journal's copy and in the boot block. */
+  confirm(): void {
+    this.installer.confirm();
   }
 
   /**
@@ -259,6 +267,7 @@ export class ManagedEcu {
 
 interface StartedBoot {
   readonly boot: Boot;
+  readonly journal: FlashPartition;
   readonly damage: Refusal | undefined;
 }
 
@@ -270,23 +279,26 @@ interface StartedBoot {
 function startHosted(
   hal: Hal,
   state: string,
+  journal: FlashPartition,
   slots: readonly [FlashPartition, FlashPartition],
 ): StartedBoot | Refusal {
-  const boot = BootBlock.open(hal.flash.open({ path: state }), hal.crypto);
-  if (isRefusal(boot)) return boot;
+  const { crypto, flash, watchdog } = hal;
   const holds = (slot: number, image: SlotImage): boolean => {
     const partition = slots[slot]!;
     if (image.length > partition.status().size) return false;
     try {
-      return sameBytes(slotDigest(partition, hal.crypto, image.length), image.sha256);
+      return sameBytes(slotDigest(partition, crypto, image.length), image.sha256);
     } catch {
       // A slot that cannot be read holds nothing that may run.
       return false;
     }
   };
-  const selected = selectImage(boot, holds, hal.watchdog.expired);
+  const pair = { state: flash.open({ path: state }), journal, crypto, holds };
+  const started = startPair(pair, watchdog.expired);
+  if (isRefusal(started)) return started;
+  const { boot, selected } = started;
   const damage = isRefusal(selected) ? refuse('slot-corrupt', selected.detail) : undefined;
-  return { boot, damage };
+  return { boot, journal, damage };
 }
 
 function readKeyPair(hal: Hal, key: string) {

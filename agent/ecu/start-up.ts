@@ -45,8 +45,14 @@ export function openState(hal: Hal): EcuState | Refusal {
   const unusable = checkProvisionedMap(configuration);
   if (unusable !== undefined) return unusable;
   const ecus: ManagedEcu[] = [];
+  const lost: Refusal[] = [];
   for (const one of configuration.ecus) {
     const ecu = ManagedEcu.open(hal, configuration.vehicleId, one);
+    if (isRefusal(ecu) && ecu.refused === 'boot-block-corrupt' && ecus.length > 0) {
+      // VER-02: what nobody knows anything about any more must not stop what can still be updated
+      lost.push(refuse(ecu.refused, `${one.ecuId}: ${ecu.detail}`));
+      continue;
+    }
     if (isRefusal(ecu)) return ecu;
     if (ecu.running === undefined) {
       return refuse('boot-nothing-to-run', `${ecu.ecuId} has no image in its running slot`);
@@ -55,6 +61,10 @@ export function openState(hal: Hal): EcuState | Refusal {
   }
   const detections = new DetectionLog(hal.keyValue);
   for (const { ecuId, damage } of ecus) if (damage !== undefined) detections.add(ecuId, damage);
+  for (const refusal of lost) {
+    hal.board.log(`refused code=${refusal.refused} detail=${refusal.detail}`);
+    detections.add(ecus[0]!.ecuId, refusal);
+  }
   const { keyValue, clock, crypto } = hal;
   const store = new MetadataStore(keyValue);
   return {
@@ -98,15 +108,20 @@ export function settleTrials(state: EcuState): void {
   const { watchdog } = state.hal;
   const timer = watchdog.open({ timeout: trialWatchdogMilliseconds });
   for (const ecu of state.ecus) {
-    const { rolledBack, rollbackReason = 'unconfirmed' } = ecu.boot.status();
+    const { rolledBack, rollbackReason = 'unconfirmed', recovered } = ecu.boot.status();
     if (rolledBack !== undefined) {
       const code = codeOfRollback[rollbackReason];
       // The record is durable before the boot control forgets: a cut between repeats, never loses.
       state.detections.add(ecu.ecuId, refuse(code, rolledBack.filename));
       const image = rolledBack.filename;
       state.hal.board.log(`rolled-back ecu=${ecu.ecuId} image=${image} reason=${rollbackReason}`);
-      ecu.boot.acknowledge();
     }
+    if (recovered) {
+      // VER-02: what else the boot block said (a trial, a failure) is lost, and nobody may guess it
+      state.detections.add(ecu.ecuId, refuse('boot-block-corrupt', 'made again from the journal'));
+      state.hal.board.log(`boot-block-recovered ecu=${ecu.ecuId}`);
+    }
+    ecu.boot.acknowledge();
     settleTrial(state, ecu, timer);
   }
   timer.close();
@@ -128,7 +143,7 @@ function settleTrial(state: EcuState, ecu: ManagedEcu, timer: WatchdogTimer): vo
     return;
   }
   if (passed) {
-    ecu.boot.confirm();
+    ecu.confirm();
     logConfirmed(state, ecu);
     return;
   }

@@ -32,9 +32,10 @@ import { maxFlashRecordBytes } from '../limits.ts';
 import { filename, sha256 } from '../metadata/common.ts';
 import { RecordLog } from './record-log.ts';
 
-const slotNumber = integer(0, 1);
+export const slotNumber = integer(0, 1);
 
-const slotImage = record({
+/** What the records say of one slot's image. */
+export const slotImage = record({
   filename: field(1, filename),
   releaseCounter: field(2, unsigned),
   length: field(3, unsigned),
@@ -67,6 +68,7 @@ const bootRecord = record({
   rolledBack: optional(8, slotImage),
   rollbackReason: optional(9, named(reasons)),
   failedTrials: optional(10, failedTrials),
+  recovered: optional(11, named({ 1: 1 })),
 });
 
 type BootRecord = Infer<typeof bootRecord>;
@@ -80,6 +82,14 @@ interface BootState {
   readonly rolledBack: SlotImage | undefined;
   readonly rollbackReason: RollbackReason | undefined;
   readonly failedTrials: FailedTrials | undefined;
+  readonly recovered: boolean;
+}
+
+/** The image that boots and the counter: what the journal keeps a copy of (docs/SPEC.md §5). */
+export interface ConfirmedImage {
+  readonly slot: number;
+  readonly counter: number;
+  readonly image: SlotImage;
 }
 
 function reasonOf(value: number | undefined): RollbackReason | undefined {
@@ -106,6 +116,7 @@ function stateOf(stored: BootRecord): BootState | Refusal {
     rolledBack: stored.rolledBack,
     rollbackReason: reasonOf(stored.rollbackReason),
     failedTrials: stored.failedTrials,
+    recovered: stored.recovered !== undefined,
   };
 }
 
@@ -123,6 +134,7 @@ function recordOf(state: BootState): BootRecord {
     ...(rolledBack && { rolledBack }),
     ...(rollbackReason && { rollbackReason: reasons[rollbackReason] }),
     ...(failedTrials && { failedTrials }),
+    ...(state.recovered && { recovered: 1 as const }),
   };
 }
 
@@ -180,19 +192,38 @@ export class BootBlock implements Boot {
 
   /** In the factory: `image` lies in slot 0 and is confirmed; nothing else is known. */
   static initialise(partition: FlashPartition, crypto: Crypto, image: SlotImage): BootBlock {
+    const confirmed = { slot: 0, counter: image.releaseCounter, image };
+    return BootBlock.create(partition, crypto, confirmed, false);
+  }
+
+  /**
+   * For bootloaders: no record is left. Begins anew with what the journal knows.
+   * What else was known (a trial, a failure) is lost, and `recovered` says so.
+   */
+  static recover(partition: FlashPartition, crypto: Crypto, confirmed: ConfirmedImage): BootBlock {
+    return BootBlock.create(partition, crypto, confirmed, true);
+  }
+
+  private static create(
+    partition: FlashPartition,
+    crypto: Crypto,
+    { slot, counter, image }: ConfirmedImage,
+    recovered: boolean,
+  ): BootBlock {
     const state: BootState = {
-      confirmed: 0,
+      confirmed: slot,
       pending: undefined,
       attemptsRemaining: 0,
-      counter: image.releaseCounter,
-      slots: [image, undefined],
+      counter,
+      slots: slot === 0 ? [image, undefined] : [undefined, image],
       rolledBack: undefined,
       rollbackReason: undefined,
       failedTrials: undefined,
+      recovered,
     };
     const log = new RecordLog(partition, crypto);
     log.append(encode(bootRecord, recordOf(state)));
-    return new BootBlock(log, state, 0);
+    return new BootBlock(log, state, slot);
   }
 
   status(): BootStatus {
@@ -272,8 +303,8 @@ export class BootBlock implements Boot {
   }
 
   acknowledge(): void {
-    if (this.state.rolledBack === undefined) return;
-    this.change({ rolledBack: undefined, rollbackReason: undefined });
+    if (this.state.rolledBack === undefined && !this.state.recovered) return;
+    this.change({ rolledBack: undefined, rollbackReason: undefined, recovered: false });
   }
 
   /**
@@ -301,6 +332,25 @@ export class BootBlock implements Boot {
       rollbackReason: 'image-damaged',
     });
     this.active = spare;
+  }
+
+  /**
+   * For bootloaders: `confirmed` was confirmed, which is newer than what the records say. Either the
+   * power went while that was recorded, or the newest record is lost (`recovered`).
+   */
+  adopt({ slot, counter, image }: ConfirmedImage): void {
+    const { pending, slots } = this.state;
+    const wasOnTrial = pending === slot && sameBytes(slots[slot]!.sha256, image.sha256);
+    this.change({
+      confirmed: slot,
+      pending: undefined,
+      attemptsRemaining: 0,
+      counter,
+      slots: withSlot(this.state, slot, image),
+      failedTrials: undefined,
+      ...(!wasOnTrial && { recovered: true }),
+    });
+    this.active = slot;
   }
 
   private change(changes: Partial<BootState>): void {

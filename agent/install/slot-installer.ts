@@ -9,7 +9,8 @@ import type { Boot, Crypto, FlashPartition, SlotImage } from '../../hal/types.ts
 import { sameBytes } from '../codec/reader.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { CobblestoneDecryptor, chunkOffset, plaintextLength } from '../image/cobblestone.ts';
-import { chunksPerJournalRecord, cobblestoneChunkBytes, defaultTrialBoots } from '../limits.ts';
+import { cobblestoneChunkBytes, defaultTrialBoots } from '../limits.ts';
+import { blockStart, continueBlock } from './block-continuation.ts';
 import { InstallJournal, type JournalEntry } from './install-journal.ts';
 import { SlotWriter, slotDigest } from './slot-writer.ts';
 
@@ -53,6 +54,10 @@ export class SlotInstaller {
   constructor(options: SlotInstallerOptions) {
     this.options = options;
     this.journal = new InstallJournal(options.journal, options.crypto);
+    const { confirmed, counter, slots } = options.boot.status();
+    const image = slots[confirmed];
+    // Before a byte of the other slot changes: a copy from before a cut may name that one.
+    if (image !== undefined) this.journal.keepConfirmed({ slot: confirmed, counter, image });
   }
 
   /**
@@ -72,7 +77,9 @@ export class SlotInstaller {
       return { resumeOffset: request.ciphertextLength };
     }
     const entry = this.journal.read();
-    const resumed = entry && isFor(entry, request, slot) ? this.resume(request, entry) : undefined;
+    const { blocks } = this.options.slots[slot]!.status();
+    const fits = entry !== undefined && isFor(entry, request, slot, blocks);
+    const resumed = fits ? this.resume(request, entry) : undefined;
     if (resumed !== undefined) {
       this.installation = resumed;
       const { decryptor, recorded } = resumed;
@@ -170,8 +177,23 @@ export class SlotInstaller {
   }
 
   /**
+   * Confirms the running trial image. The journal's copy comes first: whatever is lost then, nothing
+   * older than this image boots (HRD-04).
+   */
+  confirm(): void {
+    const { boot } = this.options;
+    const { pending, active, slots, counter } = boot.status();
+    const image = slots[active];
+    if (pending === active && image !== undefined) {
+      const raised = Math.max(counter, image.releaseCounter);
+      this.journal.keepConfirmed({ slot: active, counter: raised, image });
+    }
+    boot.confirm();
+  }
+
+  /**
    * Records how far the installation came, so that a later `begin` loses nothing, and ends it. For
-   * orderly interruptions; a power cut loses what came since the last record.
+   * orderly interruptions; a power cut loses the chunks that the part has not finished, at most.
    */
   suspend(): void {
     const installation = this.installation;
@@ -182,8 +204,7 @@ export class SlotInstaller {
     writer.sync();
     if (writer.failure !== undefined) return;
     // The short last chunk is vouched for by `finish` alone.
-    let chunks = Math.min(decryptor.chunks(), chunkCount(installation.request) - 1);
-    while (!this.isBlockStart(installation, chunks)) chunks -= 1;
+    const chunks = Math.min(decryptor.chunks(), chunkCount(installation.request) - 1);
     if (chunks > installation.recorded) this.recordProgress(installation, decryptor, chunks);
   }
 
@@ -228,8 +249,38 @@ export class SlotInstaller {
 
   /** Undefined when the journal's header does not fit this key and context. */
   private resume(request: InstallRequest, entry: JournalEntry): Installation | undefined {
-    const installation = this.start(request, entry.slot, entry.chunks, entry.header);
-    return installation.decryptor?.refusal() === undefined ? installation : undefined;
+    const { slot, header } = entry;
+    const installation = this.start(request, slot, entry.chunks, header);
+    const { decryptor } = installation;
+    if (decryptor === undefined) return installation;
+    if (decryptor.refusal() !== undefined) return undefined;
+    const chunks = this.continueAt(entry);
+    return chunks === entry.chunks ? installation : this.start(request, slot, chunks, header);
+  }
+
+  /** Chunks behind which the slot is erased up to the next block: all of `entry`, where possible. */
+  private continueAt(entry: JournalEntry): number {
+    const { movedTo: _, ...settled } = entry;
+    const partition = this.options.slots[entry.slot]!;
+    const { blocks, blockLength } = partition.status();
+    const end = entry.chunks * cobblestoneChunkBytes;
+    const begin = blockStart(partition, end);
+    // The next block was not reached yet, or is erased ahead.
+    const spare = begin / blockLength + 1;
+    const continued = continueBlock({
+      partition,
+      end,
+      movedTo: entry.movedTo,
+      spare: spare < blocks ? spare : undefined,
+      recordMove: (block) =>
+        this.journal.write(block === undefined ? settled : { ...entry, movedTo: block }),
+    });
+    if (continued) return entry.chunks;
+    // Blocks that are no multiple of a chunk: back to where one begins with a chunk.
+    let chunks = Math.floor(begin / cobblestoneChunkBytes);
+    while ((chunks * cobblestoneChunkBytes) % blockLength !== 0) chunks -= 1;
+    this.journal.write({ ...settled, chunks });
+    return chunks;
   }
 
   private start(
@@ -264,8 +315,7 @@ export class SlotInstaller {
   private programmed(installation: Installation, offset: number): void {
     // The short last chunk is vouched for by `finish` alone.
     const chunks = Math.floor(offset / cobblestoneChunkBytes);
-    const due = chunks - installation.recorded >= chunksPerJournalRecord;
-    if (due && this.isBlockStart(installation, chunks)) {
+    if (chunks > installation.recorded) {
       this.recordProgress(installation, installation.decryptor!, chunks);
     }
   }
@@ -279,12 +329,6 @@ export class SlotInstaller {
     this.options.slots[slot]!.sync();
     this.journal.write(journalEntry(request, slot, chunks, decryptor.header()));
     installation.recorded = chunks;
-  }
-
-  /** Resuming erases from the block of the next byte on, so that byte has to begin a block. */
-  private isBlockStart(installation: Installation, chunks: number): boolean {
-    const { blockLength } = this.options.slots[installation.slot]!.status();
-    return (chunks * cobblestoneChunkBytes) % blockLength === 0;
   }
 }
 
@@ -311,7 +355,12 @@ function journalEntry(
 }
 
 /** True when the journal's progress was made with the very bytes of this request, in this slot. */
-function isFor(entry: JournalEntry, request: InstallRequest, slot: number): boolean {
+function isFor(
+  entry: JournalEntry,
+  request: InstallRequest,
+  slot: number,
+  blocks: number,
+): boolean {
   return (
     entry.slot === slot &&
     entry.ciphertextLength === request.ciphertextLength &&
@@ -319,6 +368,7 @@ function isFor(entry: JournalEntry, request: InstallRequest, slot: number): bool
     entry.plaintextLength === request.plaintextLength &&
     sameBytes(entry.plaintextSha256, request.plaintextSha256) &&
     entry.chunks <= chunkCount(request) &&
-    (entry.chunks === 0 || entry.header !== undefined)
+    (entry.chunks === 0 || entry.header !== undefined) &&
+    (entry.movedTo ?? 0) < blocks
   );
 }

@@ -23,7 +23,7 @@ interface Piece {
 
 export interface SlotWriterOptions {
   readonly partition: FlashPartition;
-  /** Offset of the first byte to come, at an erase block. */
+  /** Offset of the first byte to come; the rest of the block in which it lies is erased. */
   readonly start: number;
   /** Offset behind the last byte to come: nothing beyond its block is erased. */
   readonly end: number;
@@ -49,7 +49,8 @@ export class SlotWriter {
     this.options = options;
     this.partition = options.partition;
     this.geometry = options.partition.status();
-    this.erasedEnd = options.start;
+    const { blockLength } = this.geometry;
+    this.erasedEnd = Math.ceil(options.start / blockLength) * blockLength;
     this.writtenEnd = options.start;
     if (cobblestoneChunkBytes % this.geometry.writeAlign !== 0) {
       throw new RangeError(`partition: units of ${this.geometry.writeAlign} do not divide a chunk`);

@@ -42,7 +42,7 @@ async function downloadImage(
   const image = staging.find(sha256Of(target)!);
   if (image.received < image.length) {
     const writer = staging.writer(image);
-    const failed = await source.image(target, image.received, {
+    const failed = await source.image(target, writer.received, {
       onPiece: (piece) => {
         const refusal = writer.write(piece);
         progress.bytes(ecuId, 'download', writer.received, target.length);

@@ -3,8 +3,8 @@
  * partition, filled front to back, with its directory in the key-value store. Holds ciphertext only.
  *
  * Order of persistence: bytes, sync, then how many there are; after a power cut a download goes on
- * from the last recorded byte, less than one chunk before the cut (or one erase block, where those
- * are larger). Memory is constant: what was received is hashed from flash.
+ * from the last recorded byte, less than one chunk before the cut, whatever the size of the erase
+ * blocks. Memory is constant: what was received is hashed from flash.
  */
 import type { Crypto, FlashPartition, KeyValue } from '../../hal/types.ts';
 import { sameBytes } from '../codec/reader.ts';
@@ -20,6 +20,7 @@ import {
   unsigned,
 } from '../codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
+import { blockStart, continueBlock } from '../install/block-continuation.ts';
 import { cobblestoneChunkBytes, cobblestoneTagBytes, maxEcusPerVehicle } from '../limits.ts';
 import { hashAlgorithms, hashes, sha256 } from '../metadata/common.ts';
 import type { Target } from '../metadata/targets.ts';
@@ -30,6 +31,8 @@ const progressKey = 'staging-progress';
 const chunkBytes = cobblestoneChunkBytes + cobblestoneTagBytes;
 const maxEntityTagCharacters = 128;
 const readBufferBytes = 16_384;
+/** What is programmed at a time, where blocks are not smaller. */
+const maxPieceBytes = 16_384;
 
 const entrySchema = record({
   sha256: field(1, sha256),
@@ -41,7 +44,12 @@ const entrySchema = record({
   /** Of the object that the bytes came from. */
   etag: optional(6, text(maxEntityTagCharacters)),
 });
-const progressSchema = record({ sha256: field(1, sha256), received: field(2, unsigned) });
+const progressSchema = record({
+  sha256: field(1, sha256),
+  received: field(2, unsigned),
+  /** Block of the partition in which the beginning of the unfinished block lies meanwhile. */
+  movedTo: optional(3, unsigned),
+});
 const directorySchema = array(entrySchema, 0, maxEcusPerVehicle);
 export type StagedImage = Infer<typeof entrySchema>;
 
@@ -57,7 +65,8 @@ export class ImageStaging {
     this.crypto = crypto;
     const bytes = keyValue.read(directoryKey);
     const directory = bytes === undefined ? [] : decode(directorySchema, bytes, bytes.length);
-    this.directory = isRefusal(directory) ? [] : withProgress(directory, keyValue);
+    this.directory = isRefusal(directory) ? [] : directory;
+    this.takeProgress();
   }
 
   /**
@@ -101,10 +110,14 @@ export class ImageStaging {
     return image;
   }
 
-  /** Continues an image from its durable bytes. */
+  /** Continues an image from its durable bytes; `received` of the writer says from where. */
   writer(image: StagedImage): StagingWriter {
     this.settleProgress();
-    return new StagingWriter(this.partition, image, (received) => this.progress(image, received));
+    const isWhole = image.received === image.length;
+    const from = isWhole ? image.length : this.continueAt(image, undefined);
+    return new StagingWriter(this.partition, image, from, (received) =>
+      this.progress(image, received),
+    );
   }
 
   /** Reads ciphertext at `offset` of the image. */
@@ -138,9 +151,58 @@ export class ImageStaging {
     this.store([]);
   }
 
-  private progress(image: StagedImage, received: number): void {
+  /** Bytes of an unfinished image behind which its block is erased: all, where possible. */
+  private continueAt(image: StagedImage, movedTo: number | undefined): number {
+    const { partition } = this;
+    const end = image.offset + image.received;
+    const continued = continueBlock({
+      partition,
+      end,
+      movedTo,
+      spare: this.spareBlock(image),
+      recordMove: (block) => this.progress(image, image.received, block),
+    });
+    if (continued) return image.received;
+    const received = blockStart(partition, end) - image.offset;
+    this.progress(image, received);
+    return received;
+  }
+
+  /** A block that holds nothing of any image: behind what is there of this one, or free. */
+  private spareBlock(image: StagedImage): number | undefined {
+    const { blocks, blockLength } = this.partition.status();
+    const reached = Math.floor((image.offset + image.received) / blockLength);
+    for (let block = 0; block < blocks; block++) {
+      const isTaken = this.directory.some((one) => {
+        const first = one.offset / blockLength;
+        const last = isSame(one, image) ? reached : first + blocksOf(one, blockLength) - 1;
+        return block >= first && block <= last;
+      });
+      if (!isTaken) return block;
+    }
+    return undefined;
+  }
+
+  /**
+   * The progress of the image that came last counts instead of the directory's; what a cut left
+   * moved is brought back, before anything else may take that block.
+   */
+  private takeProgress(): void {
+    const bytes = this.keyValue.read(progressKey);
+    const progress = bytes === undefined ? undefined : decode(progressSchema, bytes, bytes.length);
+    if (progress === undefined || isRefusal(progress)) return;
+    const { sha256: digest, received, movedTo } = progress;
+    const found = this.directory.filter((one) => sameBytes(one.sha256, digest))[0];
+    if (found === undefined || received > found.length) return;
+    const image = { ...found, received };
+    this.directory = this.directory.map((one) => (one === found ? image : one));
+    if (movedTo !== undefined) this.continueAt(image, movedTo);
+  }
+
+  private progress(image: StagedImage, received: number, movedTo?: number): void {
     const { sha256: digest } = image;
-    this.keyValue.write(progressKey, encode(progressSchema, { sha256: digest, received }));
+    const progress = { sha256: digest, received, ...(movedTo !== undefined && { movedTo }) };
+    this.keyValue.write(progressKey, encode(progressSchema, progress));
     this.directory = this.directory.map((one) => (isSame(one, image) ? { ...one, received } : one));
   }
 
@@ -158,18 +220,6 @@ export class ImageStaging {
     this.keyValue.write(directoryKey, encode(directorySchema, directory));
     this.directory = directory;
   }
-}
-
-/** The directory as it was left, with the newest progress of the image that came last. */
-function withProgress(directory: readonly StagedImage[], keyValue: KeyValue): StagedImage[] {
-  const bytes = keyValue.read(progressKey);
-  const progress = bytes === undefined ? undefined : decode(progressSchema, bytes, bytes.length);
-  if (progress === undefined || isRefusal(progress)) return [...directory];
-  const { sha256: digest, received } = progress;
-  return directory.map((one) => {
-    const counts = sameBytes(one.sha256, digest) && received <= one.length;
-    return counts ? { ...one, received } : one;
-  });
 }
 
 function isSame(a: StagedImage, b: StagedImage): boolean {
@@ -201,12 +251,19 @@ function place(
   return placed;
 }
 
-/** Writes one image front to back, in whole erase blocks, erasing each just before it is filled. */
+/** Bytes that are programmed at a time: as many whole pieces to a block. */
+function pieceBytes(blockLength: number): number {
+  let bytes = maxPieceBytes;
+  while (blockLength % bytes !== 0) bytes /= 2;
+  return bytes;
+}
+
+/** Writes one image front to back, erasing each block just before its first piece is written. */
 export class StagingWriter {
   private readonly partition: FlashPartition;
   private readonly image: StagedImage;
   private readonly onDurable: (received: number) => void;
-  private readonly block: Uint8Array;
+  private readonly piece: Uint8Array;
   private filled = 0;
   private written: number;
   private recorded: number;
@@ -214,16 +271,16 @@ export class StagingWriter {
   constructor(
     partition: FlashPartition,
     image: StagedImage,
+    from: number,
     onDurable: (received: number) => void,
   ) {
     this.partition = partition;
     this.image = image;
     this.onDurable = onDurable;
-    const { blockLength } = partition.status();
-    this.block = new Uint8Array(blockLength);
-    // Only whole blocks are recorded until the end, so a continued download starts on a block.
-    this.written = image.received;
-    this.recorded = image.received;
+    this.piece = new Uint8Array(pieceBytes(partition.status().blockLength));
+    // Only whole pieces are recorded until the end, so a continued download starts with one.
+    this.written = from;
+    this.recorded = from;
   }
 
   /** Bytes taken so far. */
@@ -240,16 +297,16 @@ export class StagingWriter {
   }
 
   /** Takes the next bytes. Code `image-length` for more than the signed length (INS-09). */
-  write(piece: Uint8Array): Refusal | undefined {
-    if (this.received + piece.length > this.image.length) {
+  write(bytes: Uint8Array): Refusal | undefined {
+    if (this.received + bytes.length > this.image.length) {
       return refuse('image-length', `more than ${this.image.length} bytes`);
     }
-    for (let offset = 0; offset < piece.length; ) {
-      const part = piece.subarray(offset, offset + this.block.length - this.filled);
-      this.block.set(part, this.filled);
+    for (let offset = 0; offset < bytes.length; ) {
+      const part = bytes.subarray(offset, offset + this.piece.length - this.filled);
+      this.piece.set(part, this.filled);
       this.filled += part.length;
       offset += part.length;
-      if (this.filled === this.block.length) this.flush();
+      if (this.filled === this.piece.length) this.flush();
     }
     return undefined;
   }
@@ -261,7 +318,7 @@ export class StagingWriter {
       return refuse('image-truncated', `${this.received} of ${this.image.length} bytes`);
     }
     if (this.filled > 0) {
-      this.block.fill(this.partition.status().eraseValue, this.filled);
+      this.piece.fill(this.partition.status().eraseValue, this.filled);
       this.flush();
     }
     this.written = this.image.length;
@@ -269,7 +326,7 @@ export class StagingWriter {
     return undefined;
   }
 
-  /** Makes what was received durable, as far as whole blocks go. */
+  /** Makes what was received durable, as far as whole pieces go. */
   record(): void {
     if (this.written === this.recorded) return;
     this.partition.sync();
@@ -279,11 +336,12 @@ export class StagingWriter {
 
   private flush(): void {
     const at = this.image.offset + this.written;
-    this.partition.eraseBlock(at / this.block.length);
-    this.partition.write(this.block, at);
-    this.written += this.block.length;
+    const { blockLength } = this.partition.status();
+    if (at % blockLength === 0) this.partition.eraseBlock(at / blockLength);
+    this.partition.write(this.piece, at);
+    this.written += this.piece.length;
     this.filled = 0;
-    // With the block that fills up meanwhile, a power cut costs less than a chunk.
-    if (this.written - this.recorded + this.block.length > chunkBytes) this.record();
+    // With the piece that fills up meanwhile, a power cut costs less than a chunk.
+    if (this.written - this.recorded + this.piece.length > chunkBytes) this.record();
   }
 }

@@ -139,5 +139,6 @@ export function describeEcu(places: EcuPlaces): EcuDescription {
     buses: { [canPort]: busAddress },
     slots: [...ownPartitions.slots],
     state: ownPartitions.state,
+    journal: ownPartitions.journal,
   };
 }

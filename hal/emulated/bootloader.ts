@@ -5,16 +5,16 @@
 
 import { sameBytes } from '../../agent/codec/reader.ts';
 import { isRefusal, type Refusal } from '../../agent/codes.ts';
-import { BootBlock } from '../../agent/install/boot-block.ts';
-import { selectImage } from '../../agent/install/boot-selection.ts';
+import { startPair } from '../../agent/install/boot-selection.ts';
 import { slotDigest } from '../../agent/install/slot-writer.ts';
 import type { Boot, Crypto, Flash, SlotImage } from '../types.ts';
 
 /** Partition names of one slot pair. */
 export interface SlotPair {
   readonly slots: readonly [string, string];
-  /** Partition of the boot record. */
+  /** Partitions of the boot block and of the installation journal. */
   readonly state: string;
+  readonly journal: string;
 }
 
 export interface LoadedProgram {
@@ -49,7 +49,7 @@ function readImage(
 }
 
 /**
- * Selects the slot as `selectImage` does and returns the program in it.
+ * Selects the slot as `startPair` does and returns the program in it.
  * Codes: `boot-block-corrupt`, `boot-nothing-to-run`.
  * @param byWatchdog the watchdog ended the run before
  */
@@ -59,13 +59,15 @@ export function loadProgram(
   pair: SlotPair,
   byWatchdog = false,
 ): LoadedProgram | Refusal {
-  const boot = BootBlock.open(flash.open({ path: pair.state }), crypto);
-  if (isRefusal(boot)) return boot;
   let program: Uint8Array | undefined;
   const holds = (slot: number, image: SlotImage): boolean => {
     program = readImage(flash, crypto, pair.slots[slot]!, image);
     return program !== undefined;
   };
-  const selected = selectImage(boot, holds, byWatchdog);
+  const state = flash.open({ path: pair.state });
+  const journal = flash.open({ path: pair.journal });
+  const started = startPair({ state, journal, crypto, holds }, byWatchdog);
+  if (isRefusal(started)) return started;
+  const { boot, selected } = started;
   return isRefusal(selected) ? selected : { ...selected, program: program!, boot };
 }

@@ -43,7 +43,7 @@ export function runEcu(
   const random = createNodeRandom();
   const crypto = ecu.crypto === 'noble' ? createNobleCrypto(random) : createNodeCrypto();
   const flash = createEmulatedFlash(ecu.flashFile, ecu.flashMap, ecu.flashGeometry);
-  const pair = { slots: ecu.slots, state: ecu.state };
+  const pair = { slots: ecu.slots, state: ecu.state, journal: ecu.journal };
   const loaded = loadProgram(flash, crypto, pair, byWatchdog);
   if (isRefusal(loaded)) {
     log(`refused code=${loaded.refused} detail=${loaded.detail}`);

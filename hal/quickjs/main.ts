@@ -4,8 +4,7 @@
  * the flash; the host proves its SHA-256 before the engine looks at a byte of it.
  */
 import { isRefusal, type Refusal } from '../../agent/codes.ts';
-import { BootBlock } from '../../agent/install/boot-block.ts';
-import { selectImage } from '../../agent/install/boot-selection.ts';
+import { startPair } from '../../agent/install/boot-selection.ts';
 import { trialWatchdogMilliseconds } from '../../agent/limits.ts';
 import { parseDescription } from '../ecu-description.ts';
 import { type Hal, halInterfaceVersion, type SlotImage } from '../types.ts';
@@ -54,9 +53,12 @@ function main(): void {
       return false;
     }
   };
-  const boot = BootBlock.open(flash.open({ path: ecu.state }), crypto);
-  if (isRefusal(boot)) refuseToRun(boot);
-  const selected = selectImage(boot, (slot, image) => loads(slot, image), native.watchdogExpired);
+  const state = flash.open({ path: ecu.state });
+  const journal = flash.open({ path: ecu.journal });
+  const pair = { state, journal, crypto, holds: loads };
+  const started = startPair(pair, native.watchdogExpired);
+  if (isRefusal(started)) refuseToRun(started);
+  const { boot, selected } = started;
   if (isRefusal(selected)) refuseToRun(selected);
   native.log(`boot slot=${selected.slot === 0 ? 'A' : 'B'} image=${selected.image.filename}`);
   const watchdog = createNativeWatchdog(native, ecu.watchdogMilliseconds);

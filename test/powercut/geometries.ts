@@ -33,7 +33,9 @@ export const imageBytes = 2 * 16_384 + 700;
 /** Partitions, in this order, of a part for `role`, and the size of the part. */
 export function layoutOf(part: PartKind, role: Role): { map: FlashMap; size: number } {
   const { blockLength } = part;
-  const slot = Math.ceil(imageBytes / blockLength);
+  // Blocks of several chunks: one more, so that an unfinished block may be moved to it.
+  const spare = blockLength > 16_384 ? 1 : 0;
+  const slot = Math.ceil(imageBytes / blockLength) + spare;
   const sizes: [string, number][] = [
     ['slot-a', slot],
     ['slot-b', slot],
@@ -41,7 +43,9 @@ export function layoutOf(part: PartKind, role: Role): { map: FlashMap; size: num
     ['journal', 2],
     ['key-value', part.keyValueBlocks],
   ];
-  if (role === 'primary') sizes.push(['download', Math.ceil((imageBytes + 200) / blockLength)]);
+  if (role === 'primary') {
+    sizes.push(['download', Math.ceil((imageBytes + 200) / blockLength) + spare]);
+  }
   if (role === 'hosted') {
     sizes.push(['hosted-a', slot], ['hosted-b', slot], ['hosted-state', 2], ['hosted-journal', 2]);
   }

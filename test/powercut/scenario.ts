@@ -71,8 +71,10 @@ function fillKeyValue(setup: Scenario['setup'], bytes: Uint8Array): void {
   const partition = openFlash(setup, flash).open({ path: 'key-value' });
   const store = new FlashKeyValue(partition, crypto);
   const bank = size / 2;
+  // Where units are large, a value more may take more than is to be left.
+  const left = Math.max(roomLeft[setup.role], 4 * setup.part.writeAlign);
   do store.write('filler', new Uint8Array(64));
-  while (bank - (end % bank) > roomLeft[setup.role] || end % bank === 0);
+  while (bank - (end % bank) > left || end % bank === 0);
 }
 
 function stageOf(world: World, life: Life): Stage {

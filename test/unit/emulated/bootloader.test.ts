@@ -16,7 +16,7 @@ import {
 } from '../install/rig.ts';
 
 const test = suite('bootloader');
-const pair = { slots: ['slot-a', 'slot-b'], state: 'state' } as const;
+const pair = { slots: ['slot-a', 'slot-b'], state: 'state', journal: 'journal' } as const;
 const first = makeImage('agent-1', 6_001, 1);
 const second = makeImage('agent-2', 5_000, 2);
 

@@ -13,6 +13,7 @@ const right: EcuDescription = {
   buses: { can0: 'unix:/tmp/can0.sock' },
   slots: ['slot-a', 'slot-b'],
   state: 'state',
+  journal: 'journal',
 };
 
 function read(text: string): unknown {

@@ -65,6 +65,7 @@ test('from the factory, slot 0 is confirmed and the counter is its release', () 
     rolledBack: undefined,
     rollbackReason: undefined,
     failedTrials: undefined,
+    recovered: false,
   });
 });
 
@@ -92,6 +93,7 @@ test('an activated image is tried, confirmed and stays; HRD-04: the counter rise
     rolledBack: undefined,
     rollbackReason: undefined,
     failedTrials: undefined,
+    recovered: false,
   });
 });
 

@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { isRefusal } from '../../../agent/codes.ts';
 import { loadProgram } from '../../../hal/emulated/bootloader.ts';
 import { PowerCut } from '../../../hal/emulated/faulty-flash.ts';
+import { norGeometry } from '../../../hal/emulated/flash.ts';
 import {
   createRig,
   crypto,
@@ -20,11 +21,11 @@ import {
 } from './rig.ts';
 
 const test = suite('power cuts during an update');
-const pair = { slots: ['slot-a', 'slot-b'], state: 'state' } as const;
+const pair = { slots: ['slot-a', 'slot-b'], state: 'state', journal: 'journal' } as const;
 const oldImage = makeImage('agent-1', 5_000, 1);
 /** Two chunks. */
 const smallImage = makeImage('agent-2', 17_000, 2);
-/** Long enough for a progress record in the journal on the way. */
+/** Long enough for the journal to go round its blocks on the way. */
 const largeImage = makeImage('agent-2', 290_000, 2);
 
 interface Part {
@@ -95,9 +96,11 @@ function assertUpdated(part: Part): void {
 }
 
 /** A part fresh from the factory, with its own tears. */
-function factory(newImage: TestImage, seed: number): Part {
-  const slotBlocks = Math.ceil(newImage.plaintext.length / 4096);
-  const rig = createRig({ slotBlocks, seed });
+function factory(newImage: TestImage, seed: number, geometry = norGeometry): Part {
+  const { blockLength } = geometry;
+  const spare = blockLength > 16_384 ? 1 : 0;
+  const slotBlocks = Math.ceil(newImage.plaintext.length / blockLength) + spare;
+  const rig = createRig({ geometry, slotBlocks, seed });
   manufacture(rig, oldImage);
   rig.storage.powerOn();
   return { seed, rig, newImage };
@@ -150,6 +153,41 @@ test('a second cut at any operation of the recovery does no harm either', () => 
     }
   }
   assert.ok(fired > operations * 8);
+});
+
+test('large blocks: a cut at any operation costs no complete chunk, nor does a second one', () => {
+  const geometry = { blockLength: 65_536, writeAlign: 256, eraseValue: 0xff };
+  /** Three chunks in the first block, two behind it. */
+  const image = makeImage('agent-2', 4 * 16_384 + 700, 2);
+  const { ciphertext, request } = image;
+  let moved = 0;
+  for (const chunks of [1, 3]) {
+    for (let first = 0; ; first++) {
+      const part = factory(image, first, geometry);
+      const { storage } = part.rig;
+      const end = 56 + chunks * 16_400;
+      const installer = openInstaller(part.rig);
+      installer.begin(request);
+      installer.write(ciphertext.subarray(0, end));
+      // Cut in the next chunk: its units are torn.
+      storage.powerOn([{ kind: 'cut', operation: 0, cut: { stage: 'inside' } }]);
+      assert.throws(() => installer.write(ciphertext.subarray(end, end + 16_400)));
+      storage.powerOn([{ kind: 'cut', operation: first, cut: { stage: 'inside' } }]);
+      try {
+        openInstaller(part.rig).begin(request);
+      } catch (error) {
+        if (!(error instanceof PowerCut)) throw error;
+      }
+      const wasCut = storage.isOff;
+      storage.powerOn();
+      assert.equal(openInstaller(part.rig).begin(request), { resumeOffset: end });
+      liveOn(part);
+      assertUpdated(part);
+      if (!wasCut) break;
+      moved += 1;
+    }
+  }
+  assert.ok(moved > 10);
 });
 
 test.run();

@@ -97,8 +97,8 @@ test('HRD-04: a release below the counter is refused, the same release is not', 
 
 test('VIM-09: images that do not fit the slot, or whose lengths disagree, are refused at once', () => {
   const rig = factory({ slotBlocks: 4 });
-  const before = rig.storage.bytes.slice();
   const installer = openInstaller(rig);
+  const before = rig.storage.bytes.slice();
   assert.is(codeOf(installer.begin(makeImage('big', 16_385, 2).request)), 'slot-too-small');
   const { request } = makeImage('fits', 16_384, 2);
   const begin = (changes: object) => codeOf(installer.begin({ ...request, ...changes }));
@@ -235,25 +235,38 @@ test('after an orderly stop at any chunk the installation goes on there, in a ne
   assert.equal(installer.finish(), newImage.image);
 });
 
-test('after a sudden stop at any chunk boundary at most 16 chunks are sent again', () => {
+test('after a sudden stop at any chunk boundary no chunk is sent again, whatever the blocks', () => {
   const { ciphertext } = newImage;
-  for (let end = 56; end < ciphertext.length; end += chunk) {
-    const rig = factory();
+  const large = { geometry: { blockLength: 65_536, writeAlign: 256 }, slotBlocks: 6 };
+  const ends = [large, undefined].flatMap((options) =>
+    Array.from({ length: Math.floor(ciphertext.length / chunk) }, (_, k) => ({
+      options,
+      end: 56 + k * chunk,
+    })),
+  );
+  for (const { options, end } of ends) {
+    const rig = factory(options);
     transfer(openInstaller(rig), newImage, { end });
     const installer = openInstaller(rig);
     const resumed = transfer(installer, newImage);
-    assert.is(resumed, end >= 56 + 16 * chunk ? 56 + 16 * chunk : 0);
+    assert.is(resumed, end === 56 ? 0 : end);
     assert.equal(installer.finish(), newImage.image);
   }
 });
 
-test('large blocks: resuming goes back to a block that can be erased', () => {
+test('large blocks: the last one of a slot has no spare one behind it, and begins anew', () => {
   const rig = factory({ geometry: { blockLength: 131_072, writeAlign: 256 }, slotBlocks: 3 });
-  const installer = openInstaller(rig);
-  transfer(installer, newImage, { end: 56 + 13 * chunk });
-  installer.suspend();
+  for (const [end, resumed] of [
+    [13, 13],
+    [18, 16],
+  ] as const) {
+    transfer(openInstaller(rig), newImage, { end: 56 + end * chunk });
+    assert.equal(openInstaller(rig).begin(newImage.request), {
+      resumeOffset: 56 + resumed * chunk,
+    });
+  }
   const again = openInstaller(rig);
-  assert.is(transfer(again, newImage), 56 + 8 * chunk);
+  assert.is(transfer(again, newImage), 56 + 16 * chunk);
   assert.equal(again.finish(), newImage.image);
 });
 
