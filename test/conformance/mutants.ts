@@ -2,24 +2,31 @@
  * `make mutants`: takes every check that names a row out of a copy of the project, one at a time,
  * and shows that a test with that row in its name, which passes otherwise, then fails.
  * ONLY: beginnings of paths or rows, with commas between. The last line is `N checks removed, N caught`.
+ *
+ * To be quick, the named tests of a file run once with every check in place and tell which checks
+ * they reach; a removal is then tried on those that reach it alone, unit tests and short ones first.
  */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { availableParallelism, constants } from 'node:os';
 import { join, resolve } from 'node:path';
-import { bundleTest } from '../runner/bundle.ts';
-import { killRunning, runChild } from '../runner/child.ts';
-import { findNamedTests, type NamedTest } from './evidence.ts';
+import { killRunning } from '../runner/child.ts';
+import { type Choice, ChosenRuns, type EndedTest } from './chosen-run.ts';
+import { findNamedTests } from './evidence.ts';
 import { writeMutatedCopy } from './mutated-copy.ts';
 import type { RemovableCheck } from './removable-checks.ts';
 
 /** Fewer would mean that checks are no longer found. */
 const leastChecks = 80;
-const milliseconds = 300_000;
+const baselineMilliseconds = 900_000;
+/** A removal may make a test wait for what does not come; it may take so many times as long. */
+const slower = 10;
+const leastMilliseconds = 60_000;
 
 process.chdir(join(import.meta.dirname, '..', '..'));
 const only = (process.env['ONLY'] ?? '').split(',');
 const isChosen = (text: string): boolean => only.some((begin) => text.startsWith(begin));
 const copy = resolve(`out/mutants/${process.pid}`);
+const started = performance.now();
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(signal, () => {
@@ -28,95 +35,12 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   });
 }
 
-/** Names of tests that started and that passed. */
-interface Run {
-  readonly started: readonly string[];
-  readonly passed: readonly string[];
-  /** True when the tests before the named ones ran, too. */
+/** The named tests of one file with every check in place. */
+interface Baseline {
+  readonly path: string;
+  readonly tests: readonly EndedTest[];
+  /** True when the tests before the named ones had to run, too. */
   readonly afterOthers: boolean;
-}
-
-const bundles = new Map<string, Promise<string>>();
-const unremoved = new Map<string, Promise<Run>>();
-let runs = 0;
-
-/** The bundle of one test file of the copy, made once. */
-function bundleOf(path: string): Promise<string> {
-  const known = bundles.get(path);
-  if (known !== undefined) return known;
-  const program = join(copy, 'out', path.replace(/\.ts$/, '.mjs'));
-  const standIns = { uvu: join(copy, 'test/conformance/named-tests.ts') };
-  const made = bundleTest(join(copy, path), program, standIns).then((problem) => {
-    if (problem !== undefined) throw new Error(`${path} cannot be bundled: ${problem}`);
-    return program;
-  });
-  bundles.set(path, made);
-  return made;
-}
-
-/** Runs the tests of one file that are named after one of the rows, with a check removed or none. */
-async function run(
-  path: string,
-  rows: readonly string[],
-  removed: number | '',
-  afterOthers: boolean,
-): Promise<Run> {
-  const program = await bundleOf(path);
-  const results = join(copy, 'out', `results-${runs++}`);
-  const env = {
-    ...process.env,
-    REMOVED_CHECK: String(removed),
-    NAMED_ROWS: rows.join(','),
-    NAMED_AFTER_OTHERS: afterOthers ? '1' : '',
-    NAMED_RESULTS: results,
-  };
-  await runChild(program, milliseconds, { cwd: copy, env });
-  const lines = existsSync(results) ? readFileSync(results, 'utf8').trimEnd().split('\n') : [];
-  const noted = lines.map((line) => JSON.parse(line) as [string, string]);
-  const namesOf = (what: string) => noted.filter((one) => one[0] === what).map((one) => one[1]);
-  return { started: namesOf('started'), passed: namesOf('passed'), afterOthers };
-}
-
-/** The same without a removal, once for each file and rows; throws when a named test fails. */
-function runUnremoved(path: string, rows: readonly string[]): Promise<Run> {
-  const key = `${path} ${rows.join()}`;
-  const known = unremoved.get(key) ?? runUntouched(path, rows);
-  unremoved.set(key, known);
-  return known;
-}
-
-async function runUntouched(path: string, rows: readonly string[]): Promise<Run> {
-  const alone = await run(path, rows, '', false);
-  if (failureIn(alone) === undefined) return alone;
-  // Tests of one story need those before them.
-  const whole = await run(path, rows, '', true);
-  const broken = failureIn(whole);
-  if (broken !== undefined) throw new Error(`${path}: '${broken}' fails with all checks in place`);
-  return whole;
-}
-
-function failureIn({ started, passed }: Run): string | undefined {
-  return started.find((name) => !passed.includes(name));
-}
-
-/** The first test that fails without the check; undefined when none does. */
-async function failingTest(
-  number: number,
-  { rows }: RemovableCheck,
-  tests: readonly NamedTest[],
-): Promise<string | undefined> {
-  const named = tests.filter((test) => test.rows.some((row) => rows.includes(row)));
-  // Unit tests first: they are faster.
-  const paths = [...new Set(named.map(({ path }) => path))].sort().reverse();
-  for (const path of paths) {
-    const before = await runUnremoved(path, rows);
-    const after = await run(path, rows, number, before.afterOthers);
-    const failed = before.passed.find(
-      (name) => after.started.includes(name) && !after.passed.includes(name),
-    );
-    if (failed !== undefined) return `${path}: ${failed}`;
-  }
-  return undefined;
 }
 
 const checks = writeMutatedCopy(copy);
@@ -124,6 +48,98 @@ const tests = findNamedTests();
 const chosen = checks
   .map((check, number) => ({ check, number }))
   .filter(({ check }) => [check.path, ...check.rows].some(isChosen));
+const chosenRows = [...new Set(chosen.flatMap(({ check }) => check.rows))];
+const atOnce = Math.min(2, availableParallelism());
+const runs = new ChosenRuns(copy, atOnce);
+const baselines = new Map<string, Promise<Baseline>>();
+const confirmed = new Map<string, Promise<readonly EndedTest[]>>();
+
+function baselineOf(path: string): Promise<Baseline> {
+  const known = baselines.get(path) ?? runBaseline(path);
+  baselines.set(path, known);
+  return known;
+}
+
+async function runBaseline(path: string): Promise<Baseline> {
+  for (const afterOthers of [false, true]) {
+    const choice = { rows: chosenRows, afterOthers };
+    const ended = await runs.run(path, choice, undefined, baselineMilliseconds);
+    const broken = ended.find(({ passed }) => !passed);
+    // Tests of one story need those before them.
+    if (broken === undefined && ended.length > 0) return { path, tests: ended, afterOthers };
+    if (afterOthers) {
+      throw new Error(`${path}: '${broken?.name ?? 'the start'}' fails with all checks in place`);
+    }
+  }
+  throw new Error('unreachable');
+}
+
+/** The first test that fails without the check; undefined when none does. */
+async function failingTest(number: number, { rows }: RemovableCheck): Promise<string | undefined> {
+  const named = tests.filter((test) => test.rows.some((row) => rows.includes(row)));
+  const paths = [...new Set(named.map(({ path }) => path))].sort();
+  const units = paths.filter((path) => path.startsWith('test/unit/'));
+  const others = paths.filter((path) => !units.includes(path));
+  const inUnits = await Promise.all(units.map(baselineOf));
+  for (const baseline of byTime(inUnits, number, rows)) {
+    const failed = await failingIn(baseline, number, rows);
+    if (failed !== undefined) return failed;
+  }
+  for (const path of others) {
+    const failed = await failingIn(await baselineOf(path), number, rows);
+    if (failed !== undefined) return failed;
+  }
+  return undefined;
+}
+
+function candidates({ tests: all }: Baseline, number: number, rows: readonly string[]) {
+  return all.filter(
+    ({ name, reached }) => reached.has(number) && rows.some((row) => name.includes(row)),
+  );
+}
+
+function byTime(all: readonly Baseline[], number: number, rows: readonly string[]) {
+  const time = (one: Baseline) => millisecondsOf(candidates(one, number, rows));
+  return [...all].sort((a, b) => time(a) - time(b));
+}
+
+function millisecondsOf(some: readonly EndedTest[]): number {
+  return some.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
+}
+
+/** The first test of one file that fails without the check. */
+async function failingIn(
+  baseline: Baseline,
+  number: number,
+  rows: readonly string[],
+): Promise<string | undefined> {
+  const { path } = baseline;
+  const named = candidates(baseline, number, rows);
+  if (named.length === 0) return undefined;
+  const names = named.map(({ name }) => name);
+  const allowed = leastMilliseconds + slower * millisecondsOf(baseline.tests);
+  for (const afterOthers of baseline.afterOthers ? [true] : [false, true]) {
+    const choice: Choice = { names, afterOthers };
+    const ended = await runs.run(path, choice, number, allowed);
+    const failed = names.find((name) => !hasPassed(ended, name));
+    if (failed === undefined) return undefined;
+    if (await passes(path, choice, failed)) return `${path}: ${failed}`;
+  }
+  throw new Error(`${path}: '${names.join("', '")}' fails with all checks in place`);
+}
+
+function hasPassed(ended: readonly EndedTest[], name: string): boolean {
+  return ended.some((one) => one.name === name && one.passed);
+}
+
+/** True when the test passes in just this choice with every check in place; each choice runs once. */
+async function passes(path: string, choice: Choice, name: string): Promise<boolean> {
+  const key = JSON.stringify([path, choice]);
+  const known = confirmed.get(key) ?? runs.run(path, choice, undefined, baselineMilliseconds);
+  confirmed.set(key, known);
+  return hasPassed(await known, name);
+}
+
 const problems: string[] = [];
 let caught = 0;
 let next = 0;
@@ -133,7 +149,7 @@ async function work(): Promise<void> {
     const { check, number } = chosen[next++]!;
     const what = `${check.rows.join(', ')}  ${check.path}:${check.line}  ${check.text}`;
     try {
-      const failed = await failingTest(number, check, tests);
+      const failed = await failingTest(number, check);
       if (failed === undefined) problems.push(`survived  ${what}`);
       else caught += 1;
       console.log(
@@ -147,7 +163,8 @@ async function work(): Promise<void> {
 }
 
 try {
-  await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, work));
+  // Some wait for the first run of a file; the others go on.
+  await Promise.all(Array.from({ length: 2 * atOnce }, work));
 } finally {
   rmSync(copy, { recursive: true, force: true });
 }
@@ -157,4 +174,5 @@ if (isChosen('') && chosen.length < leastChecks) {
   console.log(`at least ${leastChecks} checks have to be removed`);
 }
 process.exitCode = problems.length === 0 && chosen.length > 0 ? 0 : 1;
+console.log(`in ${Math.round((performance.now() - started) / 1_000)} s`);
 console.log(`${chosen.length} checks removed, ${caught} caught`);

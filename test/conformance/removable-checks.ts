@@ -47,10 +47,22 @@ export interface CheckedSource {
   readonly edits: readonly Edit[];
 }
 
-/** Declared at the beginning of every edited file. */
-export const declaration = 'const removed$check = globalThis.process?.env?.REMOVED_CHECK;';
+/**
+ * Declared at the beginning of every edited file, on one line: tells whether a check is the one that is
+ * off. With REACHED_CHECKS, a file, it also notes there, once, that the check was reached, and by which
+ * process; `named-tests.ts` clears `reached$checks`.
+ */
+export const declaration = [
+  'const removed$check=globalThis.removed$check??=(()=>{',
+  'const{env,pid,getBuiltinModule}=globalThis.process??{};',
+  'const removed=env?.REMOVED_CHECK;const file=env?.REACHED_CHECKS;',
+  'if(!file)return(n)=>removed===String(n);',
+  'const reached=globalThis.reached$checks=new Set();const{appendFileSync}=getBuiltinModule("fs");',
+  'return(n)=>{if(reached.has(n))return false;reached.add(n);',
+  'appendFileSync(file,JSON.stringify(["reached",n,pid])+"\\n");return false;};})();',
+].join('');
 
-const off = (removal: number): string => `removed$check === '${removal}'`;
+const off = (removal: number): string => `removed$check(${removal})`;
 
 /** A condition and how it is made to let everything pass, given when it shall be off. */
 interface Guard {

@@ -20,7 +20,7 @@ console.log(`seed ${seed} (SEED=${seed} make fuzz runs the same cases again)`);
 
 function share(index: number): Promise<Campaign> {
   const cases = Math.ceil(wanted / processes);
-  const options = { seed: (seed + index) % 4_294_967_296, cases, verifierEvery: 64, guided: true };
+  const options = { seed: (seed + index) % 4_294_967_296, cases, verifierEvery: 32, guided: true };
   const given = JSON.stringify({ ...options, crashFolder, milliseconds });
   const child = spawn(process.execPath, ['test/fuzz/worker.ts', given], {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -10,6 +10,8 @@ export interface ChildResult {
   /** Exit status, or the signal's name. */
   readonly status: number | string;
   readonly output: string;
+  /** Process id; undefined when it could not be started. */
+  readonly id: number | undefined;
   readonly timedOut: boolean;
   /** Processes of the test still ran after it and were killed. */
   readonly leftovers: boolean;
@@ -70,7 +72,7 @@ export async function runChild(
     child.once('error', (error) => resolve(error.message));
   });
   if (pid === undefined) {
-    return { status: await ended, output, timedOut: false, leftovers: false };
+    return { status: await ended, output, id: pid, timedOut: false, leftovers: false };
   }
   running.push(pid);
   let timedOut = false;
@@ -84,5 +86,5 @@ export async function runChild(
   if (leftovers) signalGroup(pid, 'SIGKILL');
   running.splice(running.indexOf(pid), 1);
   await closed;
-  return { status, output, timedOut, leftovers };
+  return { status, output, id: pid, timedOut, leftovers };
 }

@@ -34,6 +34,8 @@ const test = suite('process');
 const passphrase = 'a passphrase of the tests';
 const octets = 'application/octet-stream';
 const main = join(process.cwd(), 'backend', 'main.ts');
+/** For `make mutants`. */
+const { REMOVED_CHECK, REACHED_CHECKS } = process.env;
 const children = new Set<ChildProcess>();
 const folders: string[] = [];
 
@@ -71,6 +73,8 @@ type Environment = Readonly<Record<string, string>>;
 function spawnBackend(folder: string, changes: Environment, flags: readonly string[] = []) {
   const child = spawn(process.execPath, [main, ...flags], {
     env: {
+      REMOVED_CHECK,
+      REACHED_CHECKS,
       OTA_STATE: join(folder, 'state'),
       OTA_KEYS: join(folder, 'keys'),
       OTA_PASSPHRASE: passphrase,

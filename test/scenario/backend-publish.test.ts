@@ -315,6 +315,16 @@ test('ROL-09: files published together share one Snapshot, and all are taken or 
   ]);
 });
 
+test('IMG-04: what the server signs is in no publication of operators', async () => {
+  for (const role of ['snapshot', 'timestamp']) {
+    const files = [{ role, version: next, file: backend.signTargets(next, {}) }];
+    const body = encode(publicationRequest, { files });
+    const answer = await backend.operator('/images/publications', { method: 'POST', body });
+    const { code, detail } = refusalOf(answer);
+    assert.is(`${code}: ${detail}`, `delegation-role: ${role} is not signed by operators`);
+  }
+});
+
 test('delegations that no vehicle could resolve are not published (DEL-03, HRD-06)', async () => {
   const key = generateKeyPair(composite);
   const keyIds = [keyId(crypto, key.key)];

@@ -8,9 +8,9 @@ import { run } from '../../backend/cli/run.ts';
 const passphrase = 'offline passphrase of the tests';
 const onlinePassphrase = 'online passphrase of the tests';
 const operatorToken = 'operator-token-of-the-tests';
-const startMilliseconds = 30_000;
-/** Handed on to programs: where others are, and which check is off (`make mutants`). */
-const { PATH, REMOVED_CHECK } = process.env;
+const startMilliseconds = 120_000;
+/** Handed on to programs: where others are, and what `make mutants` wants. */
+const { PATH, REMOVED_CHECK, REACHED_CHECKS } = process.env;
 
 export interface Ended {
   /** Exit status; undefined when a signal ended the command. */
@@ -62,7 +62,7 @@ export class CliFixture {
   start(words: readonly string[], changes: Record<string, string> = {}): Running {
     const child = spawn(process.execPath, ['backend/cli/main.ts', ...words], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH, REMOVED_CHECK, ...this.environment(changes) },
+      env: { PATH, REMOVED_CHECK, REACHED_CHECKS, ...this.environment(changes) },
     });
     return { child, ended: gather(child) };
   }
@@ -104,6 +104,7 @@ export class CliFixture {
       env: {
         PATH,
         REMOVED_CHECK,
+        REACHED_CHECKS,
         OTA_STATE: state,
         OTA_KEYS: this.keys,
         OTA_PASSPHRASE: onlinePassphrase,

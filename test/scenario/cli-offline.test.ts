@@ -214,18 +214,17 @@ test('OFF-04: a campaign has one image for an ECU', async () => {
 test('what cannot be made is refused, and nothing is left behind', async () => {
   const out = fixture.path('none');
   const cases: [string[], string][] = [
-    [bundle(medium, ...images), '1 argument-invalid'],
+    [bundle(medium, ...images), '2 argument-invalid'],
     [bundle(out, '--image', 'no-such.bin'), '1 image-not-listed'],
     [bundle(out, ...images, '--vehicle', 'vehicle-9'), '1 vehicle-unknown'],
-    [bundle(out, ...images, '--hardware', 'hw-none'), '1 argument-invalid'],
+    [bundle(out, ...images, '--hardware', 'hw-none'), '2 argument-invalid'],
     [bundle(out, '--image', 'a.bin', '--image', 'a.bin'), '2 argument-invalid'],
   ];
   for (const [words, expected] of cases) {
-    const found = await fixture.refused(words);
-    assert.is(found.split(' ')[1], expected.split(' ')[1], words.join(' '));
+    assert.is(await fixture.refused(words), expected, words.join(' '));
   }
   const wrong = { OTA_PASSPHRASE: 'another' };
-  assert.match(await fixture.refused(bundle(out, ...images), wrong), /passphrase-wrong/);
+  assert.is(await fixture.refused(bundle(out, ...images), wrong), '1 passphrase-wrong');
   assert.not.ok(existsSync(out));
   assert.equal(
     readdirSync(fixture.folder).filter((name) => name.includes('incomplete')),
