@@ -7,7 +7,8 @@ import type { WrapContext } from '../../agent/metadata/key-object.ts';
 import { type Target, target as targetSchema } from '../../agent/metadata/targets.ts';
 import type { AssignmentRequest, ContentKeyRequest, KeyObjectRequest } from '../http/messages.ts';
 import { sha256Of } from '../images/hashes.ts';
-import { entriesOf, findTarget } from '../images/listing.ts';
+import { ImageSearch } from '../images/image-search.ts';
+import { entriesOf } from '../images/listing.ts';
 import type { Services } from '../services.ts';
 import {
   contentKeyOf,
@@ -102,13 +103,14 @@ function assignBundle(services: Services, request: AssignmentRequest): Refusal |
   const ecus = ecusOf(services, vehicleId);
   const published = publishedImages(services);
   const images = imagesOfVehicle(services, vehicleId, ecus, published);
+  const search = new ImageSearch(services);
   const wanted = new Map<string, Wanted>();
   for (const { ecuId, filename, installStep = 0 } of assignments) {
     const place = ecus.findIndex((ecu) => ecu.ecuId === ecuId);
     if (place < 0) return refuse('ecu-unknown', `${ecuId} is not in this vehicle`);
     // CTG-07: never two images for one ECU
     if (wanted.has(ecuId)) return refuse('targets-ecu-repeated', `${ecuId} is named twice`);
-    const target = chooseTarget(services, ecus[place]!, filename, images[place]!);
+    const target = chooseTarget(services, search, ecus[place]!, filename, images[place]!);
     if (isRefusal(target)) return target;
     wanted.set(ecuId, { target, installStep });
   }
@@ -152,9 +154,14 @@ function storeWanted(
 }
 
 /** The Image repository's entry of a filename, as this ECU's hardware will find it. */
-function listedFor(services: Services, ecu: EcuDescription, filename: string): Target | Refusal {
+function listedFor(
+  services: Services,
+  search: ImageSearch,
+  ecu: EcuDescription,
+  filename: string,
+): Target | Refusal {
   // TGT-01: only what verified Image-repository Targets list, as this hardware will find it
-  const target = findTarget(services, filename, ecu.hardwareId);
+  const target = search.find(filename, ecu.hardwareId);
   if (target === undefined) {
     return entriesOf(services, filename).length === 0
       ? refuse('image-not-listed', `${filename} is not published`)
@@ -168,11 +175,12 @@ function listedFor(services: Services, ecu: EcuDescription, filename: string): T
 
 function chooseTarget(
   services: Services,
+  search: ImageSearch,
   ecu: EcuDescription,
   filename: string,
   images: EcuImages,
 ): Target | Refusal {
-  const target = listedFor(services, ecu, filename);
+  const target = listedFor(services, search, ecu, filename);
   if (isRefusal(target)) return target;
   const { releaseCounter } = target.mustMatch;
   const report = lastReport(services, ecu.ecuId);
@@ -201,7 +209,7 @@ export function wrapForEcu(
   if (isRefusal(vehicle)) return vehicle;
   const ecu = ecusOf(services, vehicleId).find((one) => one.ecuId === ecuId);
   if (ecu === undefined) return refuse('ecu-unknown', `${ecuId} is not in this vehicle`);
-  const target = listedFor(services, ecu, filename);
+  const target = listedFor(services, new ImageSearch(services), ecu, filename);
   return isRefusal(target) ? target : makeKeyObject(services, vehicleId, ecu, target);
 }
 

@@ -6,19 +6,13 @@ import { decodeEnvelope } from '../../agent/codec/cose-sign.ts';
 import { decode } from '../../agent/codec/schema.ts';
 import { isRefusal, type Refusal } from '../../agent/codes.ts';
 import type { Authority } from '../../agent/crypto/verify-envelope.ts';
-import {
-  maxDelegationChains,
-  maxDelegationDepth,
-  maxDelegationsVisited,
-  maxTargetsBytes,
-} from '../../agent/limits.ts';
+import { maxDelegationChains, maxDelegationDepth, maxTargetsBytes } from '../../agent/limits.ts';
 import {
   type Delegation,
   type Target,
   type Targets,
   targets as targetsSchema,
 } from '../../agent/metadata/targets.ts';
-import { sameFile, sameMustMatch } from '../../agent/verify/agreement.ts';
 import { matchesPattern } from '../../agent/verify/path-pattern.ts';
 import type { Services } from '../services.ts';
 import { delegatedAuthority } from '../signer/root-trust.ts';
@@ -96,55 +90,3 @@ export function chainsTo(services: Services, role: string): readonly Chain[] {
 }
 
 const none = { keys: [], delegations: [] };
-
-/** `ended`: a terminating delegation allows nothing further to be tried (RDL-04). */
-type Found = Target | 'absent' | 'ended';
-
-interface Search {
-  readonly services: Services;
-  readonly filename: string;
-  readonly hardwareId: string;
-  visited: number;
-}
-
-/**
- * The entry of a filename that a vehicle's verification will find for this hardware (§5.4.4.7), so
- * that nothing is assigned that no vehicle would accept (TGT-01).
- */
-export function findTarget(
-  services: Services,
-  filename: string,
-  hardwareId: string,
-): Target | undefined {
-  const found = visit({ services, filename, hardwareId, visited: 0 }, 'targets', [], false);
-  return typeof found === 'string' ? undefined : found;
-}
-
-function visit(search: Search, role: string, path: readonly string[], terminating: boolean): Found {
-  search.visited += 1;
-  const beyond = search.visited > maxDelegationsVisited || path.length > maxDelegationDepth;
-  const targets = beyond || path.includes(role) ? undefined : currentTargets(search.services, role);
-  const entry = targets?.targets.find(({ filename }) => filename === search.filename);
-  if (entry !== undefined) return entry;
-  if (terminating) return 'ended';
-  for (const delegation of targets?.delegations?.delegations ?? []) {
-    if (!covers(delegation, search.filename, search.hardwareId)) continue;
-    const found = follow(search, delegation, [...path, role]);
-    if (found !== 'absent') return found;
-  }
-  return 'absent';
-}
-
-/** ROL-07: where several roles are named, enough of them have to list the same. */
-function follow(search: Search, delegation: Delegation, path: readonly string[]): Found {
-  const { roles, minimumRoles, terminating } = delegation;
-  const found = roles.map(({ name }) => visit(search, name, path, terminating));
-  if (roles.length === 1) return found[0]!;
-  const entries = found.filter((one) => typeof one !== 'string');
-  const agreed = entries.find(
-    (entry) =>
-      entries.filter((other) => sameFile(entry, other) && sameMustMatch(entry, other)).length >=
-      minimumRoles,
-  );
-  return agreed ?? (terminating ? 'ended' : 'absent');
-}

@@ -1,0 +1,60 @@
+/**
+ * What vehicles find in the Image repository, by their own search through its delegations
+ * (Uptane §5.4.4.7): the Director assigns nothing that no vehicle would accept.
+ */
+import { decodeEnvelope } from '../../agent/codec/cose-sign.ts';
+import { decode } from '../../agent/codec/schema.ts';
+import { isRefusal } from '../../agent/codes.ts';
+import { maxSnapshotBytes } from '../../agent/limits.ts';
+import { snapshot as snapshotSchema } from '../../agent/metadata/snapshot.ts';
+import type { Target } from '../../agent/metadata/targets.ts';
+import { cborMetadata } from '../../agent/verify/cbor-metadata.ts';
+import { DelegationSearch } from '../../agent/verify/delegations.ts';
+import { MetadataStore } from '../../agent/verify/metadata-store.ts';
+import type { Services } from '../services.ts';
+import { latestImageMetadata } from '../store/metadata.ts';
+import { currentTargets } from './listing.ts';
+
+/** A verifier that has seen nothing before: versions are the repository's own affair. */
+const nothingStored = { read: () => undefined, write: () => undefined, delete: () => undefined };
+
+export class ImageSearch {
+  private readonly services: Services;
+  /** Undefined before the first release. */
+  private readonly search: DelegationSearch | undefined;
+
+  /** Over the current release; each file is verified once, however many images are sought. */
+  constructor(services: Services) {
+    this.services = services;
+    const top = currentTargets(services, 'targets');
+    const row = services.database.one(latestImageMetadata, 'snapshot');
+    if (top === undefined || row === undefined) return;
+    const envelope = decodeEnvelope(row.bytes, maxSnapshotBytes);
+    if (isRefusal(envelope)) throw new Error(`stored snapshot: ${envelope.detail}`);
+    const snapshot = decode(snapshotSchema, envelope.payload, maxSnapshotBytes);
+    if (isRefusal(snapshot)) throw new Error(`stored snapshot: ${snapshot.detail}`);
+    const context = {
+      crypto: services.crypto,
+      format: cborMetadata,
+      profile: 'composite',
+      // Files of the Image repository are for every vehicle.
+      vehicleId: '',
+      store: new MetadataStore(nothingStored),
+      now: services.now(),
+    } as const;
+    this.search = new DelegationSearch(context, snapshot, top);
+  }
+
+  /** The entry of a filename for this hardware; undefined when a vehicle would find none (TGT-01). */
+  find(filename: string, hardwareId: string): Target | undefined {
+    const { database } = this.services;
+    for (;;) {
+      const found = this.search?.find(filename, hardwareId);
+      if (found === undefined || isRefusal(found)) return undefined;
+      if ('target' in found) return found.target;
+      const role = found.request.name.replace(/^\d+\.|\.cbor$/g, '');
+      const row = database.one(latestImageMetadata, role);
+      if (isRefusal(this.search?.supply(row?.bytes))) return undefined;
+    }
+  }
+}
