@@ -2,19 +2,26 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildAgent } from '../../boards/build.ts';
-import type { VehicleView } from '../http/messages.ts';
 import type { Attack } from './attacks/attack.ts';
 import { AttackerProxy } from './attacks/attacker-proxy.ts';
 import { createAttack } from './attacks/attacks.ts';
 import { type BackendPorts, BackendProcess } from './backend-process.ts';
 import type { DemoOptions } from './demo-options.ts';
-import { type DemoReport, type ReportedRefusal, readInstalled } from './demo-report.ts';
+import {
+  assignPublications,
+  buildPublications,
+  newRelease,
+  type Publication,
+  publish,
+  writeMedium,
+} from './demo-publications.ts';
+import { type DemoReport, readInstalled } from './demo-report.ts';
+import { attacksReported, refusalsReported, runsRelease, summaryOf } from './demo-verdict.ts';
 import { EmulatedVehicle } from './emulated-vehicle.ts';
 import { enrolVehicle } from './enrol-vehicle.ts';
 import { parseLogLine } from './log-line.ts';
 import { Operator } from './operator.ts';
-import { PowerCuts, powerCutPolicy } from './power-cuts.ts';
+import { PowerCuts } from './power-cuts.ts';
 import { ProgressReader } from './progress-reader.ts';
 import { ProgressView } from './progress-view.ts';
 import {
@@ -23,16 +30,8 @@ import {
   progressFileName,
   readRoot,
 } from './provision.ts';
-import {
-  agentLayouts,
-  agentNames,
-  board,
-  hostedEcuId,
-  hostedHardwareId,
-  vehicleId,
-} from './vehicle-layout.ts';
+import { agentLayouts, board, vehicleId } from './vehicle-layout.ts';
 
-const newRelease = 2;
 const pollMilliseconds = 400;
 const lookMilliseconds = 150;
 /** The default update is done in seconds; 64 MiB over the bus may take this long. */
@@ -43,14 +42,6 @@ const stagingReserveBytes = 2_097_152;
 
 /** Node's emulation has the Primary's interface to its vehicle; other platforms log their progress. */
 const tellsProgress = board.engine.runtime !== 'quickjs';
-
-interface Publication {
-  readonly ecuId: string;
-  readonly filename: string;
-  readonly path: string;
-  readonly hardwareId: string;
-  readonly kind: 'agent' | 'opaque';
-}
 
 export class Demonstration {
   private readonly options: DemoOptions;
@@ -119,7 +110,7 @@ export class Demonstration {
     );
     const operator = new Operator({ ...secrets, OTA_URL: `http://127.0.0.1:${operatorPort}` });
 
-    const publications = await this.build();
+    const publications = await buildPublications(this.options, this.buildFolder);
     let vehicle = await this.factory(operator, backend, publications);
     await this.waitForFirstManifest(operator);
     await this.attack?.prepare?.({
@@ -130,9 +121,11 @@ export class Demonstration {
       directorUrl: `http://127.0.0.1:${director}`,
       healthyCycles: (count) => this.healthyCycles(count),
     });
-    await this.publish(operator, publications);
+    await publish(operator, publications, (text) => this.view?.message(text));
     if (this.options.offline) {
-      const medium = await this.writeMedium(operator, publications);
+      const medium = `${this.mediumFolder}-written`;
+      await writeMedium(operator, publications, medium);
+      this.view?.message(`Wrote a medium with release ${newRelease} for ${vehicleId}`);
       await backend.stop();
       await vehicle.powerOff();
       this.view?.message('The backend is off; the vehicle was switched off and on');
@@ -142,6 +135,9 @@ export class Demonstration {
       await this.waitForConfirmations(publications.map(({ ecuId }) => ecuId));
       await startBackend(backend.ports);
       this.view?.message('The backend is on again');
+    } else {
+      await assignPublications(operator, publications, this.options.kills !== undefined);
+      this.view?.message(`Assigned release ${newRelease} to ${publications.length} ECUs`);
     }
 
     this.cutPower(vehicle);
@@ -150,34 +146,6 @@ export class Demonstration {
         ? await this.waitForUpdate(operator)
         : await this.waitForAttackReport(operator, this.attack.name);
     return this.conclude(operator, vehicle, arrived);
-  }
-
-  /** Builds release 2 of every agent, and names the user's firmware. */
-  private async build(): Promise<Publication[]> {
-    const publications: Publication[] = [];
-    for (const name of agentNames) {
-      const { ecuId, hardwareId, program } = agentLayouts[name];
-      const filename = `${name}-agent-${newRelease}.bin`;
-      const outfile = join(this.buildFolder, `${name}-agent-${newRelease}`);
-      const { path } = await buildAgent({
-        program,
-        release: newRelease,
-        outfile,
-        runtime: board.engine.runtime,
-      });
-      publications.push({ ecuId, hardwareId, kind: 'agent', filename, path });
-    }
-    const { firmware } = this.options;
-    if (firmware !== undefined) {
-      publications.push({
-        ecuId: hostedEcuId(firmware.on),
-        hardwareId: hostedHardwareId,
-        kind: 'opaque',
-        filename: `${hostedEcuId(firmware.on)}-${newRelease}.bin`,
-        path: firmware.path,
-      });
-    }
-    return publications;
   }
 
   /** Provisions the vehicle with release 1 and switches it on. */
@@ -260,30 +228,6 @@ export class Demonstration {
     return { director: director.port, images: images.port };
   }
 
-  private async publish(operator: Operator, publications: readonly Publication[]): Promise<void> {
-    const pairs: string[] = [];
-    for (const { path, filename, hardwareId, kind, ecuId } of publications) {
-      const { bytecodeVersion, halVersion } = board.engine;
-      const agentOnly = [
-        '--bytecode-version',
-        String(bytecodeVersion),
-        '--hal-version',
-        String(halVersion),
-      ];
-      await operator.ota(
-        ...['image', 'publish', path, '--filename', filename, '--hardware', hardwareId],
-        ...['--release', String(newRelease), '--kind', kind],
-        ...(kind === 'agent' ? agentOnly : []),
-      );
-      this.view?.message(`Published ${filename} (encrypted) for ${ecuId}`);
-      pairs.push('--ecu', ecuId, '--image', filename);
-    }
-    if (this.options.offline) return;
-    const policy = this.options.kills === undefined ? [] : powerCutPolicy;
-    await operator.ota('assign', '--vehicle', vehicleId, ...pairs, ...policy);
-    this.view?.message(`Assigned release ${newRelease} to ${publications.length} ECUs`);
-  }
-
   /** KILLS=: until they are done, or the vehicle has arrived. */
   private cutPower(vehicle: EmulatedVehicle): void {
     const { kills } = this.options;
@@ -301,19 +245,6 @@ export class Demonstration {
       cuts.stop();
       await ended;
     });
-  }
-
-  /** The operator's medium, not plugged in yet. */
-  private async writeMedium(
-    operator: Operator,
-    publications: readonly Publication[],
-  ): Promise<string> {
-    const folder = `${this.mediumFolder}-written`;
-    const images = publications.flatMap(({ filename }) => ['--image', filename]);
-    const campaign = ['--campaign', 'demo', '--vehicle', vehicleId];
-    await operator.ota('offline', 'bundle', '--out', folder, ...campaign, ...images);
-    this.view?.message(`Wrote a medium with release ${newRelease} for ${vehicleId}`);
-    return folder;
   }
 
   private get mediumFolder(): string {
@@ -356,16 +287,8 @@ export class Demonstration {
   }
 
   private waitForAttackReport(operator: Operator, attack: string): Promise<boolean> {
-    const reported = async () => (await this.attacksReported(operator)).includes(attack);
+    const reported = async () => (await attacksReported(operator)).includes(attack);
     return this.until(reported, attackGiveUpMilliseconds);
-  }
-
-  private async attacksReported(operator: Operator): Promise<string[]> {
-    const manifests = await operator.manifests(vehicleId);
-    const named = manifests.flatMap(({ detections }) =>
-      detections.flatMap((one) => one.attack ?? []),
-    );
-    return [...new Set(named)];
   }
 
   /** Looks until `done`, an ECU fails or time is up; with `what`, not being done is an error. */
@@ -390,12 +313,8 @@ export class Demonstration {
     arrived: boolean,
   ): Promise<DemoReport> {
     const view = await operator.vehicle(vehicleId);
-    const manifests = await operator.manifests(vehicleId);
-    const refusals = new Map<string, ReportedRefusal>();
-    for (const { ecuId, code, row, attack } of manifests.flatMap((one) => one.detections)) {
-      refusals.set(`${ecuId} ${code} ${row}`, { ecuId, code, row, attack: attack ?? null });
-    }
-    const attacksReported = await this.attacksReported(operator);
+    const refusals = await refusalsReported(operator);
+    const named = await attacksReported(operator);
     await this.stop();
     this.view?.end();
     const ecus = this.agents.flatMap((agent) =>
@@ -412,28 +331,12 @@ export class Demonstration {
       result,
       seconds,
       ecus,
-      refusals: [...refusals.values()],
-      attacksReported,
+      refusals,
+      attacksReported: named,
       manifestAccepted,
     };
-    this.summarise(report);
+    for (const text of summaryOf(report, this.failure, this.attack !== undefined)) this.say(text);
     return report;
-  }
-
-  private summarise(report: DemoReport): void {
-    this.say(`\n${report.result} in ${report.seconds} s`);
-    if (this.failure !== undefined) this.say(`  ${this.failure}`);
-    for (const ecu of report.ecus) {
-      const host = ecu.hostedBy === undefined ? '' : ` (hosted by ${ecu.hostedBy})`;
-      const where = `slot ${ecu.slot}, ${ecu.length} bytes`;
-      this.say(`  ${ecu.ecuId}${host}: ${ecu.image}, release ${ecu.version}, ${where}`);
-    }
-    for (const { ecuId, code, row, attack } of report.refusals) {
-      this.say(`  ${ecuId} refused: ${code} (${row})${attack === null ? '' : `, ${attack}`}`);
-    }
-    if (this.attack !== undefined) {
-      this.say(`  attacks named in the manifest: ${report.attacksReported.join(', ') || 'none'}`);
-    }
   }
 
   /** Beside the run's folder: no build result may be mistaken for what the vehicle holds. */
@@ -444,9 +347,4 @@ export class Demonstration {
   private say(text: string): void {
     process.stdout.write(`${text}\n`);
   }
-}
-
-/** True when the last accepted manifest says that every ECU runs `release`. */
-function runsRelease(view: VehicleView | undefined, release: number): boolean {
-  return view?.ecus.every((ecu) => ecu.installed?.releaseCounter === release) ?? false;
 }
