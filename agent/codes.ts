@@ -144,7 +144,7 @@ const catalogue = {
   'can-client-slow': { row: 'HRD-13' },
   'iso-tp-unexpected-frame': { row: 'DBP-20' },
   'iso-tp-sequence': { row: 'DBP-20' },
-  'iso-tp-overflow': { row: 'HRD-13' },
+  'iso-tp-overflow': { row: 'HRD-13', attack: 'endless-data' },
   'iso-tp-timeout': { row: 'VER-01', attack: 'drop-request', transient: true },
   'uds-negative-response': { row: 'VER-01', transient: true },
   'uds-malformed': { row: 'DBP-20' },

@@ -1,28 +1,14 @@
 /**
  * Where attacks are shown: a real backend and one emulated vehicle, with an attacker's places around
  * and in it. Network and one wire of the bus run through the attacker's hands, who passes everything
- * on until told otherwise; ECU processes can be replaced. What counts is the Director's log.
+ * on until told otherwise; ECU processes can be replaced. What counts is what the
+ * Director sees (`director`); `updates` is the honest operator.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isRefusal, type Refusal } from '../../../agent/codes.ts';
 import type { RepositoryName } from '../../../agent/metadata/common.ts';
-import type { MustMatch } from '../../../agent/metadata/targets.ts';
-import { createNodeCrypto } from '../../../hal/node/crypto.ts';
-import { halInterfaceVersion } from '../../../hal/types.ts';
-import { assign } from '../../cli/assign.ts';
-import { contentsOf, daysFromNow, editTargets } from '../../cli/image-targets.ts';
 import { OperatorClient } from '../../cli/operator-client.ts';
-import { publishImage } from '../../cli/publish-image.ts';
-import {
-  type AssignmentRequest,
-  type LogEntry,
-  logKinds,
-  logPage,
-  refreshAnswer,
-  type VehicleView,
-} from '../../http/messages.ts';
 import { AttackerProxy, type Exchange, type Interceptor } from '../attacks/attacker-proxy.ts';
 import { BackendProcess } from '../backend-process.ts';
 import { EmulatedVehicle } from '../emulated-vehicle.ts';
@@ -30,23 +16,17 @@ import { enrolVehicle } from '../enrol-vehicle.ts';
 import { parseLogLine } from '../log-line.ts';
 import { Operator } from '../operator.ts';
 import { manufactureVehicle, type ProvisionedAgent, readRoot } from '../provision.ts';
-import {
-  type AgentName,
-  canPort,
-  hostedEcuId,
-  hostedHardwareId,
-  vehicleId,
-} from '../vehicle-layout.ts';
+import { type AgentName, canPort, vehicleId } from '../vehicle-layout.ts';
 import { BusTap } from './bus-tap.ts';
+import { DirectorView, type Until } from './director-view.ts';
+import { firmwareBytes, HonestUpdates } from './honest-updates.ts';
 import { ecuKey, RoguePrimary } from './rogue-primary.ts';
 import { RogueSecondary } from './rogue-secondary.ts';
-import type { Named } from './variant.ts';
 
 const pollMilliseconds = 300;
 const lookMilliseconds = 100;
 /** Machines under load are slow; what is waited for comes within seconds on an idle one. */
 const giveUpMilliseconds = 120_000;
-const firmwareBytes = 20_000;
 const downloadBytes = 1_048_576;
 
 export interface ArenaOptions {
@@ -59,6 +39,8 @@ export class Arena {
   readonly vehicleId = vehicleId;
   readonly operator: Operator;
   readonly client: OperatorClient;
+  readonly director: DirectorView;
+  readonly updates: HonestUpdates;
   readonly keysFolder: string;
   readonly passphrase: string;
   readonly folder: string;
@@ -78,13 +60,10 @@ export class Arena {
   readonly requests: string[] = [];
   /** Lines that the ECUs logged, with their names. */
   readonly lines: string[] = [];
-  /** What the newest firmware's plaintext is. */
-  firmware = new Uint8Array(0);
   private readonly backend: BackendProcess;
   private readonly stops: (() => Promise<void>)[];
   private agents: readonly ProvisionedAgent[] = [];
   private vehicle!: EmulatedVehicle;
-  private release = 1;
   private cycles = 0;
 
   /** Resolves when the Primary has ended `count` more verifications well. */
@@ -106,6 +85,10 @@ export class Arena {
     this.passphrase = secrets.OTA_PASSPHRASE;
     this.operator = new Operator({ ...secrets, OTA_URL: url });
     this.client = new OperatorClient(new URL(url), secrets.OTA_OPERATOR_TOKEN);
+    const until: Until = (done, what) => this.until(done, what);
+    this.director = new DirectorView(this.operator, this.client, until);
+    const { client, director, folder, keysFolder, passphrase } = this;
+    this.updates = new HonestUpdates({ client, director, folder, keysFolder, passphrase, until });
     this.backend = backend;
     this.tap = tap;
     this.stops = stops;
@@ -209,7 +192,8 @@ export class Arena {
     });
     this.stops.push(() => this.vehicle.powerOff());
     await this.until(
-      async () => [...(await this.installed()).values()].every((filename) => filename !== ''),
+      async () =>
+        [...(await this.director.installed()).values()].every((filename) => filename !== ''),
       'the first report of every ECU',
     );
     await this.healthyCycles(2);
@@ -257,49 +241,6 @@ export class Arena {
     return answer.status;
   }
 
-  /** Number of the newest entry of the Director's log. */
-  async mark(): Promise<number> {
-    return (await this.entriesAfter(0)).at(-1)?.id ?? 0;
-  }
-
-  /** All entries after one. */
-  async entriesAfter(mark: number): Promise<readonly LogEntry[]> {
-    const entries: LogEntry[] = [];
-    for (;;) {
-      const after = entries.at(-1)?.id ?? mark;
-      const page = opened(await this.client.get(`/log?after=${after}`, logPage));
-      if (page.length === 0) return entries;
-      entries.push(...page);
-    }
-  }
-
-  /** Waits until the log has the entry; returns it. */
-  async expect({ by, code, row }: Named, mark: number): Promise<LogEntry> {
-    let found: LogEntry | undefined;
-    const kind = by === 'director' ? logKinds.anomaly : logKinds.detection;
-    await this.until(async () => {
-      found = (await this.entriesAfter(mark)).find(
-        (entry) =>
-          entry.kind === kind &&
-          entry.code === code &&
-          entry.row === row &&
-          (by === 'director' || entry.ecuId === by),
-      );
-      return found !== undefined;
-    }, `${by} ${code} ${row}`);
-    return found!;
-  }
-
-  async view(): Promise<VehicleView> {
-    return (await this.operator.vehicle(vehicleId))!;
-  }
-
-  /** What each ECU runs, by its last report. */
-  async installed(): Promise<ReadonlyMap<string, string>> {
-    const { ecus } = await this.view();
-    return new Map(ecus.map((ecu) => [ecu.ecuId, ecu.installed?.filename ?? '']));
-  }
-
   async until(done: () => Promise<boolean>, what: string): Promise<void> {
     const end = performance.now() + giveUpMilliseconds;
     while (!(await done())) {
@@ -310,105 +251,12 @@ export class Arena {
     }
   }
 
-  /** A fresh Timestamp over the same Snapshot. */
-  async refresh(): Promise<void> {
-    opened(await this.client.postEmpty(`/vehicles/${vehicleId}/refresh`, refreshAnswer));
-  }
-
-  /** Publishes a new firmware for `partial-firmware`; returns its filename. */
-  async publishFirmware(rules: Pick<MustMatch, 'requires' | 'conflicts'> = {}): Promise<string> {
-    this.release += 1;
-    this.firmware = new Uint8Array(randomBytes(firmwareBytes));
-    const ecuId = hostedEcuId('partial');
-    const filename = `${ecuId}-${this.release}.bin`;
-    const path = join(this.folder, filename);
-    writeFileSync(path, this.firmware);
-    await this.publish(path, filename, [hostedHardwareId], 'opaque', rules);
-    return filename;
-  }
-
-  /** Publishes a file as a new release, by the offline keys. */
-  async publish(
-    path: string,
-    filename: string,
-    hardwareIds: readonly string[],
-    kind: 'agent' | 'opaque',
-    rules: Pick<MustMatch, 'requires' | 'conflicts'> = {},
-  ): Promise<void> {
-    const versions = { bytecodeVersion: 0, halVersion: halInterfaceVersion };
-    opened(
-      await publishImage({
-        ...this.images,
-        passphrase: this.passphrase,
-        path,
-        filename,
-        hardwareIds,
-        releaseCounter: this.release,
-        kind,
-        ...(kind === 'agent' && versions),
-        ...rules,
-        expires: daysFromNow(30),
-        allowOlder: true,
-      }),
-    );
-  }
-
-  get nextRelease(): number {
-    return this.release + 1;
-  }
-
-  /** Asks the Director; waits where it waits for the vehicle. */
-  async assign(assignments: AssignmentRequest['assignments']): Promise<void> {
-    await this.until(async () => {
-      const answer = await assign(this.client, { vehicleId, assignments });
-      if (!isRefusal(answer)) return true;
-      if (answer.refused === 'assignment-refused') return false;
-      throw new Error(`${answer.refused}: ${answer.detail}`);
-    }, 'the Director to assign');
-  }
-
-  /** Has an update of `partial-firmware` pending, a new one unless there is one. */
-  async offerUpdate(): Promise<void> {
-    const { ecus } = await this.view();
-    const ecuId = hostedEcuId('partial');
-    const ecu = ecus.find((one) => one.ecuId === ecuId)!;
-    if (ecu.assigned !== undefined && ecu.assigned.filename !== ecu.installed?.filename) return;
-    const filename = await this.publishFirmware();
-    await this.assign([{ ecuId, filename }]);
-  }
-
   /** The vehicle without an attacker takes an update: nothing was broken for good. */
   async takeUpdate(): Promise<string> {
     this.intercept = undefined;
     this.tap.hook = undefined;
     this.onLine = undefined;
-    return this.awaitUpdate();
-  }
-
-  /** Offers an update and waits until every ECU runs what it is assigned. */
-  async awaitUpdate(): Promise<string> {
-    await this.offerUpdate();
-    let filename = '';
-    await this.until(async () => {
-      const { ecus } = await this.view();
-      const ecu = ecus.find(({ ecuId }) => ecuId === hostedEcuId('partial'))!;
-      filename = ecu.installed?.filename ?? '';
-      // A recovering Director has withdrawn it.
-      if (ecu.assigned === undefined) await this.offerUpdate();
-      return (
-        ecu.assigned !== undefined &&
-        ecus.every(({ assigned, installed }) => isInstalled(assigned, installed))
-      );
-    }, 'the update');
-    return filename;
-  }
-
-  /** Signs the list of images again, twice: above whatever stolen Snapshot keys have signed. */
-  async outrunImages(): Promise<void> {
-    for (let i = 0; i < 2; i++) {
-      const expires = daysFromNow(30);
-      opened(await editTargets(this.images, this.passphrase, expires, 'targets', contentsOf));
-    }
+    return this.updates.awaitUpdate();
   }
 
   /** Replaces the Primary by the attacker's; `key` is the Primary's own unless given. */
@@ -416,21 +264,28 @@ export class Arena {
     act: (rogue: RoguePrimary) => Promise<void>,
     key = ecuKey(this.agent('primary'), 'primary'),
   ): Promise<void> {
-    const primary = this.agent('primary');
     // Secondaries that have restarted know the time again.
     await this.healthyCycles(2);
-    await this.vehicle.powerOffEcu(primary);
+    await this.powerOff('primary');
+    await this.inPlaceOfPrimary(act, key);
+  }
+
+  /** The same, for a Primary that was switched off already. */
+  async inPlaceOfPrimary(
+    act: (rogue: RoguePrimary) => Promise<void>,
+    key = ecuKey(this.agent('primary'), 'primary'),
+  ): Promise<void> {
     const rogue = new RoguePrimary(this.busAddress, key);
     try {
       await act(rogue);
     } finally {
       await rogue.close();
-      this.vehicle.powerOnEcu(primary);
+      this.powerOn('primary');
     }
   }
 
   /** Replaces `partial` by the attacker's until `act` has ended. */
-  async asSecondary(reports: () => readonly Uint8Array[], act: () => Promise<void>): Promise<void> {
+  async asSecondary(reports: () => Uint8Array, act: () => Promise<void>): Promise<void> {
     const partial = this.agent('partial');
     await this.vehicle.powerOffEcu(partial);
     const rogue = new RogueSecondary(this.busAddress, reports);
@@ -455,18 +310,6 @@ export class Arena {
     await this.powerOff('primary');
     this.powerOn('primary');
   }
-
-  private get images() {
-    const { client, keysFolder } = this;
-    return { crypto: createNodeCrypto(), client, keysFolder };
-  }
-}
-
-function isInstalled(
-  assigned: { readonly filename: string } | undefined,
-  installed: { readonly filename: string } | undefined,
-): boolean {
-  return assigned === undefined || assigned.filename === installed?.filename;
 }
 
 function busAddress(folder: string): string {
@@ -475,10 +318,4 @@ function busAddress(folder: string): string {
 
 function tapAddress(folder: string): string {
   return `unix:${join(folder, 'tap.sock')}`;
-}
-
-/** A result, or the refusal as an exception: here refusals of the honest backend are bugs. */
-export function opened<T>(value: T | Refusal): T {
-  if (isRefusal(value)) throw new Error(`${value.refused}: ${value.detail}`);
-  return value;
 }

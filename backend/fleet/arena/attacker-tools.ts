@@ -4,6 +4,7 @@ import { snapshot } from '../../../agent/metadata/snapshot.ts';
 import { type Target, type Targets, targets } from '../../../agent/metadata/targets.ts';
 import { timestamp } from '../../../agent/metadata/timestamp.ts';
 import type { Answer, Exchange, Interceptor } from '../attacks/attacker-proxy.ts';
+import { slowRetrieval } from '../attacks/slow-retrieval.ts';
 import { hostedEcuId } from '../vehicle-layout.ts';
 import type { Arena } from './arena.ts';
 import { documentOf } from './stolen-keys.ts';
@@ -20,6 +21,28 @@ export function meet(
     exchange.repository === repository && exchange.path.endsWith(ending)
       ? answer(exchange)
       : undefined;
+}
+
+/** Lets images whose names begin so drip; everything else passes. */
+export function dripImages(beginning: string): Interceptor {
+  const slow = slowRetrieval();
+  return async (exchange) => {
+    const [, filename] = /^\/targets\/[0-9a-f]+\.(.*)$/.exec(exchange.path) ?? [];
+    if (filename?.startsWith(beginning) !== true) return undefined;
+    // The same drip, for another file: it looks at the end of the path.
+    return slow.intercept({ ...exchange, repository: 'director', path: '/timestamp.cbor' });
+  };
+}
+
+/** A metadata file as the honest repository has it; undefined when it has none of that name. */
+export async function honestFile(
+  arena: Arena,
+  repository: RepositoryName,
+  name: string,
+): Promise<Uint8Array | undefined> {
+  // A partial verifier knows no version: the newest is meant.
+  if (name === 'targets.cbor') return (await newestTargets(arena, repository)).file;
+  return arena.fetch(repository, name).catch(() => undefined);
 }
 
 /** An answer with a metadata file. */

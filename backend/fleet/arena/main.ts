@@ -8,7 +8,7 @@ import { resolve } from 'node:path';
 import { Arena } from './arena.ts';
 import { type Outcome, runAttacks, shortened } from './run.ts';
 import { standardAttacks } from './table.ts';
-import { positions } from './variant.ts';
+import { type Position, positions } from './variant.ts';
 
 const widths = [7, 21, 31, 62, 36, 8] as const;
 
@@ -51,6 +51,12 @@ async function main(): Promise<number> {
     const outcomes = await runAttacks(arena, attacks, show);
     const failed = new Set(outcomes.filter(({ passed }) => !passed).map(({ id }) => id));
     const good = chosen.length - failed.size;
+    for (const { id, name, elsewhere } of chosen) {
+      for (const [position, why] of Object.entries(elsewhere)) {
+        const text = line(id, name, positions[position as Position], `nothing to show: ${why}`);
+        process.stdout.write(`${text}\n`);
+      }
+    }
     process.stdout.write(
       `${outcomes.length} variants, ${outcomes.filter(({ passed }) => passed).length} as they must end\n` +
         `${good} of ${standardAttacks.length} attacks ended as the Standard demands\n`,

@@ -60,12 +60,15 @@ export class RoguePrimary {
   /** Answers a Secondary's verification with whatever files, of any size; what it says to them. */
   async offer(
     secondary: SecondaryClient,
-    fileOf: (repository: RepositoryName, name: string) => Uint8Array | undefined,
+    fileOf: (
+      repository: RepositoryName,
+      name: string,
+    ) => Uint8Array | undefined | Promise<Uint8Array | undefined>,
   ): Promise<void> {
     let step = await secondary.startVerification();
     while (!isRefusal(step) && step.ask !== undefined) {
       const { repository, name } = step.ask;
-      step = await secondary.supplyFile(fileOf(repositoryName(repository), name));
+      step = await secondary.supplyFile(await fileOf(repositoryName(repository), name));
     }
     if (!isRefusal(step) && step.refusal === undefined) {
       throw new Error(`${secondary.ecuIds[0]} took what it was offered`);

@@ -1,6 +1,6 @@
 /**
  * A Secondary under the attacker's will: answers the real Primary on the bus in place of the real
- * one, with reports of its making.
+ * one, with reports of its making, or what else it calls so.
  */
 import { randomBytes } from 'node:crypto';
 import { LinkDriver } from '../../../agent/can/link-driver.ts';
@@ -13,7 +13,6 @@ import { maxUdsMessageBytes, nonceBytes } from '../../../agent/limits.ts';
 import {
   dataIdentifiers,
   nonceMessage,
-  reportsMessage,
   routineResult,
   routines,
   verificationStep,
@@ -25,8 +24,8 @@ import { agentLayouts, canPort } from '../vehicle-layout.ts';
 export class RogueSecondary {
   private readonly driver: LinkDriver;
 
-  /** @param reports signed reports, made anew for each time that the Primary asks */
-  constructor(busAddress: string, reports: () => readonly Uint8Array[]) {
+  /** @param reports what it answers with as its reports, made anew for each time that it is asked */
+  constructor(busAddress: string, reports: () => Uint8Array) {
     const { requestId, responseId } = agentLayouts.partial.address!;
     const access = new UdsAuthentication({
       random: (count) => new Uint8Array(randomBytes(count)),
@@ -41,7 +40,7 @@ export class RogueSecondary {
           return encode(nonceMessage, new Uint8Array(randomBytes(nonceBytes)));
         }
         if (identifier !== dataIdentifiers.reports) return negative.requestOutOfRange;
-        return encode(reportsMessage, reports());
+        return reports();
       },
       routineControl: (_control, identifier) =>
         identifier === routines.startVerification

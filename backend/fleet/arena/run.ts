@@ -69,11 +69,11 @@ async function runVariant(
 async function expectNamed(arena: Arena, variant: Variant): Promise<string> {
   const { named } = variant;
   await variant.prepare?.(arena);
-  const before = await arena.installed();
-  const mark = await arena.mark();
+  const before = await arena.director.installed();
+  const mark = await arena.director.mark();
   await variant.attack(arena);
-  if (variant.needsUpdate) await arena.offerUpdate();
-  const entry = named && (await arena.expect(named, mark));
+  if (variant.needsUpdate) await arena.updates.offerUpdate();
+  const entry = named && (await arena.director.expect(named, mark));
   disarm(arena);
   await variant.recover?.(arena);
   await expectOnlyHonest(arena, before);
@@ -89,7 +89,7 @@ function disarm(arena: Arena): void {
 
 /** Every ECU runs what it ran before, or what the honest Director has assigned to it. */
 async function expectOnlyHonest(arena: Arena, before: ReadonlyMap<string, string>): Promise<void> {
-  const { ecus } = await arena.view();
+  const { ecus } = await arena.director.vehicle();
   for (const { ecuId, installed, assigned } of ecus) {
     const runs = installed?.filename;
     if (runs !== before.get(ecuId) && runs !== assigned?.filename) {

@@ -10,6 +10,7 @@ import { signEnvelope } from '../../../agent/crypto/sign-envelope.ts';
 import { hashAlgorithms, type RepositoryName } from '../../../agent/metadata/common.ts';
 import { type Snapshot, snapshot as snapshotSchema } from '../../../agent/metadata/snapshot.ts';
 import { type Targets, targets as targetsSchema } from '../../../agent/metadata/targets.ts';
+import { timeAttestation, timeRequest } from '../../../agent/metadata/time.ts';
 import { type Timestamp, timestamp as timestampSchema } from '../../../agent/metadata/timestamp.ts';
 import { createNodeCrypto } from '../../../hal/node/crypto.ts';
 import { type KeyPair, signerOf } from '../../../hal/node/signing.ts';
@@ -52,6 +53,18 @@ export function documentOf<T>(schema: Schema<T>, file: Uint8Array): T {
   const document = decode(schema, envelope.payload, envelope.payload.length);
   if (isRefusal(document)) throw new Error(document.detail);
   return document;
+}
+
+/** An attacker with the time key, who answers the ECUs' nonces with a time of its choice. */
+export function attestTime(arena: Arena, seconds: () => number): Interceptor {
+  const pair = stolenKey(arena, 'director-time');
+  return async ({ path, body: asked }) => {
+    if (path !== '/time') return undefined;
+    const nonces = decode(timeRequest, asked, asked.length);
+    if (isRefusal(nonces)) throw new Error(nonces.detail);
+    const body = signWith(pair, timeAttestation, [nonces, seconds()], 'time');
+    return { status: 200, headers: { 'content-type': 'application/cbor' }, body };
+  };
 }
 
 /** An attacker before `forgery.repository` who holds its Snapshot and Timestamp keys, and Targets. */

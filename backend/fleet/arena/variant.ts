@@ -47,4 +47,6 @@ export interface StandardAttack {
   readonly name: string;
   /** The first that is not slow stands for the attack in the short run. */
   readonly variants: readonly Variant[];
+  /** Every other position of §4.2, with the reason why there is nothing to show from it. */
+  readonly elsewhere: Readonly<Partial<Record<Position, string>>>;
 }

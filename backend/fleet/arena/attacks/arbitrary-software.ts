@@ -131,7 +131,7 @@ export const arbitrarySoftware: StandardAttack = {
           return fileAnswer(signWith(snapshotKey, targetsSchema, forged));
         };
       },
-      recover: (arena) => arena.outrunImages(),
+      recover: (arena) => arena.updates.outrunImages(),
     },
     {
       position: 'primary',
@@ -150,4 +150,7 @@ export const arbitrarySoftware: StandardAttack = {
       },
     },
   ],
+  elsewhere: {
+    secondary: 'on the bus it can do what anybody inside can',
+  },
 };

@@ -32,4 +32,10 @@ export const crossVehicleReplay: StandardAttack = {
       },
     },
   ],
+  elsewhere: {
+    inside: "frames without the Primary's proof (0x29) reach no decoder",
+    'director-keys': 'who has them signs for each vehicle: ATK-09, ATK-10, ATK-12',
+    'image-keys': 'Image metadata is the same for every vehicle',
+    secondary: 'it hands metadata to nobody',
+  },
 };

@@ -64,8 +64,14 @@ export const denialOfService: StandardAttack = {
       does: `floods a Secondary with ${floodFrames} frames while it is updated`,
       outcome: 'updated all the same',
       async attack(arena) {
-        await Promise.all([flood(arena.busAddress), arena.awaitUpdate()]);
+        await Promise.all([flood(arena.busAddress), arena.updates.awaitUpdate()]);
       },
     },
   ],
+  elsewhere: {
+    'director-keys': 'keys sign, they stop nothing: as from outside',
+    'image-keys': 'keys sign, they stop nothing: as from outside',
+    primary: 'it can be silent, ATK-02, or slow, ATK-03',
+    secondary: 'on the bus it can do what anybody inside can',
+  },
 };

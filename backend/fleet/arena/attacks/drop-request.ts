@@ -48,4 +48,8 @@ export const dropRequest: StandardAttack = {
       recover: async (arena) => arena.powerOn('primary'),
     },
   ],
+  elsewhere: {
+    'director-keys': 'keys sign, they drop nothing: as from outside',
+    'image-keys': 'keys sign, they drop nothing: as from outside',
+  },
 };

@@ -14,7 +14,7 @@ const windowBytes = 16;
 
 /** Throws when any piece of the image's plaintext is among the bytes. */
 function expectUnreadable(arena: Arena, bytes: Buffer, where: string): void {
-  const { firmware } = arena;
+  const { firmware } = arena.updates;
   // Frames carry 62 bytes and more: a piece of 16 at every 16th byte lies within one.
   for (let at = 0; at + windowBytes <= firmware.length; at += windowBytes) {
     if (bytes.includes(Buffer.from(firmware.buffer, at, windowBytes))) {
@@ -59,7 +59,7 @@ export const eavesdrop: StandardAttack = {
           heard.push(body, answer.body);
           return answer;
         };
-        await arena.awaitUpdate();
+        await arena.updates.awaitUpdate();
         expectUnreadable(arena, Buffer.concat(heard), 'on the network');
       },
     },
@@ -70,7 +70,7 @@ export const eavesdrop: StandardAttack = {
       async attack(arena) {
         const heard: Uint8Array[] = [];
         arena.tap.hook = (frame) => heard.push(frame.slice()) > 0;
-        await arena.awaitUpdate();
+        await arena.updates.awaitUpdate();
         expectUnreadable(arena, Buffer.concat(heard), 'on the bus');
       },
     },
@@ -100,4 +100,7 @@ export const eavesdrop: StandardAttack = {
       },
     },
   ],
+  elsewhere: {
+    'director-keys': 'the Director may open content keys: it seals them to each ECU (SECURITY.md)',
+  },
 };

@@ -1,7 +1,9 @@
 /** ATK-08: sending without end. Everything is cut at the signed or configured bound. */
-import { maxTimestampBytes } from '../../../../agent/limits.ts';
+import { maxTimestampBytes, maxUdsMessageBytes } from '../../../../agent/limits.ts';
 import { endlessData as endlessTimestamp } from '../../attacks/endless-data.ts';
 import type { StandardAttack } from '../variant.ts';
+
+const endlessReports = { by: 'partial', code: 'iso-tp-overflow', row: 'HRD-13' } as const;
 
 export const endlessData: StandardAttack = {
   id: 'ATK-08',
@@ -47,5 +49,25 @@ export const endlessData: StandardAttack = {
           ),
         ),
     },
+    {
+      position: 'secondary',
+      does: 'answers with reports beyond the bound',
+      outcome: 'refused as it is announced, the others go on',
+      named: endlessReports,
+      async attack(arena) {
+        const mark = await arena.director.mark();
+        const endless = new Uint8Array(maxUdsMessageBytes + 1);
+        await arena.asSecondary(
+          () => endless,
+          async () => {
+            await arena.director.expect(endlessReports, mark);
+          },
+        );
+      },
+    },
   ],
+  elsewhere: {
+    inside: "frames without the Primary's proof (0x29) reach no decoder",
+    'director-keys': 'lengths are bounded before signatures are looked at: as from outside',
+  },
 };

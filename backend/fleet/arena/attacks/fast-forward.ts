@@ -2,10 +2,12 @@
 import { maxVersionsRecovered } from '../../../../agent/limits.ts';
 import type { RepositoryName } from '../../../../agent/metadata/common.ts';
 import type { Arena } from '../arena.ts';
-import { forgeChain } from '../stolen-keys.ts';
+import { attestTime, forgeChain } from '../stolen-keys.ts';
 import type { StandardAttack } from '../variant.ts';
 
 const jump = 5 * maxVersionsRecovered;
+const expired = { by: 'primary', code: 'metadata-expired', row: 'CRT-06' } as const;
+const aheadSeconds = 20 * 365 * 86_400;
 
 /** The keys that were stolen are replaced by Root; vehicles then forget what those have signed. */
 async function rotate(arena: Arena, repository: RepositoryName, roles: string[]): Promise<void> {
@@ -29,7 +31,7 @@ async function fastForward(arena: Arena, repository: RepositoryName): Promise<vo
     return chain(exchange);
   };
   // The Image repository is asked only when there is something to install (FV-06).
-  if (repository === 'images') await arena.offerUpdate();
+  if (repository === 'images') await arena.updates.offerUpdate();
   await arena.until(async () => taken, 'the vehicle to take the forged Timestamp');
   arena.intercept = undefined;
 }
@@ -47,6 +49,22 @@ export const fastForwardAttack: StandardAttack = {
       recover: (arena) => rotate(arena, 'director', ['timestamp', 'snapshot', 'targets']),
     },
     {
+      position: 'director-keys',
+      does: 'attests a time twenty years ahead',
+      outcome: 'taken, then recovered by a new key, and told',
+      named: { by: 'director', code: 'report-time', row: 'DIR-11' },
+      attack(arena) {
+        const future = () => Math.floor(Date.now() / 1_000) + aheadSeconds;
+        arena.intercept = attestTime(arena, future);
+      },
+      async recover(arena) {
+        const mark = await arena.director.mark();
+        await rotate(arena, 'director', ['time']);
+        // No manifest of that time was accepted: the first one after it names what was refused.
+        await arena.director.expect(expired, mark);
+      },
+    },
+    {
       position: 'image-keys',
       does: `signs a Timestamp with a version ${jump} ahead`,
       outcome: 'taken, then recovered by new keys',
@@ -55,4 +73,10 @@ export const fastForwardAttack: StandardAttack = {
       recover: (arena) => rotate(arena, 'images', ['timestamp', 'snapshot']),
     },
   ],
+  elsewhere: {
+    outside: 'without keys nothing is signed: ATK-10',
+    inside: 'without keys nothing is signed: ATK-10',
+    primary: 'without keys nothing is signed: ATK-10',
+    secondary: 'without keys nothing is signed; its reported versions are bounded (MET-07)',
+  },
 };

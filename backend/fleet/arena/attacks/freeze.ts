@@ -1,6 +1,6 @@
 /** ATK-04: showing old metadata for ever. It expires, and time never goes back. */
 import { freeze as freezeTimestamp } from '../../attacks/freeze.ts';
-import { forgeChain } from '../stolen-keys.ts';
+import { attestTime, forgeChain } from '../stolen-keys.ts';
 import type { StandardAttack } from '../variant.ts';
 
 const anHourAgo = () => Math.floor(Date.now() / 1_000) - 3_600;
@@ -30,6 +30,14 @@ export const freeze: StandardAttack = {
       },
     },
     {
+      position: 'director-keys',
+      does: 'attests a time of an hour ago',
+      named: { by: 'primary', code: 'time-backwards', row: 'TIM-04' },
+      attack(arena) {
+        arena.intercept = attestTime(arena, anHourAgo);
+      },
+    },
+    {
       position: 'image-keys',
       does: 'signs a Timestamp that has expired',
       named: { by: 'primary', code: 'metadata-expired', row: 'CTS-04' },
@@ -53,4 +61,8 @@ export const freeze: StandardAttack = {
         }),
     },
   ],
+  elsewhere: {
+    inside: "old frames fail the Primary's proof (0x29), as in ATK-10",
+    secondary: 'it hands metadata to nobody',
+  },
 };

@@ -3,6 +3,7 @@ import {
   assignedTo,
   fileAnswer,
   firmwareEcu,
+  honestFile,
   listedFirmware,
   meet,
   newestTargets,
@@ -29,7 +30,9 @@ export const mixAndMatch: StandardAttack = {
       does: 'assigns an image without what it requires',
       named: { by: 'primary', code: 'bundle-incompatible', row: 'DIR-13' },
       async attack(arena) {
-        await arena.publishFirmware({ requires: [{ hardwareId: 'emulated-gateway', min: 999 }] });
+        await arena.updates.publishFirmware({
+          requires: [{ hardwareId: 'emulated-gateway', min: 999 }],
+        });
         const [newest] = await listedFirmware(arena);
         arena.intercept = forgeChain(arena, {
           repository: 'director',
@@ -68,7 +71,31 @@ export const mixAndMatch: StandardAttack = {
           },
         });
       },
-      recover: (arena) => arena.outrunImages(),
+      recover: (arena) => arena.updates.outrunImages(),
+    },
+    {
+      position: 'primary',
+      does: 'hands a Secondary older Targets beside the new Snapshot',
+      named: { by: 'full', code: 'targets-version-mismatch', row: 'CTG-02' },
+      async attack(arena) {
+        await arena.updates.awaitUpdate();
+        const older = await newestTargets(arena, 'director');
+        await arena.healthyCycles(2);
+        await arena.powerOff('primary');
+        // The Secondary has not seen what comes now.
+        await arena.updates.offerUpdate();
+        await arena.inPlaceOfPrimary((rogue) =>
+          rogue.offer(rogue.full, (repository, name) =>
+            repository === 'director' && name.endsWith('.targets.cbor')
+              ? older.file
+              : honestFile(arena, repository, name),
+          ),
+        );
+      },
     },
   ],
+  elsewhere: {
+    inside: "frames without the Primary's proof (0x29) reach no decoder",
+    secondary: 'it hands metadata to nobody',
+  },
 };

@@ -21,7 +21,7 @@ export const rollback: StandardAttack = {
       does: 'replays an older signed Timestamp',
       named: { by: 'primary', code: 'metadata-rollback', row: 'CTS-03' },
       async prepare(arena) {
-        await arena.refresh();
+        await arena.updates.refresh();
         await arena.healthyCycles(2);
       },
       attack(arena) {
@@ -34,8 +34,8 @@ export const rollback: StandardAttack = {
       does: 'assigns an older release that is still listed',
       named: { by: 'primary', code: 'target-rollback', row: 'FV-15' },
       prepare: async (arena) => {
-        await arena.awaitUpdate();
-        await arena.awaitUpdate();
+        await arena.updates.awaitUpdate();
+        await arena.updates.awaitUpdate();
       },
       async attack(arena) {
         const older = (await listedFirmware(arena)).at(-1)!;
@@ -67,14 +67,14 @@ export const rollback: StandardAttack = {
           snapshot: (next) => ({ ...next, versions: [{ key: 'targets', value: 1 }] }),
         });
       },
-      recover: (arena) => arena.outrunImages(),
+      recover: (arena) => arena.updates.outrunImages(),
     },
     {
       position: 'primary',
       does: 'hands a Secondary older Director Targets',
       named: { by: 'partial', code: 'metadata-rollback', row: 'CTG-04' },
       prepare: async (arena) => {
-        await arena.awaitUpdate();
+        await arena.updates.awaitUpdate();
       },
       async attack(arena) {
         const { document } = await newestTargets(arena, 'director');
@@ -88,4 +88,8 @@ export const rollback: StandardAttack = {
       },
     },
   ],
+  elsewhere: {
+    inside: "old frames fail the Primary's proof (0x29), as in ATK-10",
+    secondary: 'it hands metadata to nobody; its old reports are ATK-14',
+  },
 };

@@ -41,4 +41,11 @@ export const wrongEcu: StandardAttack = {
       attack: (arena) => forge(arena, (newest) => [assignedTo(newest, 'somebody-else')]),
     },
   ],
+  elsewhere: {
+    outside: 'without keys nothing is assigned: ATK-10',
+    inside: 'without keys nothing is assigned: ATK-10',
+    'image-keys': 'what fits which hardware is signed by the offline Targets keys',
+    primary: 'a Secondary takes what its own verified Targets assign to it: ATK-10',
+    secondary: 'it assigns nothing',
+  },
 };
