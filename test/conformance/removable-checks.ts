@@ -100,6 +100,8 @@ export function findRemovableChecks(source: Source): CheckedSource {
       const guard = guardOf(source, node, ancestors);
       const { row } = refusal;
       if (row !== undefined && stringOf(row) === undefined && row.type !== 'TemplateLiteral') {
+        // Known only behind the condition: a refusal that was there already, told in other words.
+        if (isDeclaredWithin(guard.node, row)) return;
         const name = source.text.slice(row.start, row.end);
         // Without blanks an edit inside the name stays one: `this.step?.row ?? 'CRT-02'`.
         shared.push(...guard.edits(`(${name}) === 'removed'`));
@@ -120,6 +122,21 @@ export function findRemovableChecks(source: Source): CheckedSource {
     }
   });
   return { checks, edits: shared };
+}
+
+/** True when the variable of an expression is declared inside `node`. */
+function isDeclaredWithin(node: Node, expression: Node): boolean {
+  const names: (string | undefined)[] = [];
+  walk(expression, (inner) => names.push(nameOf(inner)));
+  const name = names.find((one) => one !== undefined);
+  let found = false;
+  walk(node, (inner) => {
+    if (inner.type !== 'VariableDeclarator') return;
+    walk(child(inner, 'id')!, (part) => {
+      if (nameOf(part) === name) found = true;
+    });
+  });
+  return found;
 }
 
 /** A call that makes a refusal, with the row it states, if any. */

@@ -21,6 +21,9 @@ import { createEmulatedCan } from '../../../hal/emulated/can.ts';
 import { createNodeClock } from '../../../hal/node/clock.ts';
 import { agentLayouts, canPort } from '../vehicle-layout.ts';
 
+/** Its answers may go beyond what its Primary takes. */
+const maxAnswerBytes = 2 * maxUdsMessageBytes;
+
 export class RogueSecondary {
   private readonly driver: LinkDriver;
 
@@ -55,7 +58,7 @@ export class RogueSecondary {
     });
     this.driver.add(
       new UdsServerLink({
-        server: new UdsServer(handlers),
+        server: new UdsServer(handlers, maxAnswerBytes),
         transmitId: responseId,
         receiveId: requestId,
         extended: false,

@@ -118,6 +118,20 @@ test('a function that only refuses is a refusal where it is called, under the ro
   assert.is(run(text, 1, 0), undefined);
 });
 
+test('a refusal that is told in other words stays as it is', () => {
+  const text = `
+    function judge(refusal) {
+      if (refusal !== undefined) {
+        const { refused, row } = refusal;
+        return refuse(refused, 'in other words', row);
+      }
+      return undefined;
+    }`;
+  assert.equal(rowsFound(text), []);
+  assert.equal(run(text, refused('CTS-04')), refused('CTS-04'));
+  assert.is(run(text, undefined), undefined);
+});
+
 test('a refusal without any row is no check of a requirement', () => {
   assert.equal(rowsFound(`function judge(n) { if (n < 2) return refuse('no'); }`), []);
 });

@@ -77,8 +77,10 @@ export const mixAndMatch: StandardAttack = {
       position: 'primary',
       does: 'hands a Secondary older Targets beside the new Snapshot',
       named: { by: 'full', code: 'targets-version-mismatch', row: 'CTG-02' },
-      async attack(arena) {
+      async prepare(arena) {
         await arena.updates.awaitUpdate();
+      },
+      async attack(arena) {
         const older = await newestTargets(arena, 'director');
         await arena.healthyCycles(2);
         await arena.powerOff('primary');
