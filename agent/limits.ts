@@ -134,6 +134,10 @@ export const maxTlsIntermediates = 1;
 export const maxTlsTrustAnchors = 2;
 /** One certificate in DER: P-256 keys and short names need about 500. */
 export const maxCertificateBytes = 1_024;
+/** An enrolment's COSE_Sign with its token, key and one ESP256 signature. */
+export const maxEnrolmentProofBytes = 1_024;
+/** Answers of the Director with a certificate chain in them. */
+export const maxCertificateAnswerBytes = 2_304;
 /** What a platform keeps of a session to resume it; held in memory only. */
 export const maxTlsSessionBytes = 4_096;
 /** Cycles in a row that the network or the bus made fail before a report says so (EVR-04). */

@@ -16,6 +16,7 @@ import {
   retryBaseMilliseconds,
 } from './limits.ts';
 import { Backoff } from './net/backoff.ts';
+import { DeviceTls } from './net/device-tls.ts';
 import { HttpClient } from './net/http.ts';
 import { RepositoryClient } from './net/repository-client.ts';
 import { BundleState } from './primary/bundle-state.ts';
@@ -42,6 +43,11 @@ export function start(hal: Hal): void {
     hal.board.log(`refused code=${refusal.refused} detail=${refusal.detail}`);
     return;
   }
+  const tls = DeviceTls.open(hal.keyValue, state.time, state.configuration);
+  if (isRefusal(tls)) {
+    hal.board.log(`refused code=${tls.refused} detail=${tls.detail}`);
+    return;
+  }
   const filters = primary.secondaries.map(({ address }) => address.responseId);
   const driver = new LinkDriver({ can: hal.can, clock: hal.clock, port: can.port, filters });
   const { clock, crypto, random } = hal;
@@ -65,8 +71,9 @@ export function start(hal: Hal): void {
     state,
     configuration: primary,
     repositories: new Repositories(
-      new RepositoryClient({ http, clock, random, vehicleId, director, images }),
+      new RepositoryClient({ http, clock, random, vehicleId, director, images, tls }),
     ),
+    tls,
     secondaries,
     bundle: new BundleState(hal.keyValue),
     progress: new Progress(hal),

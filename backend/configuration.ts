@@ -33,6 +33,13 @@ export interface Configuration {
   /** 0 takes any free port. */
   readonly ports: Ports;
   readonly host: string;
+  /** Mutual TLS of the device plane; plain HTTP when absent, on loopback only. */
+  readonly deviceTls?: {
+    /** The DNS name in the server's certificate, as the vehicles were provisioned with it. */
+    readonly serverName: string;
+    /** How long a device's certificate is valid. */
+    readonly certificateSeconds: number;
+  };
   readonly lifetimes: Lifetimes;
   readonly quotas: QuotaLimits;
   /** pino level of the log on standard error; `silent` for none. */
@@ -62,11 +69,20 @@ export const defaultQuotas: QuotaLimits = {
   global: 100_000,
 };
 
+/** In the server's certificate, whatever address the backend is reached at. */
+export const defaultServerName = 'ota.internal';
+
 /** Every setting: its flag, its environment variable and what it is when neither says. */
 const settings = {
   state: { variable: 'OTA_STATE', fallback: 'out/backend' },
   keys: { variable: 'OTA_KEYS', fallback: 'out/keys' },
   host: { variable: 'OTA_HOST', fallback: '127.0.0.1' },
+  'device-tls': { variable: 'OTA_DEVICE_TLS', fallback: 'on' },
+  'device-tls-name': { variable: 'OTA_DEVICE_TLS_NAME', fallback: defaultServerName },
+  'device-certificate-seconds': {
+    variable: 'DEVICE_CERTIFICATE_SECONDS',
+    fallback: String(90 * day),
+  },
   'passphrase-file': { variable: 'OTA_PASSPHRASE_FILE', fallback: '' },
   'operator-token-file': { variable: 'OTA_OPERATOR_TOKEN_FILE', fallback: '' },
   'director-port': { variable: 'DIRECTOR_PORT', fallback: '8000' },
@@ -151,6 +167,19 @@ export function readConfiguration(
   if (!logLevels.includes(settingOf('log-level'))) {
     refused ??= invalid('log-level', `expected one of ${logLevels.join(', ')}`);
   }
+  const certificateSeconds = seconds('device-certificate-seconds');
+  const tls = settingOf('device-tls');
+  const host = settingOf('host');
+  if (tls !== 'on' && tls !== 'off') {
+    refused ??= invalid('device-tls', `expected on or off, got '${tls}'`);
+  } else if (tls === 'off' && !loopback.includes(host)) {
+    // Without it, everybody in the network could read and speak for vehicles.
+    refused ??= invalid('device-tls', `off is for ${loopback.join(', ')} only, not ${host}`);
+  }
+  const serverName = settingOf('device-tls-name');
+  if (!isDnsName(serverName)) {
+    refused ??= invalid('device-tls-name', `expected a DNS name, got '${serverName}'`);
+  }
   if (refused !== undefined) return refused;
   const passphrase = secretOf('OTA_PASSPHRASE', settingOf('passphrase-file'), environment);
   if (isRefusal(passphrase)) return passphrase;
@@ -166,11 +195,20 @@ export function readConfiguration(
     passphrase,
     operatorToken: token,
     ports,
-    host: settingOf('host'),
+    host,
+    ...(tls === 'on' && { deviceTls: { serverName, certificateSeconds } }),
     lifetimes,
     quotas,
     logLevel: settingOf('log-level'),
   };
+}
+
+const loopback = ['127.0.0.1', '::1', 'localhost'];
+
+function isDnsName(text: string): boolean {
+  const label = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
+  const numeric = /^[0-9.]+$/.test(text);
+  return text.length <= 128 && !numeric && new RegExp(`^${label}(\\.${label})*$`).test(text);
 }
 
 function invalid(name: Setting, problem: string): Refusal {

@@ -12,6 +12,7 @@ import { createSigningWindow } from './director/signing.ts';
 import { recordSilentVehicles } from './director/silence.ts';
 import { VerificationPool } from './director/verification-pool.ts';
 import { addAdmission } from './http/admission-hooks.ts';
+import { DevicePlane } from './http/device-plane.ts';
 import { addDirectorRoutes } from './http/director-routes.ts';
 import { addImagesRoutes } from './http/images-routes.ts';
 import { createListener, type ListenerOptions } from './http/listener.ts';
@@ -20,6 +21,7 @@ import { importFirstTargets } from './images/first-targets.ts';
 import { Metrics } from './metrics.ts';
 import type { Services } from './services.ts';
 import { reasonOf } from './signer/durable-file.ts';
+import { EnrolmentAuthority } from './signer/enrolment-authority.ts';
 import { readKeyFile } from './signer/key-file.ts';
 import { type KeySource, keyPairProvider } from './signer/key-pairs.ts';
 import { type KeyProvider, OnlineKeys } from './signer/online-keys.ts';
@@ -50,7 +52,7 @@ const drainMilliseconds = 10_000;
 /** Between two looks for vehicles that send no manifests. */
 const silenceLookMilliseconds = 5_000;
 
-type PlaneLimits = Omit<ListenerOptions, 'logLevel' | 'plane' | 'metrics'> & {
+type PlaneLimits = Omit<ListenerOptions, 'logLevel' | 'plane' | 'metrics' | 'devices'> & {
   readonly maxConnectionsPerAddress: number;
 };
 
@@ -95,11 +97,16 @@ export async function startBackend(
     return services;
   }
   const { metrics, admission, now } = services;
+  const { enrolment } = services;
+  const { deviceTls } = configuration;
+  const devicesWithTls =
+    enrolment && deviceTls && new DevicePlane(services, enrolment, deviceTls.serverName);
   const open = (plane: keyof Ports, limits: PlaneLimits) => {
-    const app = createListener({ logLevel, plane, metrics, ...limits });
+    const devices = plane === 'operator' ? undefined : devicesWithTls;
+    const app = createListener({ logLevel, plane, metrics, devices, ...limits });
     const { maxConnectionsPerAddress } = limits;
     const quotas = plane !== 'operator';
-    const options = { plane, admission, maxConnectionsPerAddress, quotas, now };
+    const options = { plane, admission, maxConnectionsPerAddress, devices, quotas, now };
     addAdmission(app, options);
     return [app, options] as const;
   };
@@ -120,6 +127,7 @@ export async function startBackend(
   looks.unref();
   const close = async () => {
     clearInterval(looks);
+    devicesWithTls?.close();
     await Promise.all(Object.values(planes).map(stop));
     // What had been taken is answered by now; nothing waits any more.
     await services.verifier.close();
@@ -156,7 +164,7 @@ function openServices(
   options: BackendOptions,
   database: Database,
 ): Services | Refusal {
-  const { stateFolder, keysFolder, passphrase, lifetimes } = configuration;
+  const { stateFolder, keysFolder, passphrase, lifetimes, deviceTls } = configuration;
   const crypto = createNodeCrypto();
   const now = options.now ?? (() => Math.floor(Date.now() / 1000));
   const fromFiles: KeySource = (name) =>
@@ -166,6 +174,9 @@ function openServices(
   const keys = new OnlineKeys(crypto, provider, metrics);
   const roots = RootStore.open(database, crypto, keys, keysFolder);
   if (isRefusal(roots)) return roots;
+  const enrolment =
+    deviceTls && EnrolmentAuthority.open(keysFolder, passphrase, deviceTls.certificateSeconds);
+  if (isRefusal(enrolment)) return enrolment;
   const blobs = new BlobStore(join(stateFolder, 'blobs'));
   blobs.removeUnknown((sha256) => database.one(imageBySha256, sha256) !== undefined);
   const vehicle = (vehicleId: string) => {
@@ -175,7 +186,7 @@ function openServices(
   };
   const admission = new Admission({ limits: configuration.quotas, metrics, vehicle });
   const services: Services = {
-    ...{ database, blobs, crypto, keys, roots, lifetimes, now, metrics, admission },
+    ...{ database, blobs, crypto, keys, roots, lifetimes, now, metrics, admission, enrolment },
     memory: admission.memory,
     verifier: new VerificationPool(metrics),
     commits: createCommitWindow(() => services),

@@ -7,6 +7,7 @@ import type { CommitWindow } from './director/accept-manifest.ts';
 import type { SigningWindow } from './director/signing.ts';
 import type { VerificationPool } from './director/verification-pool.ts';
 import type { Metrics } from './metrics.ts';
+import type { EnrolmentAuthority } from './signer/enrolment-authority.ts';
 import type { OnlineKeys } from './signer/online-keys.ts';
 import type { RootStore } from './signer/root-store.ts';
 import type { BlobStore } from './store/blobs.ts';
@@ -19,6 +20,8 @@ export interface Services {
   readonly keys: OnlineKeys;
   readonly roots: RootStore;
   readonly lifetimes: Lifetimes;
+  /** Issues device certificates; absent while the device plane speaks plain HTTP. */
+  readonly enrolment?: EnrolmentAuthority | undefined;
   readonly metrics: Metrics;
   readonly admission: Admission;
   /** Signed metadata that was sent last. */

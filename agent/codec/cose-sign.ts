@@ -40,6 +40,7 @@ export const domains = {
   manifest: 'ota-manifest-v1',
   merkleRoot: 'ota-merkle-root-v1',
   access: 'ota-uds-access-v1',
+  enrolment: 'ota-enrolment-v1',
 } as const;
 
 export type Domain = keyof typeof domains;

@@ -17,10 +17,12 @@ import {
   unsigned,
 } from '../codec/schema.ts';
 import {
+  maxCertificateBytes,
   maxEcusPerVehicle,
   maxFilenameCharacters,
   maxHostedEcusPerAgent,
   maxMaintenanceWindows,
+  maxTlsTrustAnchors,
 } from '../limits.ts';
 import { identifier, profiles, unixSeconds } from './common.ts';
 import { verifications } from './device-messages.ts';
@@ -92,6 +94,12 @@ export const timeConfiguration = record({
   maxSilentSeconds: optional(2, unsigned),
 });
 
+/** Mutual TLS with the device plane (docs/POUF.md, TLS). */
+export const tlsConfiguration = record({
+  /** CA certificates in DER at which the servers' chains end: the offline device root. */
+  trustAnchors: field(1, array(bytes(1, maxCertificateBytes), 1, maxTlsTrustAnchors)),
+});
+
 export const configuration = record({
   vehicleId: field(1, identifier),
   profile: field(2, named(profiles)),
@@ -116,9 +124,14 @@ export const configuration = record({
   /** Full verifiers only, always (MAP-01, KEY-03). */
   repositoryMap: optional(9, repositoryMap),
   time: optional(10, timeConfiguration),
+  /** A Primary's; without it, it speaks plain HTTP with the repositories. */
+  tls: optional(11, tlsConfiguration),
 });
 
-/** An ECU's own key pair, stored under `signing-key/ECU` or `wrapping-key/ECU` (KEY-05, KEY-06). */
+/**
+ * An ECU's own key pair, stored under `signing-key/ECU` or `wrapping-key/ECU` (KEY-05, KEY-06); the
+ * vehicle's device key under `device-key`.
+ */
 export const storedKeyPair = record({
   key: field(1, coseKey),
   secret: field(2, bytes(32, 64)),

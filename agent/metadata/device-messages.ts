@@ -3,6 +3,7 @@ import { coseKey } from '../codec/cose-key.ts';
 import {
   array,
   boolean,
+  bytes,
   field,
   type Infer,
   named,
@@ -11,8 +12,15 @@ import {
   text,
   unsigned,
 } from '../codec/schema.ts';
-import { maxEcusPerVehicle, maxRefusalDetailCharacters, maxTokenCharacters } from '../limits.ts';
-import { formatVersion, identifier } from './common.ts';
+import {
+  maxCertificateBytes,
+  maxEcusPerVehicle,
+  maxEnrolmentProofBytes,
+  maxRefusalDetailCharacters,
+  maxTlsIntermediates,
+  maxTokenCharacters,
+} from '../limits.ts';
+import { formatVersion, identifier, unixSeconds } from './common.ts';
 
 function isBase64Url(code: number): boolean {
   return (
@@ -56,13 +64,37 @@ export const ecuDescription = record({
   hostedBy: optional(7, identifier),
 });
 
-/** Body of `POST /register`; the answer is `emptyAnswer`. */
+/**
+ * What the Primary signs by its device key (domain `enrolment`) to show that it has it: bound to
+ * the token, so that it serves no other enrolment.
+ */
+export const enrolmentProof = record({
+  token: field(1, enrolmentToken),
+  vehicleId: field(2, identifier),
+});
+
+/** Body of `POST /register`; the answer is `registrationAnswer`. */
 export const registration = record({
   token: field(1, enrolmentToken),
   vehicleId: field(2, identifier),
   primaryEcuId: field(3, identifier),
   ecus: field(4, array(ecuDescription, 1, maxEcusPerVehicle)),
+  /** ESP256: authenticates the vehicle by TLS; needed where the device plane speaks it. */
+  deviceKey: optional(5, coseKey),
+  /** COSE_Sign over `enrolmentProof` by the device key; present with it. */
+  proof: optional(6, bytes(1, maxEnrolmentProofBytes)),
 });
+
+/** Certificates of the vehicle's device key in DER, its own first; answer of `POST /renew`. */
+export const deviceCertificate = record({
+  chain: field(1, array(bytes(1, maxCertificateBytes), 1, 1 + maxTlsIntermediates)),
+  /** Validity of the first. */
+  notBefore: field(2, unixSeconds),
+  notAfter: field(3, unixSeconds),
+});
+
+/** Answer of `POST /register`; without a certificate where no proof was given. */
+export const registrationAnswer = record({ certificate: optional(1, deviceCertificate) });
 
 export const emptyAnswer = record({});
 
@@ -98,6 +130,9 @@ export const refusalAnswer = record({
 export type ServiceDescription = Infer<typeof serviceDescription>;
 export type EcuDescription = Infer<typeof ecuDescription>;
 export type Registration = Infer<typeof registration>;
+export type EnrolmentProof = Infer<typeof enrolmentProof>;
+export type DeviceCertificate = Infer<typeof deviceCertificate>;
+export type RegistrationAnswer = Infer<typeof registrationAnswer>;
 export type ManifestAnswer = Infer<typeof manifestAnswer>;
 export type UpdateQuery = Infer<typeof updateQuery>;
 export type UpdateAnswer = Infer<typeof updateAnswer>;

@@ -3,13 +3,24 @@
  * have to sign Targets metadata. Part of what an ECU is told at its provisioning; nothing received
  * later changes it.
  */
-import { array, field, type Infer, integer, named, record, text } from '../codec/schema.ts';
+import {
+  array,
+  field,
+  type Infer,
+  integer,
+  named,
+  optional,
+  record,
+  text,
+} from '../codec/schema.ts';
 import { maxFilenameCharacters, maxMappings, maxPathsPerDelegation } from '../limits.ts';
 import { repositories } from './common.ts';
 
 export const endpoint = record({
   host: field(1, text(128)),
   port: field(2, integer(1, 65_535)),
+  /** The DNS name in the server's certificate, where it is another one than `host`. */
+  serverName: optional(3, text(128)),
 });
 
 /** One repository and its base address (MAP-02). */

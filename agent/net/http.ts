@@ -9,7 +9,7 @@
  * parts of two objects are never joined. A 200 without If-Range is the whole object, from a peer
  * that serves no ranges: accepted within the bounds where the range began at 0, else refused.
  */
-import type { Clock, Net, Socket, Timer } from '../../hal/types.ts';
+import type { Clock, Net, Socket, Timer, TlsOptions, TlsStatus } from '../../hal/types.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import {
   connectTimeoutMilliseconds,
@@ -27,6 +27,10 @@ const maxAnswerBytes = 1_024;
 const lastLookMilliseconds = 20;
 
 export interface HttpRequest extends RequestHead {
+  /** Plain TCP when absent. */
+  readonly tls?: TlsOptions;
+  /** What TLS came to, when an answer was received over it; before `onDone`. */
+  readonly onTls?: (status: TlsStatus) => void;
   readonly body?: Uint8Array;
   /** Bound of the body in bytes; with a range, the range bounds it too. */
   readonly maxBodyBytes: number;
@@ -51,6 +55,8 @@ export interface HttpRefusal extends Refusal {
   readonly retryAfterSeconds?: number;
   /** The answer's body, when it is not longer than 1 KiB. */
   readonly answer?: Uint8Array;
+  /** The code in that body, as the peer wrote it. */
+  readonly answeredCode?: string;
 }
 
 export interface HttpHandle {
@@ -74,8 +80,8 @@ export class HttpClient {
 
   /**
    * Starts a request; no callback comes before this returns. Malformed options throw.
-   * Codes: `net-unreachable`, `net-closed`, `net-endless`, `net-too-slow`, `http-malformed`,
-   * `http-status` (every status but 2xx, and 200 to a range from within), `http-object-changed`.
+   * Codes: `net-unreachable`, `net-closed`, `net-endless`, `net-too-slow`, `tls-…`,
+   * `http-malformed`, `http-status` (every status but 2xx, and 200 to a range from within), `http-object-changed`.
    */
   request(request: HttpRequest): HttpHandle {
     const buffer = this.spare ?? new Uint8Array(bufferBytes);
@@ -133,13 +139,16 @@ class Exchange implements HttpHandle {
     this.socket = net.connect({
       host: request.host,
       port: request.port,
+      ...(request.tls && { tls: request.tls }),
       onConnect: () => this.connected(),
       onReadable: () => this.pump(),
       onWritable: () => this.send(),
       onEnd: () => this.over(refuse('net-closed', 'the peer ended the connection')),
       onError: (error) => {
         const code = this.rate === undefined ? 'net-unreachable' : 'net-closed';
-        this.over(refuse(code, `${request.host}:${request.port}: ${error.message}`));
+        this.over(
+          refuse(error.refused ?? code, `${request.host}:${request.port}: ${error.message}`),
+        );
       },
     });
   }
@@ -172,7 +181,9 @@ class Exchange implements HttpHandle {
 
   private finish(result: ResponseHead | HttpRefusal): void {
     if (this.closed) return;
+    const status = this.headTaken ? this.socket.tls : undefined;
     this.cancel();
+    if (status !== undefined) this.request.onTls?.(status);
     this.request.onDone(result);
   }
 

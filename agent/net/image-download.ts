@@ -3,7 +3,7 @@
  * first, so that parts of two objects are never joined. Holds one piece at a time.
  */
 import { isRefusal, refuse } from '../codes.ts';
-import type { HttpClient, HttpHandle, HttpRefusal } from './http.ts';
+import type { HttpClient, HttpHandle, HttpRefusal, HttpRequest } from './http.ts';
 import type { ResponseHead } from './response-parser.ts';
 
 export interface ImageDownloadEvents {
@@ -27,6 +27,8 @@ export interface ImageDownloadOptions {
   /** Bytes for one request. */
   readonly rangeBytes: number;
   readonly minimumRate: number;
+  /** TLS of the next request; plain TCP when absent. */
+  readonly connection?: () => Pick<HttpRequest, 'tls' | 'onTls'>;
   readonly etag: string | undefined;
   readonly events: ImageDownloadEvents;
 }
@@ -73,10 +75,12 @@ export class ImageDownload implements HttpHandle {
 
   private next(): HttpHandle {
     const { http, host, port, path, length, rangeBytes, minimumRate, events } = this.options;
+    const connection = this.options.connection?.();
     const from = this.offset;
     const to = Math.min(from + rangeBytes, length) - 1;
     let refused: HttpRefusal | undefined;
     const handle: HttpHandle = http.request({
+      ...connection,
       host,
       port,
       path,

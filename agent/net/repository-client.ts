@@ -11,6 +11,7 @@ import type { Clock, Random, Timer } from '../../hal/types.ts';
 import { decode, encode, type Schema } from '../codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import {
+  maxCertificateAnswerBytes,
   maxHttpRangeBytes,
   maxKeyObjectBytes,
   maxRetryMilliseconds,
@@ -20,10 +21,14 @@ import {
 } from '../limits.ts';
 import { hashAlgorithms } from '../metadata/common.ts';
 import {
+  type DeviceCertificate,
+  deviceCertificate,
   emptyAnswer,
   type ManifestAnswer,
   manifestAnswer,
+  type RegistrationAnswer,
   refusalAnswer,
+  registrationAnswer,
   type UpdateAnswer,
   updateAnswer,
   updateQuery,
@@ -34,7 +39,8 @@ import { timeRequest } from '../metadata/time.ts';
 import type { FileRequest } from '../verify/verification.ts';
 import { Backoff } from './backoff.ts';
 import { collectBody } from './collect-body.ts';
-import type { HttpClient, HttpHandle, HttpRefusal } from './http.ts';
+import type { DeviceTls, Peer } from './device-tls.ts';
+import type { HttpClient, HttpHandle, HttpRefusal, HttpRequest } from './http.ts';
 import { ImageDownload } from './image-download.ts';
 import { ResumedDownload, type ResumedDownloadEvents } from './resumed-download.ts';
 
@@ -49,11 +55,11 @@ export interface RepositoryClientOptions {
   readonly vehicleId: string;
   readonly director: Endpoint;
   readonly images: Endpoint;
+  /** Mutual TLS; plain HTTP when absent. */
+  readonly tls?: DeviceTls | undefined;
   /** Bytes per second (ECU-03); `minimumBytesPerSecond` when absent. */
   readonly minimumRate?: number;
 }
-
-type Peer = 'director' | 'images';
 
 export class RepositoryClient {
   private readonly options: RepositoryClientOptions;
@@ -115,7 +121,7 @@ export class RepositoryClient {
   /** Fetches a time attestation over `nonces`, 16 bytes each; the caller verifies it (HRD-03). */
   postTime(
     nonces: readonly Uint8Array[],
-    onDone: (result: Uint8Array | Refusal) => void,
+    onDone: (result: Uint8Array | HttpRefusal) => void,
   ): HttpHandle {
     const body = encode(timeRequest, nonces);
     return this.exchange(
@@ -124,11 +130,24 @@ export class RepositoryClient {
     );
   }
 
-  /** Sends an encoded `registration`; undefined when the Director took it. */
-  register(registration: Uint8Array, onDone: (result: Refusal | undefined) => void): HttpHandle {
-    return this.post('/register', registration, emptyAnswer, (result) => {
-      onDone(isRefusal(result) ? result : undefined);
-    });
+  /** Sends an encoded `registration`; the answer has the device's certificate, where one is needed. */
+  register(
+    registration: Uint8Array,
+    onDone: (result: RegistrationAnswer | Refusal) => void,
+  ): HttpHandle {
+    return this.post(
+      '/register',
+      registration,
+      registrationAnswer,
+      onDone,
+      maxCertificateAnswerBytes,
+    );
+  }
+
+  /** Asks for a new certificate over the device's own key; the present one may have expired. */
+  renew(onDone: (result: DeviceCertificate | Refusal) => void): HttpHandle {
+    const body = encode(emptyAnswer, {});
+    return this.post('/renew', body, deviceCertificate, onDone, maxCertificateAnswerBytes);
   }
 
   /**
@@ -156,6 +175,7 @@ export class RepositoryClient {
         new ImageDownload({
           ...{ http, ...images, path, length, rangeBytes, minimumRate },
           ...{ from: at, etag: tag, events: attempt },
+          connection: () => this.connection('images'),
         }),
       from,
       etag,
@@ -198,13 +218,21 @@ export class RepositoryClient {
     body: Uint8Array,
     answer: Schema<T>,
     onDone: (result: T | Refusal) => void,
+    maxBodyBytes = maxAnswerBytes,
   ): HttpHandle {
-    return this.exchange(
-      { peer: 'director', path, body, maxBodyBytes: maxAnswerBytes },
-      (bytes) => {
-        onDone(isRefusal(bytes) ? bytes : decode(answer, bytes, maxAnswerBytes));
-      },
-    );
+    return this.exchange({ peer: 'director', path, body, maxBodyBytes }, (bytes) => {
+      onDone(isRefusal(bytes) ? bytes : decode(answer, bytes, maxBodyBytes));
+    });
+  }
+
+  /** TLS of the next request to `peer`. */
+  private connection(peer: Peer): Pick<HttpRequest, 'tls' | 'onTls'> {
+    const { tls } = this.options;
+    if (tls === undefined) return {};
+    return {
+      tls: tls.connect(peer, this.options[peer]),
+      onTls: (status) => tls.connected(peer, status),
+    };
   }
 
   private exchange(
@@ -225,6 +253,7 @@ export class RepositoryClient {
       this.options.http,
       {
         ...this.options[peer],
+        ...this.connection(peer),
         method: body === undefined ? 'GET' : 'POST',
         path,
         headers: body === undefined ? accept : { ...accept, 'Content-Type': mediaType },
@@ -265,7 +294,8 @@ function explain(refusal: HttpRefusal): HttpRefusal {
   const answer = decode(refusalAnswer, refusal.answer, refusal.answer.length);
   if (isRefusal(answer)) return refusal;
   const detail = `${refusal.detail} ${answer.code}: ${answer.detail ?? ''}`;
-  return { ...refusal, ...refuse(refusal.refused, detail, refusal.row) };
+  const answeredCode = answer.code;
+  return { ...refusal, ...refuse(refusal.refused, detail, refusal.row), answeredCode };
 }
 
 /** The row that bounds a metadata file, by its role (`7.root.cbor`, `timestamp.cbor`). */

@@ -3,6 +3,7 @@ import { attackOf, type Refusal } from '../codes.ts';
 import type { EcuState } from '../ecu/start-up.ts';
 import type { PrimaryConfiguration } from '../metadata/configuration.ts';
 import type { Target } from '../metadata/targets.ts';
+import type { DeviceTls } from '../net/device-tls.ts';
 import type { BundleState } from './bundle-state.ts';
 import type { ImageStaging } from './image-staging.ts';
 import type { Progress } from './progress.ts';
@@ -13,6 +14,8 @@ export interface PrimaryContext {
   readonly state: EcuState;
   readonly configuration: PrimaryConfiguration;
   readonly repositories: Pick<Repositories, keyof Repositories>;
+  /** Absent where the repositories are reached by plain HTTP. */
+  readonly tls?: DeviceTls | undefined;
   readonly secondaries: readonly Secondary[];
   readonly staging: ImageStaging;
   readonly bundle: BundleState;

@@ -1,7 +1,12 @@
 /** The repositories with Promises, for the Primary's program; all policy is in agent/net. */
 import type { Refusal } from '../codes.ts';
-import type { ManifestAnswer } from '../metadata/device-messages.ts';
+import type {
+  DeviceCertificate,
+  ManifestAnswer,
+  RegistrationAnswer,
+} from '../metadata/device-messages.ts';
 import type { Target } from '../metadata/targets.ts';
+import type { HttpRefusal } from '../net/http.ts';
 import type { RepositoryClient } from '../net/repository-client.ts';
 import type { FileRequest } from '../verify/verification.ts';
 import type { ImageSink } from './primary-context.ts';
@@ -13,15 +18,19 @@ export class Repositories {
     this.client = client;
   }
 
-  register(registration: Uint8Array): Promise<Refusal | undefined> {
+  register(registration: Uint8Array): Promise<RegistrationAnswer | Refusal> {
     return new Promise((resolve) => this.client.register(registration, resolve));
+  }
+
+  renew(): Promise<DeviceCertificate | Refusal> {
+    return new Promise((resolve) => this.client.renew(resolve));
   }
 
   postManifest(manifest: Uint8Array): Promise<ManifestAnswer | Refusal> {
     return new Promise((resolve) => this.client.postManifest(manifest, resolve));
   }
 
-  postTime(nonces: readonly Uint8Array[]): Promise<Uint8Array | Refusal> {
+  postTime(nonces: readonly Uint8Array[]): Promise<Uint8Array | HttpRefusal> {
     return new Promise((resolve) => this.client.postTime(nonces, resolve));
   }
 

@@ -13,18 +13,21 @@ import { nonceBytes } from '../limits.ts';
 import type { RepositoryName } from '../metadata/common.ts';
 import { RootWalk } from '../verify/root-walk.ts';
 import type { Attendance } from './attendance.ts';
+import { renewAfter } from './enrolment.ts';
 import { handOverMetadata } from './metadata-handover.ts';
 import type { PrimaryContext } from './primary-context.ts';
 import type { Secondary } from './secondary-client.ts';
 
 /**
  * PRI-06, FV-01: asks for the time and takes it on the Primary.
- * @returns the attestation, for the Secondaries; codes of the client, `time-…`, `signature-…`
+ * @returns the attestation, for the Secondaries; codes of the client, `time-…`, `signature-…`, and
+ *   `tls-…` when the server itself is not of this time
  */
 export async function loadTime(
-  { state, repositories }: PrimaryContext,
+  primary: PrimaryContext,
   attendance: Attendance,
 ): Promise<Uint8Array | Refusal> {
+  const { state, repositories, tls } = primary;
   const own = state.hal.random.bytes(nonceBytes);
   const nonces = [own];
   for (const secondary of attendance.present()) {
@@ -32,13 +35,17 @@ export async function loadTime(
     if (isRefusal(nonce)) attendance.miss(secondary, nonce);
     else nonces.push(nonce.slice());
   }
-  const attestation = await repositories.postTime(nonces);
+  let attestation = await repositories.postTime(nonces);
+  if (isRefusal(attestation) && (await renewAfter(primary, attestation))) {
+    attestation = await repositories.postTime(nonces);
+  }
   if (isRefusal(attestation)) return attestation;
   let refusal = acceptTime(state, attestation, own);
   if (refusal !== undefined && isUnknownKey(refusal)) {
     refusal = (await walkRoots(state, repositories)) ?? acceptTime(state, attestation, own);
   }
-  return refusal ?? attestation;
+  // The servers that an unknown time let in are judged by the time that they told.
+  return refusal ?? tls?.judge() ?? attestation;
 }
 
 /**

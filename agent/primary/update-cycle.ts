@@ -14,13 +14,14 @@ import type { Decision } from '../verify/verification.ts';
 import { Attendance, isLinkFailure, tellsOfRestart } from './attendance.ts';
 import { BundleInstallation, type Unfinished } from './bundle-installation.ts';
 import { ownGivenUp } from './ecu-installation.ts';
+import { enrol, renewWhenDue } from './enrolment.ts';
 import { checkAccepted, type GivenUp, handOverMetadata } from './metadata-handover.ts';
 import { checkOfflineSnapshot } from './offline-snapshot-check.ts';
 import { type PrimaryContext, recordRefusal } from './primary-context.ts';
 import { handOverTime, isSilent, loadTime } from './time-round.ts';
 import { TwoPhaseCommit } from './two-phase-commit.ts';
 import { type ReceivedReport, vehicleEcus } from './vehicle.ts';
-import { recordAbsence, register, sendManifest } from './vehicle-manifest.ts';
+import { recordAbsence, sendManifest } from './vehicle-manifest.ts';
 
 export class UpdateCycle {
   private readonly primary: PrimaryContext;
@@ -44,7 +45,10 @@ export class UpdateCycle {
    */
   async run(): Promise<Refusal | undefined> {
     const { primary, attendance } = this;
-    await register(primary);
+    const stranger = await enrol(primary);
+    // Nobody else would be answered; an update from a medium needs no certificate.
+    if (stranger !== undefined && primary.tls !== undefined) return stranger;
+    await renewWhenDue(primary);
     BundleInstallation.settleOwn(primary);
     await new TwoPhaseCommit(primary, attendance).resume();
     let outcome: Refusal | Unfinished | undefined;

@@ -10,29 +10,15 @@ import { verifyEnvelope } from '../crypto/verify-envelope.ts';
 import { maxManifestBytes, maxReportBytes } from '../limits.ts';
 import { manifest } from '../metadata/report.ts';
 import type { Attendance } from './attendance.ts';
+import { registrationKey } from './enrolment.ts';
 import { type PrimaryContext, recordRefusal } from './primary-context.ts';
 import type { Secondary } from './secondary-client.ts';
 import { openReports, type ReceivedReport } from './vehicle.ts';
-
-const registrationKey = 'registration';
 
 /** What became of a manifest: the reports are good to know even when the Director has them not. */
 export interface ManifestOutcome {
   readonly reports: readonly ReceivedReport[];
   readonly refused: Refusal | undefined;
-}
-
-/**
- * Enrols the vehicle. The request, with its one-time token, is kept until a manifest was accepted:
- * when the answer is lost, the vehicle is registered already and is refused here.
- */
-export async function register({ repositories, state }: PrimaryContext): Promise<void> {
-  const request = state.hal.keyValue.read(registrationKey);
-  if (request === undefined) return;
-  const { board } = state.hal;
-  const refusal = await repositories.register(request);
-  if (refusal === undefined) board.log(`registered vehicle=${state.configuration.vehicleId}`);
-  else board.log(`not-registered code=${refusal.refused} detail=${refusal.detail}`);
 }
 
 /** Gathers the reports, sends the manifest and, once it is accepted, tells the ECUs so. */

@@ -1,6 +1,6 @@
 /**
- * The key ceremony: makes every key of a deployment, Root 1 of both repositories and the first,
- * empty Targets of the Image repository. It appears complete under its name or not at all.
+ * The key ceremony: makes every key of a deployment, Root 1 of both repositories, the first, empty
+ * Targets of the Image repository and the first certificates of the device plane. It appears complete under its name or not at all.
  */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -16,6 +16,13 @@ import { root as rootSchema } from '../../agent/metadata/root.ts';
 import { targets as targetsSchema } from '../../agent/metadata/targets.ts';
 import { createNodeCrypto } from '../../hal/node/crypto.ts';
 import { generateKeyPair, type KeyPair, signerOf } from '../../hal/node/signing.ts';
+import {
+  deviceRootKeyPath,
+  enrolmentCaDays,
+  enrolmentCaKeyPath,
+  makeDeviceRoot,
+  signEnrolmentCa,
+} from '../signer/device-authorities.ts';
 import { reasonOf, syncFolder, writeDurableFile } from '../signer/durable-file.ts';
 import { type KeyFileOptions, writeKeyFile } from '../signer/key-file.ts';
 import {
@@ -157,7 +164,7 @@ function prepare(folder: string): string | Refusal {
     mkdirSync(dirname(folder), { recursive: true });
     const temporary = mkdtempSync(join(dirname(folder), `.${basename(folder)}.incomplete-`));
     for (const name of ['offline', 'online']) mkdirSync(join(temporary, name), { mode: 0o700 });
-    for (const name of ['director', 'images']) mkdirSync(join(temporary, name));
+    for (const name of ['devices', 'director', 'images']) mkdirSync(join(temporary, name));
     return temporary;
   } catch (error) {
     return refuse('argument-invalid', `${folder}: ${reasonOf(error)}`);
@@ -212,6 +219,7 @@ async function makeAll(folder: string, options: CeremonyOptions): Promise<readon
     await makeOnline('timestamp', 'images-timestamp'),
   ];
   const wrapping = await make(onlineKeyPath(folder, 'director-wrapping'), false);
+  made.push(...makeDeviceAuthorities(folder, options));
 
   const rootExpires = options.now + options.rootDays * secondsPerDay;
   const targetsExpires = options.now + options.targetsDays * secondsPerDay;
@@ -220,6 +228,22 @@ async function makeAll(folder: string, options: CeremonyOptions): Promise<readon
   writeDurableFile(targetsPath(folder, 1), signFirstTargets(targetsRole, targetsExpires));
   writeDurableFile(wrappingKeyPath(folder), encode(coseKey, wrapping.key));
   return made;
+}
+
+/** The offline root of the device plane, and the first enrolment CA that it signs. */
+function makeDeviceAuthorities(folder: string, options: CeremonyOptions): readonly MadeKey[] {
+  const { passphrase, onlinePassphrase = passphrase, now, keyFile } = options;
+  const place = { folder, passphrase, onlinePassphrase, now, ...(keyFile && { keyFile }) };
+  const root = makeDeviceRoot(place);
+  const authority = signEnrolmentCa(place, root, 1, enrolmentCaDays);
+  return [
+    { path: deviceRootKeyPath(folder), offline: true, pair: root.pair },
+    { path: enrolmentCaKeyPath(folder, 1), offline: false, pair: authority },
+  ].map(({ path, offline, pair }) => {
+    const name = basename(path, '.key');
+    options.progress?.(`made ${name}`);
+    return { name, offline, keyId: keyId(createNodeCrypto(), pair.key) };
+  });
 }
 
 interface Role {

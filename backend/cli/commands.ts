@@ -3,6 +3,7 @@ import type { Command } from './command.ts';
 import { assignCommands } from './commands/assign.ts';
 import { ceremonyCommands } from './commands/ceremony.ts';
 import { delegationCommands } from './commands/delegation.ts';
+import { enrolmentCaCommands } from './commands/enrolment-ca.ts';
 import { imageCommands } from './commands/image.ts';
 import { inspectCommands } from './commands/inspect.ts';
 import { logCommands } from './commands/log.ts';
@@ -14,6 +15,7 @@ import { vehicleCommands } from './commands/vehicle.ts';
 
 export const commands: readonly Command[] = [
   ...ceremonyCommands,
+  ...enrolmentCaCommands,
   ...rootCommands,
   ...imageCommands,
   ...delegationCommands,

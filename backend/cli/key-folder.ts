@@ -11,6 +11,7 @@
  * images/N.root.cbor               every Root version, 1 first
  * images/N.targets.cbor            every Targets version that was published from here
  * images/N.ROLE.cbor               likewise of delegated roles
+ * devices/…                        of the device plane: ../signer/device-authorities.ts
  *
  * The server gets a copy without offline/. Names come from this file and from checked role names,
  * which have no slash.

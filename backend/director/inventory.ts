@@ -1,5 +1,7 @@
 /** Registration of vehicles, and what the Director knows of them (Uptane §5.3.2.2). */
 import { createHash, randomBytes } from 'node:crypto';
+import type { PublicKey } from '../../agent/codec/cose-key.ts';
+import { sameBytes } from '../../agent/codec/reader.ts';
 import { decode, encode } from '../../agent/codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { keyId } from '../../agent/crypto/key-id.ts';
@@ -9,6 +11,7 @@ import {
   ecuDescription,
   ecuRoles,
   type Registration,
+  type RegistrationAnswer,
   verifications,
 } from '../../agent/metadata/device-messages.ts';
 import { importPublicKey } from '../../hal/node/key-format.ts';
@@ -27,6 +30,7 @@ import {
   type VehicleRow,
   vehicleById,
 } from '../store/inventory.ts';
+import { isDeviceKey, keepDeviceKey, provenDeviceKey } from './devices.ts';
 import { recordDecision } from './log.ts';
 import { issueMetadata } from './metadata.ts';
 
@@ -77,40 +81,77 @@ export function ecusOf(services: Services, vehicleId: string): readonly EcuDescr
 
 /**
  * Registers a vehicle with all its ECUs, consumes the token and makes the vehicle's first metadata,
- * in one transaction.
+ * in one transaction; then issues the certificate of its device key.
+ *
+ * A vehicle whose answer was lost asks again, and is answered again when everything is as before. One
+ * that was registered before it had a device key gets one the same way, by a token of its own.
  * @returns codes `enrolment-token-invalid`, `vehicle-registered`, `ecu-registered`,
- *   `key-duplicate`, `key-malformed`, `request-malformed`
+ *   `key-duplicate`, `key-malformed`, `request-malformed`, those of `provenDeviceKey`
  */
-export function registerVehicle(services: Services, request: Registration): Refusal | undefined {
-  const { database } = services;
-  return database.transaction(() => {
-    const fleet = consume(services, request.token, request.vehicleId);
+export function registerVehicle(
+  services: Services,
+  request: Registration,
+): RegistrationAnswer | Refusal {
+  const { database, enrolment } = services;
+  const deviceKey = provenDeviceKey(services, request);
+  if (isRefusal(deviceKey)) return deviceKey;
+  const { vehicleId, primaryEcuId } = request;
+  const refused = database.transaction(() => {
+    const fleet = consume(services, request.token, vehicleId, deviceKey);
     if (isRefusal(fleet)) return fleet;
-    // INV-02: the vehicle's identifier is unique
-    if (database.one(vehicleById, request.vehicleId) !== undefined) {
-      return refuse('vehicle-registered', `${request.vehicleId} is registered already`);
+    const vehicle = database.one(vehicleById, vehicleId);
+    if (vehicle === undefined) {
+      const refusal = insertAll(services, request, fleet);
+      if (refusal !== undefined) return refusal;
+    } else if (deviceKey === undefined || !isRegisteredAs(services, vehicle, request)) {
+      // INV-02: the vehicle's identifier is unique
+      return refuse('vehicle-registered', `${vehicleId} is registered already`);
     }
-    const layout = checkLayout(request);
-    if (layout !== undefined) return layout;
-    const { vehicleId, primaryEcuId, ecus } = request;
-    database.run(insertVehicle, vehicleId, primaryEcuId, services.now(), fleet);
-    for (let position = 0; position < request.ecus.length; position++) {
-      const refused = insert(services, request.vehicleId, position, request.ecus[position]!);
-      if (refused !== undefined) return refused;
-    }
-    // A vehicle without assignments is told so, by name and signed (TGT-03).
-    issueMetadata(services, vehicleId, 'targets');
-    const detail = `${ecus.length} ECUs, Primary ${primaryEcuId}`;
-    recordDecision(services, 'vehicle-registered', { vehicleId, detail });
-    return undefined;
+    return deviceKey && keepDeviceKey(services, vehicleId, primaryEcuId, deviceKey);
   });
+  if (refused !== undefined) return refused;
+  if (deviceKey === undefined || enrolment === undefined) return {};
+  return { certificate: enrolment.issueDevice(vehicleId, deviceKey.bytes, services.now()) };
+}
+
+function insertAll(services: Services, request: Registration, fleet: string): Refusal | undefined {
+  const { vehicleId, primaryEcuId, ecus } = request;
+  const layout = checkLayout(request);
+  if (layout !== undefined) return layout;
+  services.database.run(insertVehicle, vehicleId, primaryEcuId, services.now(), fleet);
+  for (let position = 0; position < ecus.length; position++) {
+    const refused = insert(services, vehicleId, position, ecus[position]!);
+    if (refused !== undefined) return refused;
+  }
+  // A vehicle without assignments is told so, by name and signed (TGT-03).
+  issueMetadata(services, vehicleId, 'targets');
+  const detail = `${ecus.length} ECUs, Primary ${primaryEcuId}`;
+  recordDecision(services, 'vehicle-registered', { vehicleId, detail });
+  return undefined;
+}
+
+function isRegisteredAs(services: Services, vehicle: VehicleRow, request: Registration): boolean {
+  const rows = services.database.all(ecusOfVehicle, vehicle.vehicle_id);
+  return (
+    vehicle.primary_ecu_id === request.primaryEcuId &&
+    rows.length === request.ecus.length &&
+    rows.every((row, i) => sameBytes(row.description, encode(ecuDescription, request.ecus[i]!)))
+  );
 }
 
 /** Uses the token up; returns the fleet that it enrols into. */
-function consume(services: Services, token: string, vehicleId: string): string | Refusal {
+function consume(
+  services: Services,
+  token: string,
+  vehicleId: string,
+  deviceKey: PublicKey | undefined,
+): string | Refusal {
   const hash = hashOf(token);
   const row = services.database.one(tokenByHash, hash);
-  const usable = row?.consumed === null && (row.vehicle_id ?? vehicleId) === vehicleId;
+  const isFor = row !== undefined && (row.vehicle_id ?? vehicleId) === vehicleId;
+  const again = deviceKey !== undefined && isDeviceKey(services, vehicleId, deviceKey);
+  if (isFor && row.consumed !== null && again) return row.fleet;
+  const usable = isFor && row.consumed === null;
   // One answer for unknown, used and foreign tokens: it must not help to find out which.
   if (!usable) return refuse('enrolment-token-invalid', 'the token cannot enrol this vehicle');
   services.database.run(consumeToken, services.now(), hash);

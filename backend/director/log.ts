@@ -33,6 +33,8 @@ export const decisions = {
   'assignment-refused': 'DIR-13',
   'assignment-withdrawn': 'CUS-02',
   'versions-recovered': 'MET-07',
+  'device-revoked': 'DIR-05',
+  'device-accepted': 'DIR-05',
 } as const;
 export type Decision = keyof typeof decisions;
 

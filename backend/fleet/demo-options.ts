@@ -4,7 +4,13 @@ import { resolve } from 'node:path';
 import { type Refusal, refuse } from '../../agent/codes.ts';
 import { attackNames } from './attacks/attacks.ts';
 import { readBusEnvironment } from './bus-environment.ts';
-import { type AgentName, agentNames, hostedPartitions, roomFor } from './vehicle-layout.ts';
+import {
+  type AgentName,
+  agentNames,
+  hostedPartitions,
+  roomFor,
+  speaksTls,
+} from './vehicle-layout.ts';
 
 const maxFirmwareBytes = 67_108_864;
 const maxKills = 100;
@@ -14,6 +20,8 @@ export interface DemoOptions {
   /** Opaque firmware for a hosted ECU beside `on`. */
   readonly firmware?: { readonly path: string; readonly bytes: number; readonly on: AgentName };
   readonly attack?: string;
+  /** Mutual TLS between vehicle and backend, where the vehicle's programs have it. */
+  readonly tls: boolean;
   /** The update comes from a medium, while no backend runs. */
   readonly offline: boolean;
   /** Power cuts at random instants of the update. */
@@ -38,6 +46,9 @@ export function readDemoOptions(
   if (attack && !attackNames.includes(attack)) {
     mistakes.push(`ATTACK=${attack}: expected one of ${attackNames.join(', ')}`);
   }
+  const { OTA_DEVICE_TLS: tls } = environment;
+  if (tls && tls !== 'on' && tls !== 'off')
+    mistakes.push(`OTA_DEVICE_TLS=${tls}: expected on, off`);
   const { OFFLINE: offline } = environment;
   if (offline && offline !== '1') mistakes.push(`OFFLINE=${offline}: expected 1`);
   if (offline && attack) mistakes.push('OFFLINE= and ATTACK= exclude each other');
@@ -66,6 +77,7 @@ export function readDemoOptions(
     ...(firmware ? { firmware: { path: resolve(firmware), bytes, on } } : {}),
     ...(attack ? { attack } : {}),
     ...(kills ? { kills } : {}),
+    tls: tls !== 'off' && speaksTls,
     offline: offline === '1',
     ports,
     hubArguments: bus.hubArguments,

@@ -28,7 +28,9 @@ import {
   manufactureVehicle,
   type ProvisionedAgent,
   progressFileName,
+  readDeviceRoot,
   readRoot,
+  repositoriesAt,
 } from './provision.ts';
 import { agentLayouts, board, vehicleId } from './vehicle-layout.ts';
 
@@ -59,6 +61,14 @@ export class Demonstration {
   constructor(options: DemoOptions) {
     this.options = options;
     this.attack = options.attack === undefined ? undefined : createAttack(options.attack);
+  }
+
+  /**
+   * An attacker outside the vehicle is given the broken TLS: with it, no attack would even reach
+   * the checks that are to stop it.
+   */
+  private get tls(): boolean {
+    return this.options.tls && this.attack === undefined;
   }
 
   /** Power cuts that have hit an ECU. */
@@ -95,6 +105,7 @@ export class Demonstration {
         ...secrets,
         ...this.attack?.backend,
         OTA_STATE: join(folder, 'backend'),
+        OTA_DEVICE_TLS: this.tls ? 'on' : 'off',
         OTA_LOG_LEVEL: 'error',
         DIRECTOR_PORT: String(at.director),
         IMAGES_PORT: String(at.images),
@@ -108,6 +119,7 @@ export class Demonstration {
     this.say(
       `Backend: Director :${director}, Image repository :${images}, operator :${operatorPort}`,
     );
+    this.say(`Device plane: ${this.tls ? 'mutual TLS' : 'plain HTTP on loopback, no TLS'}`);
     const operator = new Operator({ ...secrets, OTA_URL: `http://127.0.0.1:${operatorPort}` });
 
     const publications = await buildPublications(this.options, this.buildFolder);
@@ -164,8 +176,7 @@ export class Demonstration {
       folder: join(folder, 'vehicle'),
       vehicleId,
       buildFolder: this.buildFolder,
-      director: { host: '127.0.0.1', port: ports.director },
-      images: { host: '127.0.0.1', port: ports.images },
+      ...this.repositoriesAt(ports),
       directorRoot: readRoot(keys, 'director'),
       imagesRoot: readRoot(keys, 'images'),
       busAddress: this.busAddress,
@@ -177,8 +188,7 @@ export class Demonstration {
     await enrolVehicle(vehicle, {
       vehicleId,
       enrolmentToken: token,
-      director: { host: '127.0.0.1', port: backend.ports.director },
-      images: { host: '127.0.0.1', port: backend.ports.images },
+      ...this.repositoriesAt(backend.ports),
     });
     this.agents = vehicle.agents;
     const ecuIds = this.agents.flatMap((agent) => agent.ecus.map((ecu) => ecu.ecuId));
@@ -211,6 +221,14 @@ export class Demonstration {
 
   private get busAddress(): string {
     return `unix:${join(this.options.folder, 'can0.sock')}`;
+  }
+
+  /** The repositories as a client reaches them, and how it knows them. */
+  private repositoriesAt({ director, images }: Pick<BackendPorts, 'director' | 'images'>) {
+    return repositoriesAt(
+      { host: '127.0.0.1', director, images },
+      this.tls ? readDeviceRoot(join(this.options.folder, 'keys')) : undefined,
+    );
   }
 
   /** The vehicle talks to the backend, or to the attacker before it. */

@@ -28,6 +28,8 @@ import { createFileKeyValue } from '../../hal/emulated/key-value.ts';
 import { createNodeCrypto } from '../../hal/node/crypto.ts';
 import { generateKeyPair, type KeyPair } from '../../hal/node/signing.ts';
 import type { Crypto, Flash, KeyValue } from '../../hal/types.ts';
+import { defaultServerName } from '../configuration.ts';
+import { deviceRootPath } from '../signer/device-authorities.ts';
 import {
   type AgentLayout,
   type AgentName,
@@ -54,6 +56,8 @@ export interface ManufactureOptions {
   readonly director: Endpoint;
   readonly images: Endpoint;
   /** Version-1 Roots of both repositories, as the key ceremony signed them. */
+  /** The device root's certificate in DER: mutual TLS; plain HTTP when absent. */
+  readonly deviceRoot?: Uint8Array | undefined;
   readonly directorRoot: Uint8Array;
   readonly imagesRoot: Uint8Array;
   readonly busAddress: string;
@@ -94,6 +98,8 @@ export interface ManufacturedVehicle {
   readonly agents: readonly ProvisionedAgent[];
   /** What its registration will say of its ECUs. */
   readonly ecus: Registration['ecus'];
+  /** With TLS: the vehicle's device key, which stays in the Primary's store. */
+  readonly deviceKey: KeyPair | undefined;
 }
 
 /** Makes the vehicle in `folder`; `enrolVehicle` then makes it known and gives it its metadata. */
@@ -114,7 +120,12 @@ export async function manufactureVehicle(
     const value = encode(configuration, configure(options, layout, ecus, keys));
     createFileKeyValue(keyValueFolder).write('configuration', value);
   }
-  return { agents, ecus: described };
+  const deviceKey = options.deviceRoot && generateKeyPair('ESP256');
+  if (deviceKey !== undefined) {
+    const value = encode(storedKeyPair, deviceKey);
+    createFileKeyValue(agents[0]!.keyValueFolder).write('device-key', value);
+  }
+  return { agents, ecus: described, deviceKey };
 }
 
 async function provisionAgent(options: ManufactureOptions, layout: AgentLayout, digests: Crypto) {
@@ -250,6 +261,7 @@ function configure(
       ? { primary: configurePrimary(options, keys) }
       : { primaryKey: keys.get(agentLayouts.primary.ecuId)! }),
     ...(layout.verification === 'full' ? { repositoryMap: mapRepositories(options) } : {}),
+    ...(isPrimary && options.deviceRoot ? { tls: { trustAnchors: [options.deviceRoot] } } : {}),
   };
 }
 
@@ -292,6 +304,26 @@ function configurePrimary(
     download: downloadPartition,
     pollMilliseconds: options.pollMilliseconds,
   };
+}
+
+/** Both repositories at one host; with TLS by the name that the server's certificate bears. */
+export function repositoriesAt(
+  at: { readonly host: string; readonly director: number; readonly images: number },
+  deviceRoot: Uint8Array | undefined,
+  serverName: string = defaultServerName,
+): Pick<ManufactureOptions, 'director' | 'images' | 'deviceRoot'> {
+  const { host } = at;
+  const named = deviceRoot && { serverName };
+  return {
+    director: { host, port: at.director, ...named },
+    images: { host, port: at.images, ...named },
+    deviceRoot,
+  };
+}
+
+/** Reads the device root's certificate that the ceremony left in its keys folder. */
+export function readDeviceRoot(keysFolder: string): Uint8Array {
+  return readFileSync(deviceRootPath(keysFolder));
 }
 
 /** Reads a Root that the ceremony left in its keys folder. */

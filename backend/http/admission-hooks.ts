@@ -7,7 +7,7 @@ import type { ShedReason } from '../admission/lanes.ts';
 import type { QuotaRefusal, Sender } from '../admission/quotas.ts';
 import { secondsAfterOverload, secondsAfterQuota } from '../admission/retry-after.ts';
 import { chooseForm, sendFromMemory, sendRefusal } from './answers.ts';
-import { authenticatedVehicle } from './authenticated-vehicle.ts';
+import type { DevicePlane } from './device-plane.ts';
 import type { Route } from './listener.ts';
 
 declare module 'fastify' {
@@ -21,6 +21,8 @@ export interface PlaneAdmission {
   readonly plane: 'director' | 'images' | 'operator';
   readonly admission: Admission;
   readonly maxConnectionsPerAddress: number;
+  /** Who is who by their certificates; absent without TLS. */
+  readonly devices?: DevicePlane | undefined;
   /** Counts every request against the sender's quotas. */
   readonly quotas: boolean;
   /** Unix seconds. */
@@ -35,7 +37,7 @@ export function addAdmission(app: FastifyInstance, options: PlaneAdmission): voi
   app.decorateRequest('sender', undefined);
   if (options.quotas) {
     app.addHook('onRequest', async (request, reply) => {
-      request.sender = admission.senderOf(authenticatedVehicle(request), request.ip);
+      request.sender = admission.senderOf(options.devices?.vehicleOf(request), request.ip);
       const refused = await admission.spend(request.sender);
       return refused === undefined ? undefined : sendOverQuota(request, reply, refused);
     });

@@ -10,9 +10,11 @@ import {
 } from '../../agent/limits.ts';
 import { identifier } from '../../agent/metadata/common.ts';
 import {
+  deviceCertificate,
   emptyAnswer,
   manifestAnswer,
   registration,
+  registrationAnswer,
   serviceDescription,
   updateAnswer,
   updateQuery,
@@ -25,6 +27,7 @@ import { targets } from '../../agent/metadata/targets.ts';
 import { timeAttestation, timeRequest } from '../../agent/metadata/time.ts';
 import { timestamp } from '../../agent/metadata/timestamp.ts';
 import { acceptManifest, acceptManifests } from '../director/accept-manifest.ts';
+import { renewCertificate } from '../director/devices.ts';
 import { findVehicle, registerVehicle } from '../director/inventory.ts';
 import { latestMetadata } from '../director/metadata.ts';
 import { currentOfflineSnapshot } from '../director/offline-snapshot.ts';
@@ -37,6 +40,7 @@ import { directorMetadataByVersion, rootByVersion } from '../store/metadata.ts';
 import { type PlaneAdmission, sendOverQuota } from './admission-hooks.ts';
 import { refusalRecord, sendAnswer, sendEncoded, sendRefusal, sendSigned } from './answers.ts';
 import { description } from './description.ts';
+import type { DevicePlane } from './device-plane.ts';
 import { fromJson } from './json-view.ts';
 import { sendKept } from './kept-metadata.ts';
 import { addRoutes, bodyOf, parameterOf, type Route, readBody } from './listener.ts';
@@ -62,10 +66,11 @@ export function addDirectorRoutes(
         sendAnswer(reply, serviceDescription, description('ota-director')),
     },
     register(services),
+    ...(plane.devices === undefined ? [] : [renew(services, plane.devices)]),
     currentTargets(services),
     takeManifest(services),
     takeManifests(services),
-    checkForUpdates(services),
+    checkForUpdates(services, plane.devices),
     getTime(services),
     getMetadata(services),
     getKeyObject(services),
@@ -73,7 +78,7 @@ export function addDirectorRoutes(
   addRoutes(app, routes, plane);
 }
 
-function checkForUpdates(services: Services): Route {
+function checkForUpdates(services: Services, devices: DevicePlane | undefined): Route {
   return {
     method: 'POST',
     path: '/check_updates',
@@ -82,6 +87,8 @@ function checkForUpdates(services: Services): Route {
     handle: async (request, reply) => {
       const query = readBody(request, updateQuery);
       if (isRefusal(query)) return sendRefusal(reply, query);
+      const foreign = devices?.admitFor(request, query.vehicleId);
+      if (foreign !== undefined) return sendRefusal(reply, foreign);
       const answer = await checkUpdates(services, query);
       if (isRefusal(answer)) return sendRefusal(reply, answer);
       return sendAnswer(reply, updateAnswer, answer);
@@ -108,15 +115,34 @@ function register(services: Services): Route {
   return {
     method: 'POST',
     path: '/register',
+    certificate: 'none',
     lane: 'reports',
     priority: 'report',
     bodyBytes: maxRegistrationBytes,
     handle: (request, reply) => {
       const body = readBody(request, registration);
       if (isRefusal(body)) return sendRefusal(reply, body);
-      const refused = registerVehicle(services, body);
-      if (refused !== undefined) return sendRefusal(reply, refused);
-      return sendAnswer(reply, emptyAnswer, {}, 201);
+      const answer = registerVehicle(services, body);
+      if (isRefusal(answer)) return sendRefusal(reply, answer);
+      return sendAnswer(reply, registrationAnswer, answer, 201);
+    },
+  };
+}
+
+/** A certificate for the key of the one that the connection shows, which may have expired. */
+function renew(services: Services, devices: DevicePlane): Route {
+  return {
+    method: 'POST',
+    path: '/renew',
+    lane: 'reports',
+    priority: 'report',
+    certificate: 'any-age',
+    handle: (request, reply) => {
+      const body = readBody(request, emptyAnswer);
+      if (isRefusal(body)) return sendRefusal(reply, body);
+      const device = devices.deviceOf(request);
+      if (isRefusal(device)) return sendRefusal(reply, device);
+      return sendAnswer(reply, deviceCertificate, renewCertificate(services, device));
     },
   };
 }

@@ -1,8 +1,8 @@
 /**
  * How every plane listens: limits, timeouts, body parsers and error answers, set in this one place.
- * TLS of the device plane belongs here too.
  */
 import type { Socket } from 'node:net';
+import type { Server as TlsServer } from 'node:tls';
 import Fastify, {
   type FastifyError,
   type FastifyInstance,
@@ -17,6 +17,7 @@ import type { Lane, Priority } from '../admission/priorities.ts';
 import type { Metrics } from '../metrics.ts';
 import { admissionOf, closeAfter, type PlaneAdmission } from './admission-hooks.ts';
 import { cborType, refusalBody, sendRefusal } from './answers.ts';
+import type { CertificateUse, DevicePlane } from './device-plane.ts';
 
 export interface ListenerOptions {
   readonly logLevel: string;
@@ -29,6 +30,8 @@ export interface ListenerOptions {
   readonly maxConnections: number;
   /** Accepts `application/octet-stream` bodies as streams, without a limit of its own. */
   readonly streams?: boolean;
+  /** Mutual TLS; plain HTTP when absent. */
+  readonly devices?: DevicePlane | undefined;
 }
 
 const keepAliveMilliseconds = 30_000;
@@ -39,7 +42,13 @@ const maxRequestsPerConnection = 10_000;
 
 /** Makes a server with no routes yet; `addRoutes` fills it. */
 export function createListener(options: ListenerOptions): FastifyInstance {
-  const app = Fastify({
+  const http = {
+    maxHeaderSize: maxHttpHeaderBytes,
+    headersTimeout: headersMilliseconds,
+    connectionsCheckingInterval: checkMilliseconds,
+  };
+  const { devices } = options;
+  const app: FastifyInstance = Fastify({
     logger: { level: options.logLevel, stream: process.stderr },
     logController: new LogController({ disableRequestLogging: true }),
     // A route that takes more says so; nothing takes an unbounded body into memory.
@@ -48,11 +57,10 @@ export function createListener(options: ListenerOptions): FastifyInstance {
     connectionTimeout: options.idleMilliseconds,
     keepAliveTimeout: keepAliveMilliseconds,
     maxRequestsPerSocket: maxRequestsPerConnection,
-    http: {
-      maxHeaderSize: maxHttpHeaderBytes,
-      headersTimeout: headersMilliseconds,
-      connectionsCheckingInterval: checkMilliseconds,
-    },
+    // Typed as the plain server: nothing here depends on which of the two it is.
+    ...(devices === undefined
+      ? { http }
+      : ({ https: { ...http, ...devices.serverOptions } } as unknown as { http: typeof http })),
     // Longer path parameters are judged, and refused, by their schemas.
     routerOptions: { maxParamLength: maxHttpHeaderBytes, caseSensitive: true },
     exposeHeadRoutes: false,
@@ -70,6 +78,7 @@ export function createListener(options: ListenerOptions): FastifyInstance {
     },
   });
   app.decorateRequest('refusedBy', undefined);
+  devices?.serve(app.server as unknown as TlsServer);
   app.server.maxConnections = options.maxConnections;
   app.removeAllContentTypeParsers();
   // Raw bytes: only the strict decoder reads what came from outside.
@@ -115,7 +124,9 @@ function reasonOf(code: string | undefined): 'slow' | 'broken' {
 
 /** Requests that are no HTTP never reach a route: answered on the socket itself. */
 function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  // A handshake that failed leaves nothing to answer on.
+  const isTls = /^(ERR_SSL_|ERR_TLS_|EPROTO)/.test(error.code ?? '');
+  if (isTls || error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
@@ -143,6 +154,8 @@ export interface Route {
   readonly priority?: Priority;
   /** Its answers are kept in memory (`LastSigned`), for the time of an overload. */
   readonly kept?: boolean;
+  /** On the device plane with TLS; a `valid` one when absent. */
+  readonly certificate?: CertificateUse;
   readonly handle: (
     request: FastifyRequest,
     reply: FastifyReply,
@@ -169,7 +182,8 @@ export function addRoutes(
       method,
       url: path,
       onRequest: (request, reply, next) => {
-        const refused = authorize?.(request);
+        // DIR-05: who asks comes before what is asked
+        const refused = authorize?.(request) ?? plane?.devices?.admit(request, route);
         if (refused !== undefined) {
           closeAfter(request, reply);
           sendRefusal(reply, refused);

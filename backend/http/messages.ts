@@ -158,6 +158,12 @@ export const vehicleView = record({
   ecus: field(7, array(ecuView, 1, maxEcusPerVehicle)),
 });
 
+/** Body of `POST /vehicles/{id}/device`; the answer is `emptyAnswer`. */
+export const deviceRequest = record({
+  /** Whether the certificates of the vehicle's device key are refused from now on. */
+  revoked: field(1, boolean),
+});
+
 /** One accepted manifest of `GET /vehicles/{id}/manifests`, with what its ECUs detected. */
 export const manifestRecord = record({
   received: field(1, unixSeconds),

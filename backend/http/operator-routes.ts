@@ -15,6 +15,7 @@ import { filename as filenameSchema, identifier } from '../../agent/metadata/com
 import { emptyAnswer, serviceDescription } from '../../agent/metadata/device-messages.ts';
 import { root } from '../../agent/metadata/root.ts';
 import { acceptContentKey, assign } from '../director/assignments.ts';
+import { setRevoked } from '../director/devices.ts';
 import { createEnrolmentToken, findVehicle } from '../director/inventory.ts';
 import { issueMetadata, latestMetadata, staleRole } from '../director/metadata.ts';
 import {
@@ -43,6 +44,7 @@ import {
   assignmentAnswer,
   assignmentRequest,
   contentKeyRequest,
+  deviceRequest,
   enrolmentTokenAnswer,
   enrolmentTokenRequest,
   logPage,
@@ -326,6 +328,19 @@ function vehicleRoutes(services: Services): readonly Route[] {
         const manifests = viewManifests(services, vehicleId);
         if (isRefusal(manifests)) return sendRefusal(reply, manifests);
         return sendAnswer(reply, manifestHistory, manifests);
+      },
+    },
+    {
+      method: 'POST',
+      path: '/vehicles/:vehicleId/device',
+      handle: (request, reply) => {
+        const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
+        if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
+        const body = readBody(request, deviceRequest);
+        if (isRefusal(body)) return sendRefusal(reply, body);
+        const refused = setRevoked(services, vehicleId, body.revoked);
+        if (refused !== undefined) return sendRefusal(reply, refused);
+        return sendAnswer(reply, emptyAnswer, {});
       },
     },
     {

@@ -72,6 +72,27 @@ export const consumeToken = query<[consumed: number, tokenSha256: Uint8Array]>(
   'UPDATE enrolment_tokens SET consumed = ? WHERE token_sha256 = ? AND consumed IS NULL',
 );
 
+export interface DeviceRow {
+  /** P-256 point, 65 bytes. */
+  readonly public_key: Uint8Array;
+  /** Null when nothing was ever said of it. */
+  readonly revoked: 0 | 1 | null;
+}
+
+export const deviceOfVehicle = query<[vehicleId: string], DeviceRow>(
+  `SELECT public_key, (SELECT revoked FROM revocations
+     WHERE revocations.vehicle_id = device_keys.vehicle_id ORDER BY id DESC LIMIT 1) AS revoked
+   FROM device_keys WHERE vehicle_id = ?`,
+);
+
+export const insertDeviceKey = query<[vehicleId: string, publicKey: Uint8Array]>(
+  'INSERT INTO device_keys (vehicle_id, public_key) VALUES (?, ?)',
+);
+
+export const insertRevocation = query<[vehicleId: string, revoked: 0 | 1, changed: number]>(
+  'INSERT INTO revocations (vehicle_id, revoked, changed) VALUES (?, ?, ?)',
+);
+
 export const inventoryCounts = query<[], { readonly vehicles: number; readonly ecus: number }>(
   'SELECT (SELECT count(*) FROM vehicles) AS vehicles, (SELECT count(*) FROM ecus) AS ecus',
 );

@@ -230,4 +230,28 @@ export const migrations: readonly string[] = [
     vehicle_id TEXT PRIMARY KEY REFERENCES vehicles
   ) STRICT;
   `,
+  `
+  -- The P-256 key by which a vehicle authenticates its TLS connections; certificates are not kept.
+  CREATE TABLE device_keys (
+    vehicle_id TEXT PRIMARY KEY REFERENCES vehicles,
+    public_key BLOB NOT NULL
+  ) STRICT;
+  -- Whether a vehicle's certificates are accepted: its last entry counts.
+  CREATE TABLE revocations (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    vehicle_id TEXT NOT NULL REFERENCES vehicles,
+    revoked INTEGER NOT NULL CHECK (revoked IN (0, 1)),
+    changed INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX revocations_by_vehicle ON revocations (vehicle_id, id);
+
+  CREATE TRIGGER device_keys_not_changed BEFORE UPDATE ON device_keys
+    BEGIN SELECT RAISE(ABORT, 'the inventory is only appended to'); END;
+  CREATE TRIGGER device_keys_not_deleted BEFORE DELETE ON device_keys
+    BEGIN SELECT RAISE(ABORT, 'the inventory is only appended to'); END;
+  CREATE TRIGGER revocations_not_changed BEFORE UPDATE ON revocations
+    BEGIN SELECT RAISE(ABORT, 'the inventory is only appended to'); END;
+  CREATE TRIGGER revocations_not_deleted BEFORE DELETE ON revocations
+    BEGIN SELECT RAISE(ABORT, 'the inventory is only appended to'); END;
+  `,
 ];

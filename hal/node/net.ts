@@ -1,9 +1,10 @@
 /**
- * TCP over node:net. What arrives lies in one fixed buffer until the caller has read it; reading
+ * TCP over node:net, and TLS over it. What arrives lies in one fixed buffer until the caller has read it; reading
  * from the peer stops meanwhile, so that memory stays bounded and TCP slows the peer down.
  */
 import { connect, type Socket as NodeSocket } from 'node:net';
-import type { Net, Socket, SocketOptions } from '../types.ts';
+import type { Net, Socket, SocketError, SocketOptions, TlsStatus } from '../types.ts';
+import { TlsConnection } from './tls.ts';
 
 /** Bytes received ahead of the caller. */
 const receiveBufferBytes = 16_384;
@@ -17,41 +18,57 @@ class TcpSocket implements Socket {
   private end = 0;
   private connected = false;
   private closed = false;
+  private readonly secure: TlsConnection | undefined;
   private readonly socket: NodeSocket;
 
   constructor(options: SocketOptions) {
-    this.socket = connect({
-      host: options.host,
-      port: options.port,
-      noDelay: true,
-      onread: {
-        buffer: this.received,
-        callback: (count) => {
-          if (this.closed) return false;
-          this.start = 0;
-          this.end = count;
-          options.onReadable();
-          // Read in the callback: go on; otherwise `read` resumes.
-          return this.start === this.end;
-        },
+    const { host, port, tls } = options;
+    const onread = {
+      buffer: this.received,
+      callback: (count: number) => {
+        if (this.closed) return false;
+        this.start = 0;
+        this.end = count;
+        options.onReadable();
+        // Read in the callback: go on; otherwise `read` resumes.
+        return this.start === this.end;
       },
-    });
+    };
+    this.secure = tls && new TlsConnection({ host, port }, tls, onread);
+    this.socket = this.secure?.socket ?? connect({ host, port, noDelay: true, onread });
+    const fail = (error: SocketError) => {
+      this.close();
+      options.onError(error);
+    };
     const unlessClosed = (callback: (() => void) | undefined) => () => {
       if (!this.closed) callback?.();
     };
     this.socket.on(
-      'connect',
+      this.secure === undefined ? 'connect' : 'secureConnect',
       unlessClosed(() => {
+        const refused = this.secure?.judge();
+        if (refused !== undefined) return fail(refused);
         this.connected = true;
         options.onConnect();
       }),
     );
     this.socket.on('drain', unlessClosed(options.onWritable));
-    this.socket.on('end', unlessClosed(options.onEnd));
+    this.socket.on(
+      'end',
+      unlessClosed(() => {
+        const cutOff = this.secure?.cutOff;
+        if (cutOff === undefined) options.onEnd();
+        else fail(cutOff);
+      }),
+    );
     // Stays after `close`: an error that nobody listens for would end the process.
     this.socket.on('error', (error) => {
-      if (!this.closed) options.onError(error);
+      if (!this.closed) options.onError(this.secure?.explain(error) ?? error);
     });
+  }
+
+  get tls(): TlsStatus | undefined {
+    return this.closed ? undefined : this.secure?.status;
   }
 
   read(buffer: Uint8Array): number {

@@ -46,6 +46,7 @@ export async function updateVehicle(sizes: readonly number[]): Promise<VehicleFi
       ...secrets,
       OTA_STATE: join(folder, 'backend'),
       OTA_LOG_LEVEL: 'error',
+      OTA_DEVICE_TLS: 'off',
       DIRECTOR_PORT: '0',
       IMAGES_PORT: '0',
       OPERATOR_PORT: '0',

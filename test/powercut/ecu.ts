@@ -423,7 +423,10 @@ export class EcuUnderTest {
   private repositories(state: EcuState, stage: Stage) {
     const { world } = this.setup;
     return {
-      register: async () => undefined,
+      register: async () => ({}),
+      renew: async () => {
+        throw new Error('no TLS here');
+      },
       postManifest: async (bytes: Uint8Array) => {
         this.step = 'report';
         const envelope = decodeEnvelope(bytes, 65_536);

@@ -80,6 +80,7 @@ function spawnBackend(folder: string, changes: Environment, flags: readonly stri
       OTA_PASSPHRASE: passphrase,
       OTA_OPERATOR_TOKEN: operatorToken,
       OTA_LOG_LEVEL: 'silent',
+      OTA_DEVICE_TLS: 'off',
       DIRECTOR_PORT: '0',
       IMAGES_PORT: '0',
       OPERATOR_PORT: '0',

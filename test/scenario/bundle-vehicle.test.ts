@@ -60,6 +60,7 @@ test('DBP-18: four ECUs confirm together, through a killed backend and a cut Pri
       ...secrets,
       OTA_STATE: join(folder, 'backend'),
       OTA_LOG_LEVEL: 'error',
+      OTA_DEVICE_TLS: 'off',
       DIRECTOR_PORT: String(ports.director),
       IMAGES_PORT: String(ports.images),
       OPERATOR_PORT: String(ports.operator),

@@ -110,6 +110,7 @@ export class CliFixture {
         OTA_PASSPHRASE: onlinePassphrase,
         OTA_OPERATOR_TOKEN: operatorToken,
         OTA_LOG_LEVEL: 'warn',
+        OTA_DEVICE_TLS: 'off',
         DIRECTOR_PORT: '0',
         IMAGES_PORT: '0',
         OPERATOR_PORT: '0',

@@ -1,10 +1,11 @@
 /** `ota vehicle …` and `ota metadata refresh`: enrolment, inventory, fresh metadata. */
 import { isRefusal, type Refusal } from '../../../agent/codes.ts';
 import { identifier } from '../../../agent/metadata/common.ts';
-import { ecuRoles, verifications } from '../../../agent/metadata/device-messages.ts';
+import { ecuRoles, emptyAnswer, verifications } from '../../../agent/metadata/device-messages.ts';
 import type { Detection } from '../../../agent/metadata/report.ts';
 import { toJson } from '../../http/json-view.ts';
 import {
+  deviceRequest,
   type EcuView,
   enrolmentTokenAnswer,
   enrolmentTokenRequest,
@@ -44,6 +45,20 @@ export const vehicleCommands: readonly Command[] = [
     positionals: ['ID'],
     options: serverOptions,
     run: show,
+  },
+  {
+    name: 'vehicle revoke',
+    summary: "Refuse the vehicle's device certificates from now on (stolen key, scrapped vehicle)",
+    positionals: ['ID'],
+    options: serverOptions,
+    run: (given, context) => setRevoked(given, context, true),
+  },
+  {
+    name: 'vehicle accept',
+    summary: 'Accept the device certificates of a revoked vehicle again',
+    positionals: ['ID'],
+    options: serverOptions,
+    run: (given, context) => setRevoked(given, context, false),
   },
   {
     name: 'metadata refresh',
@@ -147,6 +162,25 @@ function roleOf(ecu: EcuView): string {
 
 function describe({ code, row, attack }: Detection): string {
   return attack === undefined ? `${code} (${row})` : `${code} (${row}): attack ${attack}`;
+}
+
+async function setRevoked(
+  given: Arguments,
+  context: Context,
+  revoked: boolean,
+): Promise<Outcome | Refusal> {
+  const vehicleId = given.checked('ID', given.positionals[0]!, identifier);
+  if (given.refusal) return given.refusal;
+  const client = clientOf(given, context);
+  if (isRefusal(client)) return client;
+  const path = `/vehicles/${encodeURIComponent(vehicleId)}/device`;
+  const answer = await client.post(path, deviceRequest, { revoked }, emptyAnswer);
+  if (isRefusal(answer)) return answer;
+  const state = revoked ? 'refused' : 'accepted';
+  return {
+    lines: [`device certificates of ${vehicleId} are ${state}`],
+    json: { vehicleId, revoked },
+  };
 }
 
 async function refresh(given: Arguments, context: Context): Promise<Outcome | Refusal> {

@@ -111,6 +111,8 @@ export class Arena {
         ...secrets,
         OTA_STATE: join(folder, 'backend'),
         OTA_LOG_LEVEL: 'error',
+        // The attackers hold the network: TLS would stop them before any check of the agent.
+        OTA_DEVICE_TLS: 'off',
         DIRECTOR_PORT: '0',
         IMAGES_PORT: '0',
         OPERATOR_PORT: '0',

@@ -3,7 +3,8 @@ import { resolve } from 'node:path';
 import { type Refusal, refuse } from '../../../agent/codes.ts';
 import type { Endpoint } from '../../../agent/metadata/repository-map.ts';
 import { defaultKeysFolder, defaultUrl } from '../../cli/settings.ts';
-import { type AgentName, agentNames, board, canPort } from '../vehicle-layout.ts';
+import { defaultServerName } from '../../configuration.ts';
+import { type AgentName, agentNames, board, canPort, speaksTls } from '../vehicle-layout.ts';
 
 export interface FlashOptions {
   /** `user@address` or a name of the ssh configuration. */
@@ -21,6 +22,8 @@ export interface FlashOptions {
   /** The repositories as the board and this machine reach them. */
   readonly director: Endpoint;
   readonly images: Endpoint;
+  /** Mutual TLS with them, where the board's programs have it. */
+  readonly tls: boolean;
   readonly keysFolder: string;
   readonly operatorUrl: string;
   readonly operatorToken: string;
@@ -39,10 +42,14 @@ export function readFlashOptions(environment: Environment): FlashOptions | Refus
     return value;
   };
   const flag = (name: string): boolean => matching(name, '0', /^[01]$/, '1, or 0 for not') === '1';
+  const tls = matching('OTA_DEVICE_TLS', 'on', /^(on|off)$/, 'on, off') === 'on' && speaksTls;
   const endpoint = (name: string, fallback: string): Endpoint => {
     const text = matching(name, fallback, /^[a-z0-9.-]+:\d{1,5}$/i, 'HOST:PORT');
     const colon = text.lastIndexOf(':');
-    return { host: text.slice(0, colon), port: Number(text.slice(colon + 1)) };
+    const named = tls
+      ? { serverName: environment['OTA_DEVICE_TLS_NAME'] || defaultServerName }
+      : {};
+    return { host: text.slice(0, colon), port: Number(text.slice(colon + 1)), ...named };
   };
   if (board.engine.runtime !== 'quickjs') {
     mistakes.push(`BOARD=${board.name} runs on this machine: make demo BOARD=${board.name}`);
@@ -70,6 +77,7 @@ export function readFlashOptions(environment: Environment): FlashOptions | Refus
     dryRun: flag('DRY_RUN'),
     director: endpoint('DIRECTOR', '127.0.0.1:8000'),
     images: endpoint('IMAGES', '127.0.0.1:8001'),
+    tls,
     keysFolder: resolve(environment['OTA_KEYS'] || defaultKeysFolder),
     operatorUrl: environment['OTA_URL'] || defaultUrl,
     operatorToken: environment['OTA_OPERATOR_TOKEN'] || '',

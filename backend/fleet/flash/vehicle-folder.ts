@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { enrolVehicle } from '../enrol-vehicle.ts';
 import { Operator } from '../operator.ts';
-import { manufactureVehicle, readRoot } from '../provision.ts';
+import { manufactureVehicle, readDeviceRoot, readRoot } from '../provision.ts';
 import type { FlashOptions } from './flash-options.ts';
 import { FlashError } from './remote-host.ts';
 
@@ -40,6 +40,7 @@ async function makeVehicle(options: FlashOptions, vehicle: string): Promise<void
     directorRoot: root(keysFolder, 'director'),
     imagesRoot: root(keysFolder, 'images'),
   };
+  const deviceRoot = options.tls ? deviceRootOf(keysFolder) : undefined;
   const making = `${vehicle}.new`;
   rmSync(making, { recursive: true, force: true });
   mkdirSync(making, { recursive: true, mode: 0o700 });
@@ -51,14 +52,23 @@ async function makeVehicle(options: FlashOptions, vehicle: string): Promise<void
     buildFolder: join(options.vehiclesFolder, '../build/flash'),
     director,
     images,
+    deviceRoot,
     ...roots,
     busAddress: `can:${options.canInterface}`,
     downloadBytes: 0,
     pollMilliseconds,
   });
   const { token } = JSON.parse(answer) as { token: string };
-  await enrolVehicle(made, { vehicleId, enrolmentToken: token, director, images });
+  await enrolVehicle(made, { vehicleId, enrolmentToken: token, director, images, deviceRoot });
   renameSync(making, vehicle);
+}
+
+function deviceRootOf(keysFolder: string): Uint8Array {
+  try {
+    return readDeviceRoot(keysFolder);
+  } catch {
+    throw new FlashError(`${keysFolder} has no device root: ota enrolment-ca, OTA_KEYS=`);
+  }
 }
 
 function root(keysFolder: string, repository: 'director' | 'images'): Uint8Array {

@@ -27,6 +27,7 @@ test('what nobody sets has its default', () => {
     operatorToken: 'sixteen-characters',
     ports: { director: 8000, images: 8001, operator: 8002 },
     host: '127.0.0.1',
+    deviceTls: { serverName: 'ota.internal', certificateSeconds: 7_776_000 },
     lifetimes: defaultLifetimes,
     quotas: defaultQuotas,
     logLevel: 'info',
@@ -57,6 +58,28 @@ test('secrets come from files too, without their last line end', () => {
   assert.is(codeOf([], environment), 'configuration-invalid');
   assert.is(codeOf([], { ...environment, OTA_PASSPHRASE_FILE: folder }), 'configuration-invalid');
   rmSync(folder, { recursive: true });
+});
+
+test('the device plane is plain on loopback only, and when it is said', () => {
+  const off = { ...secrets, OTA_DEVICE_TLS: 'off' };
+  for (const host of ['127.0.0.1', '::1', 'localhost']) {
+    const result = readConfiguration(['--host', host], off);
+    assert.ok(!isRefusal(result));
+    assert.is(result.deviceTls, undefined);
+  }
+  for (const host of ['0.0.0.0', '::', '192.0.2.1', 'ota.example']) {
+    assert.is(codeOf(['--host', host], off), 'configuration-invalid', host);
+    assert.is(codeOf(['--host', host], secrets), 'ok');
+  }
+  assert.is(codeOf([], { ...secrets, OTA_DEVICE_TLS: 'no' }), 'configuration-invalid');
+});
+
+test('the name in the server certificate is a DNS name', () => {
+  const named = (name: string) => codeOf([], { ...secrets, OTA_DEVICE_TLS_NAME: name });
+  for (const name of ['ota.internal', 'backend', 'a-1.example.com']) assert.is(named(name), 'ok');
+  for (const name of ['', '127.0.0.1', 'a..b', '-a', 'A.example', '*.example', 'a b', '::1']) {
+    assert.is(named(name), 'configuration-invalid', name);
+  }
 });
 
 test('what cannot be is refused', () => {

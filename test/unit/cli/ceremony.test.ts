@@ -67,10 +67,13 @@ test('the folder has every file of the layout and no other', () => {
     .filter((name) => statSync(join(base.folder, name)).isFile())
     .sort();
   assert.equal(found, [
+    'devices/1.ca.der',
+    'devices/root.der',
     'director/1.root.cbor',
     'director/wrapping-key.cbor',
     'images/1.root.cbor',
     'images/1.targets.cbor',
+    'offline/device-root.key',
     'offline/director-offline-snapshot-1.key',
     'offline/director-offline-targets-1.key',
     'offline/director-root-1.key',
@@ -86,6 +89,7 @@ test('the folder has every file of the layout and no other', () => {
     'online/director-time.key',
     'online/director-timestamp.key',
     'online/director-wrapping.key',
+    'online/enrolment-ca-1.key',
     'online/images-snapshot.key',
     'online/images-timestamp.key',
   ]);
@@ -155,7 +159,7 @@ test('the public wrapping key is that of the online key', () => {
 });
 
 test('the printed key ids are those of the files', () => {
-  assert.is(result.keys.length, 17);
+  assert.is(result.keys.length, 19);
   for (const { name, offline, keyId: printed } of result.keys) {
     const place = offline ? 'offline' : 'online';
     const path = join(base.folder, place, `${name}.key`);

@@ -151,7 +151,7 @@ test('PRI-01: manifest, time, updates, registration and key objects go to the Di
     assert.equal(time, Uint8Array.from(Buffer.from('time')));
     assert.equal(decode(timeRequest, Uint8Array.from(directorBodies[2]!), 100), [nonce]);
     const registered = await result<unknown>((done) => client.register(Buffer.from('r'), done));
-    assert.is(registered, undefined);
+    assert.equal(registered, {});
     const digest = new Uint8Array(32).fill(10);
     const key = await result<unknown>((done) => client.fetchKeyObject(digest, done));
     assert.is(Buffer.from(key as Uint8Array).toString(), 'key object');

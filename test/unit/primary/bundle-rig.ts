@@ -169,7 +169,10 @@ export class BundleRig {
 
   private repositories(): PrimaryContext['repositories'] {
     return {
-      register: async () => undefined,
+      register: async () => ({}),
+      renew: async () => {
+        throw new Error('no TLS here');
+      },
       postManifest: async (bytes) => {
         this.manifests.push(openManifest(bytes));
         return { accepted: true, updateAvailable: false, timestampVersion: 1 };

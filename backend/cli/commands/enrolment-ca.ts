@@ -1,0 +1,73 @@
+/** `ota enrolment-ca`: the offline root of the device plane signs a new enrolment CA. */
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { isRefusal, type Refusal } from '../../../agent/codes.ts';
+import { keyId } from '../../../agent/crypto/key-id.ts';
+import { createNodeCrypto } from '../../../hal/node/crypto.ts';
+import {
+  deviceRootPath,
+  enrolmentCaDays,
+  enrolmentCaNumbers,
+  makeDeviceRoot,
+  openDeviceRoot,
+  signEnrolmentCa,
+} from '../../signer/device-authorities.ts';
+import type { Arguments } from '../arguments.ts';
+import type { Command, Context, Outcome } from '../command.ts';
+import { hex } from '../format.ts';
+import {
+  keysFolderOf,
+  keysOption,
+  onlinePassphraseOf,
+  passphraseOf,
+  passphraseOption,
+} from '../settings.ts';
+
+const maxDays = 3_650;
+
+export const enrolmentCaCommands: readonly Command[] = [
+  {
+    name: 'enrolment-ca',
+    summary: 'Sign a new enrolment CA, which issues the certificates of devices and servers',
+    positionals: [],
+    options: {
+      days: { value: 'N', help: `how long it is valid (default ${enrolmentCaDays})` },
+      ...keysOption,
+      ...passphraseOption,
+      'online-passphrase-file': {
+        value: 'FILE',
+        help: "passphrase of the server's keys (OTA_ONLINE_PASSPHRASE[_FILE])",
+      },
+    },
+    notes: [
+      'Give the server devices/ and the new online/enrolment-ca-N.key, and start it anew.',
+      'Earlier enrolment CAs stay accepted until their devices/N.ca.der is removed on the server.',
+      'Makes the device root too, in a keys folder that has none yet.',
+    ],
+    run,
+  },
+];
+
+async function run(given: Arguments, context: Context): Promise<Outcome | Refusal> {
+  const folder = keysFolderOf(given, context);
+  const days = given.integer('days', 1, maxDays, enrolmentCaDays);
+  if (given.refusal) return given.refusal;
+  const passphrase = passphraseOf(given, context);
+  if (isRefusal(passphrase)) return passphrase;
+  const online = onlinePassphraseOf(given, context);
+  if (isRefusal(online)) return online;
+  const now = Math.floor(Date.now() / 1_000);
+  const place = { folder, passphrase, onlinePassphrase: online ?? passphrase, now };
+  const first = !existsSync(deviceRootPath(folder));
+  if (first) mkdirSync(join(folder, 'devices'), { recursive: true });
+  const root = first ? makeDeviceRoot(place) : openDeviceRoot(folder, passphrase);
+  if (isRefusal(root)) return root;
+  const number = (enrolmentCaNumbers(folder).at(-1) ?? 0) + 1;
+  const pair = signEnrolmentCa(place, root, number, days);
+  const id = hex(keyId(createNodeCrypto(), pair.key));
+  const made = `enrolment CA ${number} is in ${folder}/devices, valid ${days} days`;
+  return {
+    lines: [...(first ? ['made device-root'] : []), `online   enrolment-ca-${number}  ${id}`, made],
+    json: { folder, number, keyId: id, days },
+  };
+}

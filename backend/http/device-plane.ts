@@ -1,0 +1,179 @@
+/**
+ * TLS of the device plane (docs/POUF.md, TLS): what its listeners have in common, and who is at the
+ * other end of a connection. Any client may finish the handshake; what its certificate is worth is
+ * judged at each request, by the inventory, so that a refusal has a code and revocation acts at once.
+ */
+import { hkdfSync } from 'node:crypto';
+import type { TLSSocket, TlsOptions, Server as TlsServer } from 'node:tls';
+import type { FastifyRequest } from 'fastify';
+import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import { admitDevice } from '../director/devices.ts';
+import type { Services } from '../services.ts';
+import {
+  type DeviceIdentity,
+  type EnrolmentAuthority,
+  type ServerIdentity,
+  serverCertificateSeconds,
+} from '../signer/enrolment-authority.ts';
+import type { Route } from './listener.ts';
+import { MemorySessions, type SessionCache } from './session-cache.ts';
+
+/** TLS 1.2 for BearSSL, which has no 1.3; of its suites those with AES-GCM and forward secrecy. */
+const suites = [
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_AES_128_GCM_SHA256',
+];
+/** In TLS 1.3 the exchange is hybrid: what is recorded today stays closed to quantum computers. */
+const groups = 'X25519MLKEM768:P-256';
+/** Sessions of one plane resume on the other, and on any process with the same enrolment CA. */
+const sessionContext = 'ota-device-plane';
+const handshakeMilliseconds = 5_000;
+const lookMilliseconds = 60_000;
+const ticketKeyBytes = 48;
+/** Whoever steals ticket keys opens the connections that they resumed: they live for a day. */
+const ticketKeySeconds = 86_400;
+
+/** How a route takes certificates; `valid` when it does not say. */
+export type CertificateUse =
+  /** Server TLS alone: enrolment. */
+  | 'none'
+  /** An expired one will do: renewal. */
+  | 'any-age'
+  | 'valid';
+
+export class DevicePlane {
+  private readonly services: Services;
+  private readonly authority: EnrolmentAuthority;
+  private readonly serverName: string;
+  private readonly sessions: SessionCache;
+  private readonly devices = new WeakMap<object, DeviceIdentity | Refusal>();
+  private readonly servers: TlsServer[] = [];
+  private readonly timer: NodeJS.Timeout;
+  private identity: ServerIdentity;
+  private ticketEpoch: number;
+
+  /** @param sessions for TLS 1.2 clients that take no tickets; shared by whoever shares this */
+  constructor(
+    services: Services,
+    authority: EnrolmentAuthority,
+    serverName: string,
+    sessions: SessionCache = new MemorySessions(),
+  ) {
+    this.services = services;
+    this.authority = authority;
+    this.serverName = serverName;
+    this.sessions = sessions;
+    this.identity = authority.issueServer(serverName, services.now());
+    this.ticketEpoch = this.epoch();
+    this.timer = setInterval(() => this.refresh(), lookMilliseconds);
+    this.timer.unref();
+  }
+
+  /** For the servers of this plane; `serve` goes with them. */
+  get serverOptions(): TlsOptions {
+    return {
+      ...this.contextOptions(),
+      requestCert: true,
+      // Judged at the request: see above.
+      rejectUnauthorized: false,
+      handshakeTimeout: handshakeMilliseconds,
+      ticketKeys: this.ticketKeys(),
+    };
+  }
+
+  /** Takes over the sessions and certificates of a server that was made with `serverOptions`. */
+  serve(server: TlsServer): void {
+    this.servers.push(server);
+    server.on('newSession', (id: Buffer, session: Buffer, done: () => void) => {
+      void this.sessions.keep(id.toString('base64'), session).finally(done);
+    });
+    server.on(
+      'resumeSession',
+      (id: Buffer, done: (error: null, session: Buffer | null) => void) => {
+        const found = this.sessions.find(id.toString('base64'));
+        // A cache that fails costs a full handshake, nothing else.
+        found.then((session) => done(null, session ?? null)).catch(() => done(null, null));
+      },
+    );
+  }
+
+  close(): void {
+    clearInterval(this.timer);
+  }
+
+  /**
+   * DIR-05: judges a request before its body is read. Codes `certificate-missing`,
+   * `certificate-untrusted`, those of `admitDevice`.
+   */
+  admit(request: FastifyRequest, { certificate = 'valid' }: Route): Refusal | undefined {
+    if (certificate === 'none') return undefined;
+    const device = this.deviceOf(request);
+    if (isRefusal(device)) return device;
+    const { vehicleId } = request.params as { readonly vehicleId?: string };
+    return admitDevice(this.services, device, { renewing: certificate === 'any-age', vehicleId });
+  }
+
+  /** `admit` for a request that names its vehicle in the body. */
+  admitFor(request: FastifyRequest, vehicleId: string): Refusal | undefined {
+    const device = this.deviceOf(request);
+    return isRefusal(device) ? device : admitDevice(this.services, device, { vehicleId });
+  }
+
+  /** Whose requests these are, for quotas: what the certificate says, never a path or a body. */
+  vehicleOf(request: FastifyRequest): string | undefined {
+    const device = this.deviceOf(request);
+    return isRefusal(device) ? undefined : device.vehicleId;
+  }
+
+  /** Who a connection belongs to, by its certificate alone; `admit` judges. */
+  deviceOf(request: FastifyRequest): DeviceIdentity | Refusal {
+    const socket = request.raw.socket as TLSSocket;
+    let device = this.devices.get(socket);
+    if (device === undefined) {
+      // Of a resumed session too: the session holds it.
+      const certificate = socket.getPeerX509Certificate?.();
+      device =
+        certificate === undefined
+          ? refuse('certificate-missing', 'this plane needs a device certificate')
+          : this.authority.identify(certificate);
+      this.devices.set(socket, device);
+    }
+    return device;
+  }
+
+  /** Renews the server's certificate at half its life, and the ticket keys; runs by itself. */
+  refresh(): void {
+    const now = this.services.now();
+    if (this.identity.notAfter - now < serverCertificateSeconds / 2) {
+      this.identity = this.authority.issueServer(this.serverName, now);
+      for (const server of this.servers) server.setSecureContext(this.contextOptions());
+      this.ticketEpoch = -1;
+    }
+    if (this.epoch() === this.ticketEpoch) return;
+    this.ticketEpoch = this.epoch();
+    for (const server of this.servers) server.setTicketKeys(this.ticketKeys());
+  }
+
+  private contextOptions(): TlsOptions {
+    return {
+      cert: this.identity.chain,
+      key: this.identity.key,
+      minVersion: 'TLSv1.2',
+      ciphers: suites.join(':'),
+      honorCipherOrder: true,
+      ecdhCurve: groups,
+      sessionIdContext: sessionContext,
+    };
+  }
+
+  private epoch(): number {
+    return Math.floor(this.services.now() / ticketKeySeconds);
+  }
+
+  private ticketKeys(): Buffer {
+    const info = `ota-tls-ticket-v1 ${this.ticketEpoch}`;
+    return Buffer.from(hkdfSync('sha256', this.authority.secret(), '', info, ticketKeyBytes));
+  }
+}

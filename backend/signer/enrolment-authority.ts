@@ -1,0 +1,143 @@
+/**
+ * What the server does with its enrolment CA: issues the certificates of devices and its own, and
+ * says which vehicle a device's certificate is for.
+ */
+import { X509Certificate } from 'node:crypto';
+import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import type { DeviceCertificate } from '../../agent/metadata/device-messages.ts';
+import { followChain } from '../../hal/node/certificate-chain.ts';
+import { importPrivateKey } from '../../hal/node/key-format.ts';
+import { generateKeyPair } from '../../hal/node/signing.ts';
+import { type CertificateRequest, type Issuer, issueCertificate } from './certificate.ts';
+import {
+  backdatedSeconds,
+  enrolmentCaKeyPath,
+  enrolmentCaNumbers,
+  readEnrolmentCa,
+} from './device-authorities.ts';
+import { readKeyFile } from './key-file.ts';
+
+/** In front of the vehicle's id in the common name: with a colon, it can be no server's name. */
+const vehiclePrefix = 'vehicle:';
+/** The server makes a new one by itself long before. */
+export const serverCertificateSeconds = 14 * 86_400;
+
+/** A server's certificate with its key, as PEM for node:tls. */
+export interface ServerIdentity {
+  readonly chain: string;
+  readonly key: string;
+  readonly notAfter: number;
+}
+
+/** A device as its certificate shows it; whether it may come in is for the inventory to say. */
+export interface DeviceIdentity {
+  readonly vehicleId: string;
+  /** P-256 point, 65 bytes. */
+  readonly publicKey: Uint8Array;
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+export class EnrolmentAuthority {
+  private readonly issuer: Required<Issuer>;
+  private readonly accepted: readonly X509Certificate[];
+  private readonly deviceSeconds: number;
+
+  private constructor(
+    issuer: Required<Issuer>,
+    accepted: readonly X509Certificate[],
+    deviceSeconds: number,
+  ) {
+    this.issuer = issuer;
+    this.accepted = accepted;
+    this.deviceSeconds = deviceSeconds;
+  }
+
+  /**
+   * Opens the newest enrolment CA, and the certificates of the earlier ones.
+   * @param deviceSeconds how long a device's certificate is valid
+   * @returns codes `file-unreadable`, `key-file-invalid`, `passphrase-wrong`
+   */
+  static open(
+    keysFolder: string,
+    passphrase: string,
+    deviceSeconds: number,
+  ): EnrolmentAuthority | Refusal {
+    const numbers = enrolmentCaNumbers(keysFolder);
+    const accepted: X509Certificate[] = [];
+    for (const number of numbers) {
+      const certificate = readEnrolmentCa(keysFolder, number);
+      if (isRefusal(certificate)) return certificate;
+      accepted.push(certificate);
+    }
+    const [newest, certificate] = [numbers.at(-1), accepted.at(-1)];
+    if (newest === undefined || certificate === undefined) {
+      const advice = 'make one with ota enrolment-ca, or switch TLS off (OTA_DEVICE_TLS=off)';
+      return refuse('file-unreadable', `${keysFolder}/devices: no enrolment CA; ${advice}`);
+    }
+    const path = enrolmentCaKeyPath(keysFolder, newest);
+    const pair = readKeyFile(path, passphrase);
+    if (isRefusal(pair)) return pair;
+    const key = pair.key.algorithm === 'ESP256' && importPrivateKey('ESP256', pair.secret);
+    if (key === false || !certificate.checkPrivateKey(key)) {
+      return refuse('key-file-invalid', `${path}: not the key of enrolment CA ${newest}`);
+    }
+    return new EnrolmentAuthority({ certificate, key }, accepted, deviceSeconds);
+  }
+
+  /**
+   * The certificate of a vehicle's device key.
+   * @param publicKey P-256 point whose possession was proven
+   * @param now unix seconds
+   */
+  issueDevice(vehicleId: string, publicKey: Uint8Array, now: number): DeviceCertificate {
+    const subject = `${vehiclePrefix}${vehicleId}`;
+    const request = { profile: { use: 'device' }, subject, publicKey } as const;
+    return this.issue(request, now, this.deviceSeconds);
+  }
+
+  /** A fresh key for a server of this name, which lives in this process only. */
+  issueServer(name: string, now: number): ServerIdentity {
+    const pair = generateKeyPair('ESP256');
+    const request = {
+      profile: { use: 'server', name },
+      subject: name,
+      publicKey: pair.key.bytes,
+    } as const;
+    const { chain, notAfter } = this.issue(request, now, serverCertificateSeconds);
+    const key = importPrivateKey('ESP256', pair.secret).export({ type: 'pkcs8', format: 'pem' });
+    const pem = chain.map((der) => new X509Certificate(der).toString()).join('');
+    return { chain: pem, key: key.toString(), notAfter };
+  }
+
+  /** Who a certificate is for; code `certificate-untrusted`: none that these CAs gave a device. */
+  identify(certificate: X509Certificate): DeviceIdentity | Refusal {
+    const validity = followChain([certificate], this.accepted, 'device');
+    const prefix = `CN=${vehiclePrefix}`;
+    const { subject } = certificate;
+    if (validity === undefined || !subject.startsWith(prefix)) {
+      return refuse('certificate-untrusted', 'not issued to a device by this enrolment CA');
+    }
+    const spki = certificate.publicKey.export({ format: 'der', type: 'spki' });
+    const publicKey = new Uint8Array(spki.subarray(spki.length - 65));
+    return { vehicleId: subject.slice(prefix.length), publicKey, ...validity };
+  }
+
+  /** What only holders of the enrolment CA's key have, for keys that its processes share. */
+  secret(): Buffer {
+    return this.issuer.key.export({ type: 'pkcs8', format: 'der' });
+  }
+
+  private issue(
+    request: Omit<CertificateRequest, 'notBefore' | 'notAfter'>,
+    now: number,
+    seconds: number,
+  ): DeviceCertificate {
+    const notBefore = now - backdatedSeconds;
+    // Never longer than its issuer: a chain is as valid as its shortest part.
+    const end = Math.floor(this.issuer.certificate.validToDate.getTime() / 1_000);
+    const notAfter = Math.min(now + seconds, end);
+    const own = issueCertificate({ ...request, notBefore, notAfter }, this.issuer);
+    return { chain: [own, new Uint8Array(this.issuer.certificate.raw)], notBefore, notAfter };
+  }
+}
