@@ -23,7 +23,7 @@ export NODE_COMPILE_CACHE := $(CURDIR)/out/compile-cache
 
 .PHONY: demo flash agent boards test help setup packages backend can-bus secondaries runtime \
   provider-hosts typecheck lint format arrows licences conformance mutants ci fuzz attacks bench \
-  powercut wear clean kill-test
+  powercut wear clean kill-test container
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 KILLS=n SEED=n BOARD=name|path)
 	@programs=$$($(NODE) boards/make-arguments.ts) || exit 2; \
@@ -69,6 +69,16 @@ endif
 
 packages: ## Installs the Debian packages of .ci/packages (as root; make ci does it)
 	@.ci/install-packages
+
+# Debian's buildah needs neither an engine nor a registry of images; as root.
+container: setup ## The backend's container image by buildah, and its smoke test (Dockerfile, compose.yaml)
+	@.ci/install-packages buildah debootstrap
+	@backend/container/builder.sh localhost/ev-ota-builder $(NODE)
+	@buildah bud --isolation chroot --format docker --volume /etc/ssl/certs:/etc/ssl/certs:ro --quiet \
+	  --build-arg BUILDER=localhost/ev-ota-builder \
+	  --build-arg NPM_CONFIG_REGISTRY="$$(npm config get registry)" \
+	  --build-arg NPM_CONFIG_CAFILE=/etc/ssl/certs/ca-certificates.crt --tag localhost/ev-ota .
+	@backend/container/smoke.sh localhost/ev-ota $(NODE)
 
 backend: setup ## Director, Image repository and operator plane on this machine
 	@$(NODE) backend/main.ts

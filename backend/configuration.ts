@@ -72,6 +72,8 @@ export const defaultQuotas: QuotaLimits = {
 /** In the server's certificate, whatever address the backend is reached at. */
 export const defaultServerName = 'ota.internal';
 
+export const defaultPorts = { director: '8000', images: '8001', operator: '8002' } as const;
+
 /** Every setting: its flag, its environment variable and what it is when neither says. */
 const settings = {
   state: { variable: 'OTA_STATE', fallback: 'out/backend' },
@@ -85,9 +87,9 @@ const settings = {
   },
   'passphrase-file': { variable: 'OTA_PASSPHRASE_FILE', fallback: '' },
   'operator-token-file': { variable: 'OTA_OPERATOR_TOKEN_FILE', fallback: '' },
-  'director-port': { variable: 'DIRECTOR_PORT', fallback: '8000' },
-  'images-port': { variable: 'IMAGES_PORT', fallback: '8001' },
-  'operator-port': { variable: 'OPERATOR_PORT', fallback: '8002' },
+  'director-port': { variable: 'DIRECTOR_PORT', fallback: defaultPorts.director },
+  'images-port': { variable: 'IMAGES_PORT', fallback: defaultPorts.images },
+  'operator-port': { variable: 'OPERATOR_PORT', fallback: defaultPorts.operator },
   'timestamp-seconds': { variable: 'TIMESTAMP_SECONDS', fallback: String(day) },
   'snapshot-seconds': { variable: 'SNAPSHOT_SECONDS', fallback: String(day) },
   'targets-seconds': { variable: 'TARGETS_SECONDS', fallback: String(day) },

@@ -13,20 +13,7 @@ written_for=0.17.0
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 
-mirror() {
-  if [[ -n ${DEBIAN_MIRROR:-} ]]; then
-    echo "$DEBIAN_MIRROR"
-    return
-  fi
-  local found
-  found=$(cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list 2>/dev/null |
-    awk '/^URIs:/ { print $2; exit } /^deb / { for (i = 2; i <= NF; i++) if ($i ~ /:\/\//) { print $i; exit } }')
-  [[ -n $found ]] || {
-    echo 'sources.sh: no Debian mirror in the apt sources; set DEBIAN_MIRROR' >&2
-    exit 1
-  }
-  echo "$found"
-}
+mirror=$("$(dirname "${BASH_SOURCE[0]}")/../../../.ci/debian-mirror")
 
 # private SUITE ARCHITECTURE PACKAGE…: downloads and unpacks packages into OUT/unpacked/ARCHITECTURE
 private() {
@@ -34,7 +21,7 @@ private() {
   shift 2
   mkdir -p "$root"/{lists/partial,cache/archives/partial,parts,packages}
   : >"$root/status"
-  printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' "$(mirror)" "$suite" \
+  printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' "$mirror" "$suite" \
     /usr/share/keyrings/debian-archive-keyring.gpg >"$root/debian.sources"
   local options=(-qq -o "Dir::Etc::sourcelist=$root/debian.sources" -o "Dir::Etc::sourceparts=$root/parts"
     -o "Dir::State=$root" -o "Dir::State::lists=$root/lists" -o "Dir::State::status=$root/status"
