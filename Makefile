@@ -154,7 +154,7 @@ attacks: setup ## The fourteen attacks from every attacker's position (ATTACKS=p
 bench: setup ## Speed and memory, printed and written to out/bench.json
 	@$(NODE) test/bench/run.ts
 
-powercut: setup ## Power cuts at every point of an update, and again in each recovery (EVERY=n SEED=n)
+powercut: setup ## Power cuts at every point of an update, and again in each recovery (EVERY=n SCENARIOS=n SEED=n)
 	@$(NODE) test/powercut/run.ts
 
 kill-test: setup ## Demonstrations until kill -9 has hit ECU processes 100 times at random instants (SEED=n)

@@ -5,7 +5,9 @@
  * `chunked`. Keeps no body: it points into the caller's buffer.
  */
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
-import { maxHttpHeaderBytes, maxRetryAfterSeconds } from '../limits.ts';
+import { maxHttpHeaderBytes } from '../limits.ts';
+import { parseDigits } from './digits.ts';
+import { parseRetryAfter } from './retry-after.ts';
 
 const version = 'HTTP/1.1 ';
 const maxChunkLineCharacters = 256;
@@ -49,6 +51,7 @@ const knownHeaders = [
   'content-range',
   'etag',
   'retry-after',
+  'date',
 ] as const;
 type KnownHeader = (typeof knownHeaders)[number];
 
@@ -238,7 +241,7 @@ export class ResponseParser {
       length,
       etag: strong && etag.charAt(etag.length - 1) === '"' ? etag : undefined,
       contentRange: this.status === 206 ? contentRange : undefined,
-      retryAfterSeconds: parseRetryAfter(this.headers['retry-after']),
+      retryAfterSeconds: parseRetryAfter(this.headers['retry-after'], this.headers.date),
     };
     this.state = 'accept';
     return undefined;
@@ -287,17 +290,6 @@ function trimBlanks(text: string): string {
   return text.substring(start, end);
 }
 
-function parseDigits(text: string, maxDigits: number): number | undefined {
-  if (text.length === 0 || text.length > maxDigits) return undefined;
-  let value = 0;
-  for (let i = 0; i < text.length; i++) {
-    const digit = text.charCodeAt(i) - 48;
-    if (digit < 0 || digit > 9) return undefined;
-    value = value * 10 + digit;
-  }
-  return value;
-}
-
 function parseHexadecimal(text: string): number | undefined {
   if (text.length === 0 || text.length > maxChunkSizeDigits) return undefined;
   let value = 0;
@@ -307,11 +299,6 @@ function parseHexadecimal(text: string): number | undefined {
     value = value * 16 + digit;
   }
   return value;
-}
-
-function parseRetryAfter(text: string | undefined): number | undefined {
-  const seconds = text === undefined ? undefined : parseDigits(text, maxLengthDigits);
-  return seconds === undefined ? undefined : Math.min(seconds, maxRetryAfterSeconds);
 }
 
 /** `bytes from-to/total`, all three known; anything else gives undefined. */

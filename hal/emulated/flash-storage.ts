@@ -16,17 +16,10 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import type { NorStorage } from '../nor-partition.ts';
 
-export interface FlashStorage {
-  /** Fills `buffer` from `offset`. */
-  read(buffer: Uint8Array, offset: number): void;
-  /** Stores bytes that the NOR rules allowed. */
-  program(bytes: Uint8Array, offset: number): void;
-  /** Sets `length` bytes to `eraseValue`. */
-  erase(offset: number, length: number, eraseValue: number): void;
-  sync(): void;
-  close(): void;
-}
+/** Stores what it is given: NOR's rule is kept by whoever calls it. */
+export type FlashStorage = NorStorage;
 
 const fillBytes = 1_048_576;
 

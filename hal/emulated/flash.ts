@@ -3,13 +3,9 @@
  * in aligned units, only from the erased bit value to the other, erasing in whole blocks. A broken
  * rule throws, because on a real part it would corrupt data silently.
  */
-import {
-  type FlashGeometry,
-  type FlashMap,
-  type FlashRegion,
-  norGeometry,
-} from '../ecu-description.ts';
-import type { Flash, FlashPartition, FlashStatus } from '../types.ts';
+import { type FlashGeometry, type FlashMap, norGeometry } from '../ecu-description.ts';
+import { NorPartition, type NorStorage } from '../nor-partition.ts';
+import type { Flash } from '../types.ts';
 
 export { type FlashGeometry, norGeometry } from '../ecu-description.ts';
 
@@ -40,90 +36,30 @@ export function flashMapSize(map: FlashMap, geometry: FlashGeometry): number {
   return end;
 }
 
-class NorPartition implements FlashPartition {
-  onReady: (() => void) | undefined = undefined;
-  private readonly name: string;
-  private readonly region: FlashRegion;
-  private readonly geometry: FlashGeometry;
-  private readonly storage: FlashStorage;
-  private closed = false;
-
-  constructor(name: string, region: FlashRegion, geometry: FlashGeometry, storage: FlashStorage) {
-    this.name = name;
-    this.region = region;
-    this.geometry = geometry;
-    this.storage = storage;
-  }
-
-  status(): FlashStatus {
-    const { size } = this.region;
-    return {
-      ...this.geometry,
-      size,
-      blocks: size / this.geometry.blockLength,
-      busy: false,
-    };
-  }
-
-  eraseBlock(from: number, to: number = from + 1): void {
-    const { blockLength, eraseValue } = this.geometry;
-    if (!Number.isSafeInteger(from) || !Number.isSafeInteger(to) || from >= to) {
-      this.fail('eraseBlock', `blocks ${from} to ${to} are no range`);
-    }
-    this.checkRange('eraseBlock', from * blockLength, (to - from) * blockLength);
-    const offset = this.region.offset + from * blockLength;
-    this.storage.erase(offset, (to - from) * blockLength, eraseValue);
-  }
-
-  read(buffer: Uint8Array, offset: number): void {
-    this.checkRange('read', offset, buffer.length);
-    this.storage.read(buffer, this.region.offset + offset);
-  }
-
-  write(buffer: Uint8Array, offset: number): void {
-    const { writeAlign, eraseValue } = this.geometry;
-    this.checkRange('write', offset, buffer.length);
-    if (offset % writeAlign !== 0 || buffer.length % writeAlign !== 0) {
-      this.fail('write', `${buffer.length} bytes at ${offset} are not in units of ${writeAlign}`);
-    }
-    const before = new Uint8Array(buffer.length);
-    this.storage.read(before, this.region.offset + offset);
-    for (let i = 0; i < buffer.length; i++) {
-      // A bit that already left the erased value cannot change again.
-      if (((before[i]! ^ eraseValue) & (before[i]! ^ buffer[i]!)) !== 0) {
-        const was = before[i]!.toString(16).padStart(2, '0');
-        const wanted = buffer[i]!.toString(16).padStart(2, '0');
-        this.fail('write', `0x${was} at ${offset + i} cannot become 0x${wanted} without erasing`);
+/** A storage that keeps NOR's rule for one partition, over one that stores whatever it is given. */
+function withNorRule(
+  storage: FlashStorage,
+  name: string,
+  start: number,
+  eraseValue: number,
+): NorStorage {
+  return {
+    ...storage,
+    program(bytes, offset) {
+      const before = new Uint8Array(bytes.length);
+      storage.read(before, offset);
+      for (let i = 0; i < bytes.length; i++) {
+        // A bit that already left the erased value cannot change again.
+        if (((before[i]! ^ eraseValue) & (before[i]! ^ bytes[i]!)) !== 0) {
+          const was = before[i]!.toString(16).padStart(2, '0');
+          const wanted = bytes[i]!.toString(16).padStart(2, '0');
+          const what = `0x${was} at ${offset - start + i} cannot become 0x${wanted}`;
+          throw new RangeError(`flash: write on partition ${name}: ${what} without erasing`);
+        }
       }
-    }
-    this.storage.program(buffer, this.region.offset + offset);
-  }
-
-  sync(): void {
-    this.checkOpen('sync');
-    this.storage.sync();
-  }
-
-  close(): void {
-    if (!this.closed) this.storage.close();
-    this.closed = true;
-  }
-
-  private checkOpen(call: string): void {
-    if (this.closed) this.fail(call, 'the partition is closed');
-  }
-
-  private checkRange(call: string, offset: number, length: number): void {
-    this.checkOpen(call);
-    const inside = Number.isSafeInteger(offset) && offset >= 0;
-    if (!inside || offset + length > this.region.size) {
-      this.fail(call, `${length} bytes at ${offset} leave its ${this.region.size} bytes`);
-    }
-  }
-
-  private fail(call: string, what: string): never {
-    throw new RangeError(`flash: ${call} on partition ${this.name}: ${what}`);
-  }
+      storage.program(bytes, offset);
+    },
+  };
 }
 
 /** A part over any storage; `open` is called once for each partition that is opened. */
@@ -137,7 +73,9 @@ export function createFlash(
     open({ path }) {
       const region = Object.hasOwn(map, path) ? map[path] : undefined;
       if (region === undefined) throw new RangeError(`flash: no partition is named ${path}`);
-      return new NorPartition(path, region, geometry, openStorage(size));
+      const { eraseValue } = geometry;
+      const storage = withNorRule(openStorage(size), path, region.offset, eraseValue);
+      return new NorPartition(path, region, geometry, storage);
     },
   };
 }

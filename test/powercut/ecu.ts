@@ -61,6 +61,7 @@ export const steps = [
   'settle',
   'time',
   'report',
+  'decide',
   'metadata',
   'download',
   'prepare',
@@ -97,6 +98,8 @@ export class EcuUnderTest {
   floors: Floors | undefined;
   /** What it has to trust at the next start, at least. */
   minimum: Floors | undefined;
+  /** Where a transfer (of a Primary: a download) that is cut off has to go on, at least. */
+  resumable = 0;
   private readonly setup: EcuSetup;
   private readonly flash: Flash;
   private readonly director: DirectorView;
@@ -197,6 +200,8 @@ export class EcuUnderTest {
   async live(stage: Stage): Promise<boolean> {
     this.lives += 1;
     this.interrupted = false;
+    // What was downloaded or sent before another start is that life's.
+    if (this.lives > 1) this.resumable = 0;
     try {
       const state = this.start(stage);
       const refusal =
@@ -311,7 +316,7 @@ export class EcuUnderTest {
     const roots = Object.entries(floorsOf(state.hal.keyValue).rootVersions);
     return (
       reported &&
-      (!stage.bad || told.failures.length > 0) &&
+      ((!stage.bad && stage.held !== 'withdraw') || told.failures.length > 0) &&
       status.confirmed === status.active &&
       status.pending === undefined &&
       status.rolledBack === undefined &&
@@ -329,6 +334,7 @@ export class EcuUnderTest {
     const late = session.checkTime(attestation);
     if (late !== undefined) return late;
     this.report(state, session);
+    if (stage.held !== undefined) this.decide(state, session, stage.held);
     const refusal = this.update(session, stage);
     if (refusal === undefined) return undefined;
     this.report(state, session);
@@ -341,16 +347,33 @@ export class EcuUnderTest {
     session.acknowledge(session.reports().map((one) => this.director.accept(one, running)));
   }
 
+  /** The Primary's word, once every ECU of the bundle has passed; told again until it is heard. */
+  private decide(state: EcuState, session: UpdateSession, held: 'commit' | 'withdraw'): void {
+    const ecuId = updatedEcuOf(this.setup.role);
+    if (state.ecus.find((one) => one.ecuId === ecuId)!.trial() !== 'passed') return;
+    this.step = 'decide';
+    const refusal = held === 'commit' ? session.commitTrial(ecuId) : session.withdrawTrial(ecuId);
+    if (refusal !== undefined) throw new Broken('lost', `${held} refused: ${refusal.refused}`);
+    if (held === 'withdraw') throw new Restart();
+  }
+
   private update(session: UpdateSession, stage: Stage): Refusal | undefined {
     this.step = 'metadata';
     const done = this.verify(session, stage);
     if (done.refusal !== undefined) return fromMessage(done.refusal);
+    // A bundle that was withdrawn is not tried again.
+    if (stage.held === 'withdraw' && this.hasFailed()) return undefined;
     for (const [ecuId] of done.assignments ?? []) {
       const failed = this.install(session, stage, ecuId);
       if (failed !== undefined) return failed;
     }
     if ((done.assignments ?? []).length > 0) throw new Restart();
     return undefined;
+  }
+
+  private hasFailed(): boolean {
+    const told = this.director.told[updatedEcuOf(this.setup.role)];
+    return told !== undefined && told.failures.length > 0;
   }
 
   private verify(session: UpdateSession, stage: Stage): VerificationStep {
@@ -369,6 +392,7 @@ export class EcuUnderTest {
     let offset = session.prepare(ecuId, stage.keyObject!);
     if (isRefusal(offset)) return offset;
     if (this.stopAtFirstByte) throw new FirstByte();
+    this.wantedFrom(offset);
     this.step = 'transfer';
     const total = ciphertext.length;
     while (offset < total) {
@@ -376,6 +400,8 @@ export class EcuUnderTest {
       const refusal = session.write(ciphertext.subarray(offset, end));
       if (refusal !== undefined) return refusal;
       offset = end;
+      // The short last chunk is vouched for by the check of the whole image.
+      if (offset > headerBytes && offset < total) this.resumable = offset;
       if (stage.interrupted && !this.interrupted && offset === headerBytes + 2 * chunkBytes) {
         // The link was lost; the Primary asks again where to go on.
         this.interrupted = true;
@@ -389,7 +415,14 @@ export class EcuUnderTest {
     const wrong = session.expected() === undefined ? undefined : session.finish();
     if (wrong !== undefined) return wrong;
     this.step = 'activate';
-    return session.activate(ecuId);
+    this.resumable = 0;
+    return session.activate(ecuId, stage.held !== undefined);
+  }
+
+  /** VER-01: after a cut the update continues from the last complete chunk. */
+  private wantedFrom(offset: number): void {
+    if (offset >= this.resumable) return;
+    throw new Broken('lost', `goes on at ${offset}, where ${this.resumable} was durable`);
   }
 
   /** After an orderly interruption nothing is sent twice, but what shares the last erase block. */
@@ -447,17 +480,20 @@ export class EcuUnderTest {
       },
       image: async (_target: Target, from: number, sink: ImageSink) => {
         if (this.stopAtFirstByte) throw new FirstByte();
+        this.wantedFrom(from);
         this.step = 'download';
         sink.onEntityTag?.('"image"');
         const { ciphertext } = stage.image!;
         for (let at = from; at < ciphertext.length; at += chunkBytes) {
           const refusal = sink.onPiece(ciphertext.subarray(at, at + chunkBytes));
           if (refusal !== undefined) return refusal;
+          this.resumable = at;
           if (stage.interrupted && !this.interrupted && at > 0) {
             this.interrupted = true;
             return refuse('net-closed');
           }
         }
+        this.resumable = 0;
         return undefined;
       },
     };

@@ -96,7 +96,8 @@ export class Exploration {
     bytes.set(before);
     applyCut(bytes, traced.operation, cut, this.scenario.setup.part, seededRandom(seed));
     this.totals.fired += 1;
-    return { bytes, told: traced.told, floors: traced.floors };
+    const { told, floors, resumable } = traced;
+    return { bytes, told, floors, resumable };
   }
 
   /** Recovers, is updated once more, and has the power cut again during a recovery not met before. */
@@ -153,6 +154,7 @@ export class Exploration {
     const director = new DirectorView(snapshot.told);
     const ecu = new EcuUnderTest(setup, part, director);
     ecu.minimum = snapshot.floors;
+    ecu.resumable = snapshot.resumable;
     return { part, ecu, director };
   }
 

@@ -2,7 +2,8 @@
  * `make powercut`: the complete life of an update with a cut at every point and a second cut during
  * each recovery, for every kind of ECU on every flash part, on all cores.
  *
- * Environment: EVERY, visit one point in so many (1: all); SEED, which ones. The last line is
+ * Environment: EVERY, visit one point in so many (1: all); SCENARIOS, run one scenario in so many (1:
+ * all; of a sample 7); SEED, which ones. The last line is
  * `N points visited, N faults fired of N planned, N bricked, N lost`.
  */
 import { type ChildProcess, fork } from 'node:child_process';
@@ -10,7 +11,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Totals } from './explore.ts';
 import { parts, roles } from './geometries.ts';
-import { lives } from './scenario.ts';
+import { livesOf } from './scenario.ts';
 import type { Task } from './worker.ts';
 
 const program = join(import.meta.dirname, 'worker.ts');
@@ -25,10 +26,13 @@ function positive(name: string, standard: number): number {
 const every = positive('EVERY', 1);
 const seed = positive('SEED', 1);
 const tasks: Task[] = roles.flatMap((role) =>
-  parts.flatMap((_, part) => lives.map((life): Task => ({ role, part, life, every, seed }))),
+  parts.flatMap((_, part) =>
+    livesOf(role).map((life): Task => ({ role, part, life, every, seed })),
+  ),
 );
 // A sample takes one scenario in seven, which goes through all kinds, parts and lives.
-if (every > 1) tasks.splice(0, tasks.length, ...tasks.filter((_, i) => i % 7 === seed % 7));
+const stride = positive('SCENARIOS', every > 1 ? 7 : 1);
+tasks.splice(0, tasks.length, ...tasks.filter((_, i) => i % stride === seed % stride));
 // The parts with the smallest units have the most points: they go first.
 tasks.sort((a, b) => parts[a.part]!.writeAlign - parts[b.part]!.writeAlign);
 

@@ -9,9 +9,17 @@ import { layoutOf, type PartKind, type Role } from './geometries.ts';
 import { crypto } from './memo-crypto.ts';
 import { DirectorView, type Stage, World } from './world.ts';
 
-/** Update to confirmation; failing trial to its end; Root rotation; interrupted transfer. */
-export const lives = ['update', 'rollback', 'rotation', 'resume'] as const;
+/**
+ * Update to confirmation; failing trial to its end; Root rotation; interrupted transfer; and what a
+ * Secondary does in a two-phase bundle that is committed, or withdrawn.
+ */
+export const lives = ['update', 'rollback', 'rotation', 'resume', 'commit', 'withdraw'] as const;
 export type Life = (typeof lives)[number];
+
+/** The lives of one kind of ECU. */
+export function livesOf(role: Role): readonly Life[] {
+  return role === 'primary' ? lives.slice(0, 4) : lives;
+}
 
 export interface Scenario {
   readonly setup: { readonly role: Role; readonly part: PartKind; readonly world: World };
@@ -29,6 +37,8 @@ const cutSteps: Readonly<Record<Life, readonly Step[]>> = {
   rollback: steps,
   rotation: ['time', 'report', 'metadata'],
   resume: ['download', 'prepare', 'transfer', 'finish'],
+  commit: ['boot', 'settle', 'decide', 'activate'],
+  withdraw: ['boot', 'settle', 'decide', 'activate'],
 };
 
 export async function createScenario(role: Role, part: PartKind, life: Life): Promise<Scenario> {
@@ -79,6 +89,8 @@ function fillKeyValue(setup: Scenario['setup'], bytes: Uint8Array): void {
 
 function stageOf(world: World, life: Life): Stage {
   if (life === 'rollback') return world.stage({ release: 2, goal: 1, bad: true });
+  if (life === 'commit') return world.stage({ release: 2, goal: 2, held: life });
+  if (life === 'withdraw') return world.stage({ release: 2, goal: 1, held: life });
   if (life !== 'rotation') {
     return world.stage({ release: 2, goal: 2, interrupted: life === 'resume' });
   }

@@ -14,6 +14,8 @@ export interface TracedOperation {
   /** What the Director knew, and what the store trusted, when the operation began. */
   readonly told: Readonly<Record<string, Told>>;
   readonly floors: Floors;
+  /** Offset in the ciphertext from which a download or transfer has to go on, at least. */
+  readonly resumable: number;
 }
 
 /** A flash snapshot, and what of the world outside belongs to it. */
@@ -21,6 +23,7 @@ export interface Snapshot {
   readonly bytes: Uint8Array;
   readonly told: Readonly<Record<string, Told>>;
   readonly floors: Floors;
+  readonly resumable: number;
 }
 
 const noFloors: Floors = { rootVersions: { director: 0, images: 0 }, versions: {} };
@@ -59,6 +62,7 @@ export function record(
       step,
       told: { ...director.told },
       floors: ecu.floors!,
+      resumable: ecu.resumable,
     });
   };
   return traced;

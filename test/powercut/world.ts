@@ -32,6 +32,8 @@ export interface Stage {
   readonly bad: boolean;
   /** The transfer is interrupted once after each start, in good order, when two chunks are there. */
   readonly interrupted: boolean;
+  /** The image is part of a two-phase bundle, which ends so once its trial has passed (DBP-18). */
+  readonly held: 'commit' | 'withdraw' | undefined;
   /** Release that runs in the end. */
   readonly goal: number;
   /** Root versions that are trusted in the end. */
@@ -47,7 +49,13 @@ export interface Told {
   readonly givenUp: boolean;
 }
 
-const failureCodes = ['trial-rolled-back', 'self-test-failed', 'slot-corrupt', 'self-test-hung'];
+const failureCodes = [
+  'trial-rolled-back',
+  'self-test-failed',
+  'slot-corrupt',
+  'self-test-hung',
+  'bundle-rolled-back',
+];
 /** 1 is what the factory installs. */
 export const images: readonly TestImage[] = [1, 2, 3].map((release) =>
   makeImage(`app-${release}.bin`, imageBytes - release, release),
@@ -79,6 +87,7 @@ export class World {
     readonly goal: number;
     readonly bad?: boolean;
     readonly interrupted?: boolean;
+    readonly held?: 'commit' | 'withdraw';
   }): Stage {
     const { sim } = this;
     const image = options.release === undefined ? undefined : imageOf(options.release);
@@ -102,6 +111,7 @@ export class World {
       keyObject,
       bad: options.bad ?? false,
       interrupted: options.interrupted ?? false,
+      held: options.held,
       goal: options.goal,
       roots: {
         director: sim.director.publishedRoots.length,

@@ -160,4 +160,41 @@ test('an entity tag counts when it is strong, a range when it is whole', () => {
   assert.equal(headOf(partial)?.contentRange, { from: 5, to: 9, total: 10 });
 });
 
+test('Retry-After: seconds, or a date against the Date of the same answer; else nothing', () => {
+  const parser = (headers: string) => {
+    const made = new ResponseParser();
+    const input = Buffer.from(`HTTP/1.1 503 x\r\nContent-Length: 5\r\n${headers}\r\n`, 'latin1');
+    made.step(input, 0, input.length);
+    return made.head?.retryAfterSeconds;
+  };
+  const date = 'Date: Mon, 28 Feb 2028 23:59:50 GMT\r\n';
+  const until = (text: string, now = date) => parser(`${now}Retry-After: ${text}\r\n`);
+  assert.is(until('7'), 7);
+  assert.is(until('Tue, 29 Feb 2028 00:00:20 GMT'), 30);
+  assert.is(
+    until('Tue, 29 Feb 2028 00:00:20 GMT', 'Date: Mon, 28 Feb 2028 23:00:20 GMT\r\n'),
+    3_600,
+  );
+  assert.is(until('Sat, 01 Jan 2000 00:00:00 GMT'), 0, 'over already');
+  assert.is(until('Wed, 01 Mar 2028 00:00:00 GMT'), 86_400, 'no longer than a day');
+  assert.is(until('Fri, 31 Dec 9999 23:59:59 GMT'), 86_400);
+  // Known instants, so that both sides are not wrong by the same: 2000-02-29 to 2000-03-01, new year.
+  assert.is(until('Wed, 01 Mar 2000 00:00:00 GMT', 'Date: Tue, 29 Feb 2000 23:59:59 GMT\r\n'), 1);
+  assert.is(until('Fri, 01 Mar 2100 00:00:00 GMT', 'Date: Sun, 28 Feb 2100 23:59:59 GMT\r\n'), 1);
+  assert.is(until('Sat, 01 Jan 2028 00:00:00 GMT', 'Date: Fri, 31 Dec 2027 23:59:58 GMT\r\n'), 2);
+  assert.is(until('Tue, 29 Feb 2028 00:00:20 GMT', ''), undefined, 'no clock to measure it by');
+  for (const wrong of [
+    '-7',
+    '7.5',
+    'Tuesday, 29-Feb-28 00:00:20 GMT',
+    'Tue, 29 Feb 2028 00:00:20 CET',
+    'Tue, 29 Fbb 2028 00:00:20 GMT',
+    'Tue, 29 Feb 2028 24:00:20 GMT',
+    'Tue, 00 Feb 2028 00:00:20 GMT',
+    'Tue, 29 Feb 2028 00-00:20 GMT',
+  ]) {
+    assert.is(until(wrong), undefined, wrong);
+  }
+});
+
 test.run();

@@ -66,6 +66,32 @@ test('later: all is downloaded once, nothing is installed, and a restart forgets
   assert.is(rig.downloaded, downloaded);
 });
 
+test('HRD-15: what is staged is not installed once its metadata expired, and is not lost', async () => {
+  const rig = new BundleRig();
+  let answer: 'yes' | 'later' = 'later';
+  asking(rig, () => answer);
+  rig.sim.director.expire('timestamp', rig.seconds + 100);
+  rig.assign(updates);
+  await rig.cycle();
+  const { downloaded } = rig;
+  assert.ok(downloaded > 0);
+  answer = 'yes';
+  rig.seconds += 200;
+  for (const restart of [false, true]) {
+    if (restart) rig.restartPrimary();
+    assert.is((await rig.cycle())?.refused, 'metadata-expired');
+    assert.is(rig.running(), old);
+    assert.not.ok(rig.links.brakes.asked.includes('prepare pump'));
+  }
+  assert.ok(rig.reported('gateway').includes('metadata-expired'));
+  // The Director still wants the same: fresh metadata is enough, no byte of the images is.
+  rig.sim.director.expire('timestamp', rig.seconds + 86_400);
+  rig.sim.director.release();
+  await rig.cycles(2);
+  assert.is(rig.running(), updated);
+  assert.is(rig.downloaded, downloaded);
+});
+
 test('no: this bundle is not asked for again, the report says so; another assignment is', async () => {
   const rig = new BundleRig();
   let answer: 'yes' | 'no' = 'no';
