@@ -108,9 +108,9 @@ runtime: setup ## ECU programs for QuickJS-ng: out/bin/ARCH/ecu-primary, ecu-sec
 	done
 	@ls -l out/bin/*/ecu-* | awk '{ print $$9 ": " $$5 " bytes" }'
 
-provider-hosts: runtime ## The native crypto as programs for the provider suite, one with sanitizers
+provider-hosts: runtime ## Programs for tests: the native crypto (one with sanitizers), QuickJS for the agent's tests
 	@.ci/install-packages libbearssl-dev libssl-dev
-	@$(MAKE) -j2 -f hal/quickjs/build/runtime.mk provider-hosts script-hosts
+	@$(MAKE) -j2 -f hal/quickjs/build/runtime.mk provider-hosts script-hosts engine-host
 
 typecheck: setup ## TypeScript, strict, without output
 	@node_modules/.bin/tsc --noEmit

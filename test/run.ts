@@ -1,5 +1,6 @@
 /**
  * `make test`: runs every test/{unit,scenario}/**\/*.test.ts from the project's root.
+ * The unit tests of the agent run a second time, inside QuickJS (test/quickjs): ONLY=quickjs.
  * Environment: ONLY, prefix of paths below test/; CI, no package may be missing; FAILED_CHECKS, the
  * names of checks that `make ci` saw fail before. The last line is `N passed, N failed`.
  */
@@ -25,6 +26,7 @@ const totals = await runTests({
   only: (environment['ONLY'] ?? '').replace(/^test\//, ''),
   atOnce: 2,
   milliseconds: { unit: 300_000, scenario: 900_000 },
+  quickJs: true,
   everythingInstalled: !['', '0', 'false'].includes(environment['CI'] ?? ''),
   print: (line) => console.log(line),
 });

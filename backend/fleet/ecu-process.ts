@@ -9,7 +9,10 @@ import { WatchdogSupervisor, watchdogArgument } from '../../hal/emulated/watchdo
 import { Child } from './child-process.ts';
 import { board } from './vehicle-layout.ts';
 
-const nodeProgram = fileURLToPath(new URL('../../hal/emulated/ecu.ts', import.meta.url));
+/** OTA_EMULATED_ECU: another program in its place, with the same command line and lines. */
+const nodeProgram =
+  process.env['OTA_EMULATED_ECU'] ??
+  fileURLToPath(new URL('../../hal/emulated/ecu.ts', import.meta.url));
 
 /** QEMU's names for the architectures of `make runtime`. */
 const emulators = { x86_64: 'x86_64', aarch64: 'aarch64', armhf: 'arm' } as const;

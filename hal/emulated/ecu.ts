@@ -31,6 +31,9 @@ export const rebootStatus = 75;
 /** Exit status of an ECU whose slots hold nothing that may run. */
 export const nothingToRunStatus = 70;
 
+/** Runs the bundle read from the slot: it defines the global `agent`, whose `start` gets the HAL. */
+export type RunProgram = (program: Uint8Array, hal: Hal) => void;
+
 /**
  * Builds the HAL and runs the program in the chosen slot; returns after its `start`.
  * @param byWatchdog the watchdog ended the run before
@@ -39,6 +42,7 @@ export function runEcu(
   ecu: EcuDescription,
   log: (line: string) => void,
   byWatchdog: boolean,
+  runProgram: RunProgram = runHere,
 ): void {
   const random = createNodeRandom();
   const crypto = ecu.crypto === 'noble' ? createNobleCrypto(random) : createNodeCrypto();
@@ -75,7 +79,7 @@ export function runEcu(
       log,
     },
   };
-  programIn(loaded.program).start(hal);
+  runProgram(loaded.program, hal);
 }
 
 /** Without a program of the user's, opaque bytes pass: what is in the slot was checked before. */
@@ -84,10 +88,10 @@ function runSelfTest(program: string | undefined, ecuId: string, slot: number): 
   return spawnSync(program, [ecuId, String(slot)], { stdio: 'ignore' }).status === 0;
 }
 
-/** Evaluates the bundle read from the slot; it defines the global `agent`. */
-function programIn(program: Uint8Array): { start(hal: Hal): void } {
+function runHere(program: Uint8Array, hal: Hal): void {
   const source = new TextDecoder('utf-8', { fatal: true }).decode(program);
-  return new Script(`${source}\n;agent`, { filename: 'slot' }).runInThisContext();
+  const script = new Script(`${source}\n;agent`, { filename: 'slot' });
+  (script.runInThisContext() as { start(hal: Hal): void }).start(hal);
 }
 
 /** Reads the description at `path`; code `configuration-invalid`. */
@@ -99,7 +103,8 @@ export function readDescription(path: string): EcuDescription | Refusal {
   }
 }
 
-function main(): void {
+/** Runs the ECU that the command line of this process names. */
+export function runEcuProcess(runProgram?: RunProgram): void {
   const path = process.argv[2];
   if (path === undefined) {
     process.stderr.write('usage: ecu.ts CONFIGURATION.json\n');
@@ -113,7 +118,7 @@ function main(): void {
   const log = (line: string) => process.stdout.write(`${line}\n`);
   process.on('SIGTERM', () => process.exit(0));
   process.on('exit', () => log(`peak-rss bytes=${process.resourceUsage().maxRSS * 1024}`));
-  runEcu(ecu, log, process.argv[3] === watchdogArgument);
+  runEcu(ecu, log, process.argv[3] === watchdogArgument, runProgram);
 }
 
-if (process.argv[1] === import.meta.filename) main();
+if (process.argv[1] === import.meta.filename) runEcuProcess();

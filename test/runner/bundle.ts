@@ -8,7 +8,7 @@ import { build, type Plugin } from 'esbuild';
  * A bundled module keeps knowing where its source lies, and that it is not the program: without
  * this, every module guarded by `import.meta.main` would start itself inside the bundle.
  */
-const sourceLocations: Plugin = {
+export const sourceLocations: Plugin = {
   name: 'source-locations',
   setup(builder) {
     builder.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
@@ -35,7 +35,7 @@ function inPlaceOf(standIns: Readonly<Record<string, string>>): Plugin {
   };
 }
 
-const definitions = {
+export const definitions = {
   'import.meta.url': 'source$url',
   'import.meta.filename': 'source$filename',
   'import.meta.dirname': 'source$dirname',

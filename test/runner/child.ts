@@ -1,5 +1,6 @@
 /** Runs one test program as a process group of its own, within a time, and collects its output. */
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
 
 /** Output kept of one program, in characters; of more, the end is kept. */
 const maxOutputCharacters = 1_000_000;
@@ -45,19 +46,59 @@ async function groupEnded(pid: number): Promise<boolean> {
 export interface Surroundings {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /**
+   * Answers the program's calls: texts on its descriptor 4, answers on 3, each preceded by its length
+   * (u32, little-endian).
+   */
+  readonly answer?: (call: string) => string;
+}
+
+function answerCalls(calls: Readable, answers: Writable, answer: (call: string) => string): void {
+  let received = Buffer.alloc(0);
+  // A program that ended needs no answer.
+  answers.on('error', () => undefined);
+  calls.on('data', (piece: Buffer) => {
+    received = Buffer.concat([received, piece]);
+    while (received.length >= 4 && received.length >= 4 + received.readUInt32LE()) {
+      const end = 4 + received.readUInt32LE();
+      const text = Buffer.from(answer(received.toString('utf8', 4, end)));
+      const head = Buffer.alloc(4);
+      head.writeUInt32LE(text.length);
+      answers.write(Buffer.concat([head, text]));
+      received = received.subarray(end);
+    }
+  });
 }
 
 /** Runs `node program`; never rejects for what the program does. */
-export async function runChild(
+export function runChild(
   program: string,
   milliseconds: number,
   surroundings: Surroundings = {},
 ): Promise<ChildResult> {
-  const child = spawn(process.execPath, ['--enable-source-maps', program], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+  const command = [process.execPath, '--enable-source-maps', program];
+  return runCommand(command, milliseconds, surroundings);
+}
+
+/** Runs a program by its path and arguments; never rejects for what the program does. */
+export async function runCommand(
+  [program, ...given]: readonly string[],
+  milliseconds: number,
+  { answer, ...place }: Surroundings,
+): Promise<ChildResult> {
+  const child = spawn(program!, given, {
+    stdio: [
+      'ignore',
+      'pipe',
+      'pipe',
+      ...(answer === undefined ? [] : ['pipe' as const, 'pipe' as const]),
+    ],
     detached: true,
-    ...surroundings,
-  });
+    ...place,
+  }) as ChildProcessByStdio<null, Readable, Readable>;
+  if (answer !== undefined) {
+    answerCalls(child.stdio[4] as Readable, child.stdio[3] as Writable, answer);
+  }
   const pid = child.pid;
   let output = '';
   const collect = (text: string): void => {

@@ -1,6 +1,8 @@
 /** Finds the test files, runs them a few at a time and prints one line for each. */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { leftOut } from '../quickjs/left-out.ts';
+import { quickJsGroups, quickJsPrefix, runGroup } from '../quickjs/run.ts';
 import { bundleTest } from './bundle.ts';
 import { runChild } from './child.ts';
 import { judge, type Skip, type Verdict } from './judge.ts';
@@ -15,6 +17,8 @@ export interface RunOptions {
   readonly atOnce: number;
   /** Time for one file of each kind. */
   readonly milliseconds: { readonly unit: number; readonly scenario: number };
+  /** Runs the unit tests inside QuickJS, too. */
+  readonly quickJs?: boolean;
   /** Continuous integration: no package may be missing. */
   readonly everythingInstalled: boolean;
   readonly print: (line: string) => void;
@@ -39,7 +43,30 @@ export function findTests(folder: string, only: string): string[] {
   return found;
 }
 
-async function runFile(options: RunOptions, path: string): Promise<Verdict & { output: string }> {
+type Finished = Verdict & { readonly output: string };
+
+/** One line of the run: a test file on Node, or a group of them inside QuickJS. */
+interface Job {
+  readonly name: string;
+  readonly run: () => Promise<Finished>;
+}
+
+function jobsOf(options: RunOptions): Job[] {
+  const { folder, only, bundles, milliseconds, everythingInstalled } = options;
+  const jobs: Job[] = findTests(folder, only).map((path) => ({
+    name: path,
+    run: () => runFile(options, path),
+  }));
+  if (!options.quickJs) return jobs;
+  for (const [name, paths] of quickJsGroups(findTests(folder, 'unit/'))) {
+    if (!`${quickJsPrefix}${name}`.startsWith(only)) continue;
+    const run = () => runGroup(name, paths, bundles, milliseconds.scenario, everythingInstalled);
+    jobs.push({ name: `${quickJsPrefix}${name}`, run });
+  }
+  return jobs;
+}
+
+async function runFile(options: RunOptions, path: string): Promise<Finished> {
   const program = join(resolve(options.bundles), path.replace(/\.ts$/, '.mjs'));
   const problem = await bundleTest(join(resolve(options.folder), path), program);
   if (problem !== undefined) {
@@ -53,26 +80,26 @@ async function runFile(options: RunOptions, path: string): Promise<Verdict & { o
 /** Runs all files; prints a line for each, the whole output of those that failed, and the skips. */
 export async function runTests(options: RunOptions): Promise<Totals> {
   const { print } = options;
-  const paths = findTests(options.folder, options.only);
+  const jobs = jobsOf(options);
   const skips: Skip[] = [];
   const failures: string[] = [];
   let passed = 0;
   let failed = 0;
   let next = 0;
   const work = async (): Promise<void> => {
-    while (next < paths.length) {
-      const path = paths[next++]!;
+    while (next < jobs.length) {
+      const { name, run } = jobs[next++]!;
       const started = performance.now();
-      const verdict = await runFile(options, path);
+      const verdict = await run();
       const seconds = Math.round((performance.now() - started) / 1000);
       passed += verdict.passed;
       failed += verdict.failed;
-      for (const skip of verdict.skips) skips.push({ ...skip, reason: `${path}: ${skip.reason}` });
+      for (const skip of verdict.skips) skips.push({ ...skip, reason: `${name}: ${skip.reason}` });
       if (verdict.reasons.length === 0) {
-        print(`ok      ${path} (${verdict.passed}) ${seconds} s`);
+        print(`ok      ${name} (${verdict.passed}) ${seconds} s`);
       } else {
-        failures.push(`${path}: ${verdict.reasons.join('; ')}`);
-        print(`FAILED  ${path}: ${verdict.reasons.join('; ')}\n${verdict.output.trimEnd()}\n`);
+        failures.push(`${name}: ${verdict.reasons.join('; ')}`);
+        print(`FAILED  ${name}: ${verdict.reasons.join('; ')}\n${verdict.output.trimEnd()}\n`);
       }
     }
   };
@@ -81,9 +108,14 @@ export async function runTests(options: RunOptions): Promise<Totals> {
   } finally {
     rmSync(options.bundles, { recursive: true, force: true });
   }
-  if (paths.length === 0) {
+  if (jobs.length === 0) {
     print(`no test file under ${options.folder} begins with '${options.only}'`);
     failed += 1;
+  }
+  if (options.quickJs && `${quickJsPrefix}unit/`.startsWith(options.only.slice(0, 13))) {
+    for (const [path, reason] of Object.entries(leftOut)) {
+      if (path.endsWith('.ts')) print(`not inside QuickJS: ${path}: ${reason}`);
+    }
   }
   for (const skip of skips) print(`skipped: ${skip.count} ${skip.reason}`);
   for (const failure of failures) print(`failed: ${failure}`);

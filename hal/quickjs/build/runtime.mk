@@ -195,3 +195,16 @@ $(PROVIDER)/script-%.o: $(PROVIDER)/%.bytecode
 $(PROVIDER)/script-host-%: $(PROVIDER)/script-%.o $(patsubst %,$(PROVIDER)/bearssl-sanitized/%.o,\
     $(filter-out linux/fortify,$(primary))) $(engine-objects)
 	@gcc -fsanitize=address,undefined -o $@ $^ -l:libbearssl.a -lm -lpthread
+
+# -- The engine with its parser and the native crypto, for the agent's own tests (test/quickjs) ------
+
+.PHONY: engine-host
+engine-host: $(PROVIDER)/engine-host
+
+$(PROVIDER)/engine-host.o: test/quickjs/engine-host.c $(wildcard $(HERE)/*/*.h) $(QUICKJS)/.prepared
+	@mkdir -p $(@D)
+	@gcc $(common) $(warnings) -O2 -isystem $(QUICKJS) -c $< -o $@
+
+$(PROVIDER)/engine-host: $(PROVIDER)/engine-host.o $(engine-objects) \
+    $(patsubst %,$(PROVIDER)/bearssl/%.o,$(provider-units) crypto/bearssl)
+	@gcc -O2 -o $@ $^ -l:libbearssl.a -lm -lpthread

@@ -1,0 +1,23 @@
+/** Unit tests that do not run inside QuickJS, by the beginning of their paths, each with its reason. */
+export const leftOut: Readonly<Record<string, string>> = {
+  'unit/backend/': 'the backend runs on Node only',
+  'unit/boards/': 'the build runs on Node only',
+  'unit/checks/': 'the checks of the sources run on Node only',
+  'unit/can/bus-time.test.ts': 'is about simulated time, which the engine does not change',
+  'unit/can/lossy-bus.test.ts': '45 updates over a bus take a minute interpreted',
+  'unit/cli/': 'the command line runs on Node only',
+  'unit/conformance/': 'the documents are made on Node only',
+  'unit/emulated/flash.test.ts': 'reads and writes open files in place',
+  'unit/emulated/vehicle-interface.test.ts': 'starts programs',
+  'unit/fleet/': 'the demonstration runs on Node only',
+  'unit/fuzz/': "counts branches by V8's coverage",
+  'unit/install/overlapping-cuts.test.ts': 'thousands of power cuts take minutes interpreted',
+  'unit/install/power-cut.test.ts': 'thousands of power cuts take minutes interpreted',
+  'unit/net/hostile-server.test.ts': 'talks to servers over sockets',
+  'unit/net/http.test.ts': 'talks to servers over sockets',
+  'unit/net/node-platform.test.ts': "is about Node's sockets",
+  'unit/net/repository-client.test.ts': 'talks to servers over sockets',
+  'unit/runner/': 'the runner of the tests runs on Node only',
+  'unit/signer/': 'the signer of the backend runs on Node only',
+  'unit/verify/simulator.test.ts': 'is about files as the command line reads them',
+};
