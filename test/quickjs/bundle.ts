@@ -1,5 +1,6 @@
 /** Makes one classic script of several test files, for an engine that has only the language. */
 import { mkdirSync } from 'node:fs';
+import { builtinModules } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 import { definitions, sourceLocations } from '../runner/bundle.ts';
@@ -63,6 +64,33 @@ const engineModules: Plugin = {
     });
   },
 };
+
+/**
+ * Why a test cannot run in the engine: the first module of Node or of the backend that it loads and
+ * whose functions cannot be called from there. Undefined: it can.
+ */
+export async function needsNode(path: string): Promise<string | undefined> {
+  const { metafile } = await build({
+    entryPoints: [join(root, 'test', path)],
+    absWorkingDir: root,
+    bundle: true,
+    write: false,
+    metafile: true,
+    platform: 'node',
+    format: 'esm',
+    packages: 'external',
+    logLevel: 'silent',
+  });
+  for (const [input, { imports }] of Object.entries(metafile.inputs)) {
+    if (input in standIns || input in nodeModules) continue;
+    for (const { path: module, external } of imports) {
+      if (external === true && builtinModules.includes(module.replace(/^node:/, ''))) {
+        if (!(module in nodeModules)) return `needs ${module}`;
+      }
+    }
+  }
+  return undefined;
+}
 
 /**
  * Bundles test files into a script that runs them one after the other.

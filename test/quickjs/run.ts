@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { runCommand } from '../runner/child.ts';
 import { judge, type Verdict } from '../runner/judge.ts';
-import { bundleForEngine } from './bundle.ts';
+import { bundleForEngine, needsNode } from './bundle.ts';
 import { leftOut } from './left-out.ts';
 import { createNodeSide } from './node-calls.ts';
 
@@ -25,7 +25,7 @@ export function quickJsGroups(paths: readonly string[]): Map<string, string[]> {
 }
 
 /**
- * Runs one group.
+ * Runs one group, but those of it that need what only Node has: `print` gets a line for each.
  * @param bundles folder for the script
  */
 export async function runGroup(
@@ -34,15 +34,22 @@ export async function runGroup(
   bundles: string,
   milliseconds: number,
   everythingInstalled: boolean,
+  print: (line: string) => void,
 ): Promise<Verdict & { readonly output: string }> {
   if (!existsSync(engineHost)) {
     const reason = 'the engine is not built: make provider-hosts, which installs its packages';
     const result = { status: 0, output: `skipped: ${paths.length} files: ${reason}` };
-    const ended = { ...result, timedOut: false, leftovers: false };
+    const ended = { ...result, id: undefined, timedOut: false, leftovers: false };
     return { ...judge(ended, everythingInstalled), output: result.output };
   }
+  const fitting: string[] = [];
+  for (const path of paths) {
+    const reason = await needsNode(path);
+    if (reason === undefined) fitting.push(path);
+    else print(`not inside QuickJS: ${path}: ${reason}`);
+  }
   const script = join(bundles, `${quickJsPrefix}${name}.js`);
-  const problem = await bundleForEngine(paths, script);
+  const problem = await bundleForEngine(fitting, script);
   if (problem !== undefined) {
     const reasons = [
       'cannot be bundled for the engine: test/quickjs/left-out.ts says what may not',

@@ -52,7 +52,7 @@ interface Job {
 }
 
 function jobsOf(options: RunOptions): Job[] {
-  const { folder, only, bundles, milliseconds, everythingInstalled } = options;
+  const { folder, only, bundles, milliseconds, everythingInstalled, print } = options;
   const jobs: Job[] = findTests(folder, only).map((path) => ({
     name: path,
     run: () => runFile(options, path),
@@ -60,7 +60,8 @@ function jobsOf(options: RunOptions): Job[] {
   if (!options.quickJs) return jobs;
   for (const [name, paths] of quickJsGroups(findTests(folder, 'unit/'))) {
     if (!`${quickJsPrefix}${name}`.startsWith(only)) continue;
-    const run = () => runGroup(name, paths, bundles, milliseconds.scenario, everythingInstalled);
+    const run = () =>
+      runGroup(name, paths, bundles, milliseconds.scenario, everythingInstalled, print);
     jobs.push({ name: `${quickJsPrefix}${name}`, run });
   }
   return jobs;

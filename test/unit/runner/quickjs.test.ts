@@ -51,6 +51,7 @@ if (existsSync(engineHost)) {
         `out/test/engine-${process.pid}`,
         60_000,
         true,
+        () => undefined,
       );
       assert.is(verdict.passed, 1);
       assert.is(verdict.failed, 2);
