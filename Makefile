@@ -23,7 +23,7 @@ export NODE_COMPILE_CACHE := $(CURDIR)/out/compile-cache
 
 .PHONY: demo flash agent boards test help setup packages backend can-bus secondaries runtime \
   provider-hosts typecheck lint format arrows licences conformance mutants ci fuzz attacks bench \
-  powercut wear clean kill-test container
+  powercut wear clean kill-test container dos
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 KILLS=n SEED=n BOARD=name|path)
 	@programs=$$($(NODE) boards/make-arguments.ts) || exit 2; \
@@ -150,6 +150,9 @@ fuzz: setup ## A million mutated inputs to every decoder and the verifier (SEED=
 
 attacks: setup ## The fourteen attacks from every attacker's position (ATTACKS=part of an id or name, SHORT=1)
 	@$(NODE) --disable-warning=ExperimentalWarning backend/fleet/arena/main.ts
+
+dos: setup ## Attacks on availability that succeed elsewhere, replayed against the backend (docs/dos.md)
+	@$(NODE) --disable-warning=ExperimentalWarning test/dos/run.ts
 
 bench: setup ## Speed and memory, printed and written to out/bench.json
 	@$(NODE) test/bench/run.ts

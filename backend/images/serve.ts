@@ -6,6 +6,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { type Refusal, refuse } from '../../agent/codes.ts';
+import { minimumBytesPerSecond } from '../../agent/limits.ts';
 import { filename as filenameSchema } from '../../agent/metadata/common.ts';
 import { fromJson } from '../http/json-view.ts';
 import type { Services } from '../services.ts';
@@ -13,6 +14,8 @@ import { toHex } from '../store/blobs.ts';
 import { type ImageRow, imageByDigest } from '../store/images.ts';
 
 const pieceBytes = 65_536;
+/** A receiver that takes one piece more slowly than the least rate (ECU-03) is given up. */
+const pieceMilliseconds = (pieceBytes / minimumBytesPerSecond) * 1_000;
 
 /**
  * The image behind `HASH.filename`, HASH being any of its digests in lower-case hex (FNM-02,
@@ -94,13 +97,17 @@ export function planDownload(
   return { status: 206, headers: { ...headers, ...bytes, ...place }, range };
 }
 
-/** Sends what was planned; `headersOnly` answers a HEAD. */
+/**
+ * Sends what was planned; `headersOnly` answers a HEAD.
+ * @param waitMilliseconds how long the receiver may take for one piece of 64 KiB
+ */
 export async function sendDownload(
   services: Services,
   image: ImageRow,
   download: Download,
   headersOnly: boolean,
   response: ServerResponse,
+  waitMilliseconds: number = pieceMilliseconds,
 ): Promise<void> {
   const { status, headers, range } = download;
   if (headersOnly || range === undefined) {
@@ -111,7 +118,12 @@ export async function sendDownload(
   const file = await open(services.blobs.pathOf(image.sha256), 'r');
   try {
     response.writeHead(status, headers);
-    await copy(file, range.start, range.end, response);
+    const drain = async () => {
+      if (await drained(response, waitMilliseconds)) return;
+      services.metrics.slowDownloads.inc();
+      response.destroy();
+    };
+    await copy(file, range.start, range.end, response, drain);
   } finally {
     await file.close();
   }
@@ -122,6 +134,7 @@ async function copy(
   start: number,
   end: number,
   response: ServerResponse,
+  drain: () => Promise<void>,
 ): Promise<void> {
   for (let position = start; position < end; ) {
     // A fresh buffer each time: the last one may still be queued in the socket.
@@ -133,19 +146,22 @@ async function copy(
       return;
     }
     position += bytesRead;
-    if (!response.write(buffer.subarray(0, bytesRead))) await drained(response);
+    if (!response.write(buffer.subarray(0, bytesRead))) await drain();
   }
   response.end();
 }
 
-/** Waits until the socket takes more, or is gone. */
-function drained(response: ServerResponse): Promise<void> {
+/** Waits until the socket takes more or is gone; false when that takes longer than allowed. */
+function drained(response: ServerResponse, milliseconds: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const done = () => {
+    const end = (inTime: boolean) => {
+      clearTimeout(timer);
       response.off('drain', done);
       response.off('close', done);
-      resolve();
+      resolve(inTime);
     };
+    const done = () => end(true);
+    const timer = setTimeout(() => end(false), milliseconds);
     response.on('drain', done);
     response.on('close', done);
     // It may have gone before the listeners were there.

@@ -381,13 +381,17 @@ export class TestBackend {
   /** Unix seconds of the backend's clock. */
   now = startSeconds;
 
-  private constructor(keys: Ceremony, folder: string) {
+  private readonly changes: Partial<Configuration>;
+
+  private constructor(keys: Ceremony, folder: string, changes: Partial<Configuration>) {
     this.keys = keys;
     this.folder = folder;
+    this.changes = changes;
   }
 
-  static async start(): Promise<TestBackend> {
-    const fixture = new TestBackend(holdCeremony(), mkdtempSync(join(tmpdir(), 'ota-backend-')));
+  static async start(changes: Partial<Configuration> = {}): Promise<TestBackend> {
+    const folder = mkdtempSync(join(tmpdir(), 'ota-backend-'));
+    const fixture = new TestBackend(holdCeremony(), folder, changes);
     writeRoots(join(fixture.folder, 'keys'), fixture.keys);
     await fixture.open();
     return fixture;
@@ -404,6 +408,7 @@ export class TestBackend {
       lifetimes: defaultLifetimes,
       quotas: defaultQuotas,
       logLevel: 'silent',
+      ...this.changes,
     };
   }
 
