@@ -35,6 +35,7 @@ export interface Backend {
   /** The ports that were really taken. */
   readonly ports: Ports;
   readonly metrics: Metrics;
+  readonly admission: Admission;
   /** Stops listening, lets running requests end (10 s at most), closes the stores. */
   close(): Promise<void>;
 }
@@ -143,7 +144,7 @@ export async function startBackend(
     }
     ports[name] = port;
   }
-  return { ports, metrics, close };
+  return { ports, metrics, admission, close };
 }
 
 /** Code `file-unreadable`: a folder that cannot be made, a file that is no database of ours. */
