@@ -41,6 +41,13 @@ export type Fault =
       readonly offset: number;
       readonly bit: number;
     }
+  /** A region of the part holds random bits from this operation on. */
+  | {
+      readonly kind: 'lost-region';
+      readonly operation: number;
+      readonly offset: number;
+      readonly length: number;
+    }
   /** Reads of these numbers, `times` in a row, throw. */
   | { readonly kind: 'read-error'; readonly read: number; readonly times: number }
   /** The block keeps its content when it is erased. */
@@ -212,8 +219,13 @@ export class FaultyFlash {
 
   private rot(operation: number): void {
     for (const fault of this.faults) {
-      if (fault.kind !== 'bit-rot' || fault.operation !== operation) continue;
-      this.bytes[fault.offset]! ^= 1 << fault.bit;
+      if (fault.kind !== 'bit-rot' && fault.kind !== 'lost-region') continue;
+      if (fault.operation !== operation) continue;
+      if (fault.kind === 'bit-rot') this.bytes[fault.offset]! ^= 1 << fault.bit;
+      else {
+        const { offset, length } = fault;
+        for (let i = offset; i < offset + length; i++) this.bytes[i] = this.random(256);
+      }
       this.fire(fault);
     }
   }

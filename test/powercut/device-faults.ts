@@ -1,6 +1,7 @@
 /**
- * Faults of the part other than cuts: rotten bits, reads that fail, blocks that do not erase. What
- * runs is whole all the same; where the part works again or has another block, the goal is reached.
+ * Faults of the part other than cuts: rotten bits, a boot block that is lost as a whole, reads that
+ * fail, blocks that do not erase. What runs is whole all the same; where the part works again or has
+ * another block, the goal is reached.
  */
 import { type Fault, FaultyFlash, seededRandom } from '../../hal/emulated/faulty-flash.ts';
 import { EcuUnderTest, updatedEcuOf } from './ecu.ts';
@@ -28,6 +29,9 @@ export function deviceFaults(
   const random = seededRandom(traced.length);
   const prefix = updatedEcuOf(setup.role) === 'ecu-1' ? '' : 'hosted-';
   const slot = prefix === '' ? 'slot-b' : 'hosted-b';
+  // A failure that only the lost record told of cannot be reported any more (docs/SPEC.md §4).
+  const { bad, held } = scenario.stage;
+  const withoutBoot = bad || held === 'withdraw' ? 'runs' : 'reaches';
   const faults: [string, Fault, 'reaches' | 'runs'][] = [];
   for (let n = 0; n < perKind; n++) {
     for (const name of [slot, `${prefix}state`, `${prefix}journal`]) {
@@ -39,8 +43,13 @@ export function deviceFaults(
         offset: offset + random(size),
         bit: random(8),
       } as const;
-      faults.push([`rot in ${name}`, rot, name === slot ? 'runs' : 'reaches']);
+      const promise = name.endsWith('state') ? withoutBoot : 'reaches';
+      faults.push([`rot in ${name}`, rot, name === slot ? 'runs' : promise]);
     }
+    const { offset, size } = map[`${prefix}state`]!;
+    const operation = random(traced.length);
+    const lost = { kind: 'lost-region', operation, offset, length: size } as const;
+    faults.push(['lost boot block', lost, withoutBoot]);
     faults.push(['read error', { kind: 'read-error', read: n * 3, times: 1 + (n % 2) }, 'reaches']);
   }
   const { blockLength } = setup.part;
@@ -72,7 +81,9 @@ async function live(
 ): Promise<boolean> {
   const part = new FaultyFlash(bytes.slice(), setup.part);
   part.powerOn([fault]);
-  const ecu = new EcuUnderTest(setup, part, new DirectorView(director.told));
+  const view = new DirectorView(director.told);
+  view.damaged = true;
+  const ecu = new EcuUnderTest(setup, part, view);
   for (let crashes = 0; crashes < maxCrashes; crashes++) {
     try {
       await ecu.liveUntilDone(stage);

@@ -181,6 +181,8 @@ export class HalfImage extends Broken {
 /** What the Director knows of the vehicle; copied, so that each point has its own. */
 export class DirectorView {
   readonly told: Record<string, Told>;
+  /** The flash was damaged: a lost boot block has to be reported, which no cut may cause. */
+  damaged = false;
 
   constructor(told: Readonly<Record<string, Told>> = {}) {
     this.told = { ...told };
@@ -223,7 +225,10 @@ export class DirectorView {
       givenUp: before?.givenUp === true || codes.includes('update-given-up'),
     };
     const unexpected = codes.filter(
-      (code) => !failureCodes.includes(code) && code !== 'update-given-up',
+      (code) =>
+        !failureCodes.includes(code) &&
+        code !== 'update-given-up' &&
+        !(this.damaged && code === 'boot-block-corrupt'),
     );
     if (unexpected.length > 0) throw new Broken('lost', `reports ${unexpected.join(', ')}`);
     return [ecuId, counter];
