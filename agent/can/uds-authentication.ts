@@ -13,7 +13,7 @@ import {
   maxAuthenticationProofBytes,
 } from '../limits.ts';
 import { authentication, negative, service, writeUnsigned } from './uds.ts';
-import type { UdsOutcome, UdsRequester } from './uds-server.ts';
+import type { UdsOutcome, UdsRequester } from './uds-handlers.ts';
 
 /** authenticationReturnParameter (table B.5). */
 const returned = {

@@ -6,7 +6,8 @@ import type { CanFrame } from '../../hal/types.ts';
 import type { Refusal } from '../codes.ts';
 import { udsP2Milliseconds, udsP2StarMilliseconds } from '../limits.ts';
 import { earlier, IsoTpLink, type IsoTpLinkOptions } from './iso-tp.ts';
-import type { UdsReply, UdsServer } from './uds-server.ts';
+import type { UdsReply } from './uds-handlers.ts';
+import type { UdsServer } from './uds-server.ts';
 
 export interface UdsServerLinkOptions
   extends Omit<IsoTpLinkOptions, 'onMessage' | 'onSent' | 'onError'> {

@@ -16,7 +16,7 @@ import {
   session as sessions,
 } from '../can/uds.ts';
 import { UdsAuthentication } from '../can/uds-authentication.ts';
-import type { UdsHandlers, UdsOutcome, UdsRequester } from '../can/uds-server.ts';
+import type { UdsHandlers, UdsOutcome, UdsRequester } from '../can/uds-handlers.ts';
 import {
   type DownloadRequest,
   encodeDownloadGrant,

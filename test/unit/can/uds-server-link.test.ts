@@ -2,7 +2,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { sessionParameters } from '../../../agent/can/uds.ts';
-import { type UdsHandlers, UdsServer } from '../../../agent/can/uds-server.ts';
+import type { UdsHandlers } from '../../../agent/can/uds-handlers.ts';
+import { UdsServer } from '../../../agent/can/uds-server.ts';
 import { UdsServerLink } from '../../../agent/can/uds-server-link.ts';
 import {
   udsP2Milliseconds,

@@ -3,7 +3,8 @@ import * as fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { negative, negativeResponseName, sessionParameters } from '../../../agent/can/uds.ts';
-import { type UdsHandlers, type UdsOutcome, UdsServer } from '../../../agent/can/uds-server.ts';
+import type { UdsHandlers, UdsOutcome } from '../../../agent/can/uds-handlers.ts';
+import { UdsServer } from '../../../agent/can/uds-server.ts';
 import {
   encodeDownloadGrant,
   encodeFileTransferGrant,

@@ -2,7 +2,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { UdsClient } from '../../../agent/can/uds-client.ts';
-import { type UdsHandlers, UdsServer } from '../../../agent/can/uds-server.ts';
+import type { UdsHandlers } from '../../../agent/can/uds-handlers.ts';
+import { UdsServer } from '../../../agent/can/uds-server.ts';
 import { UdsServerLink } from '../../../agent/can/uds-server-link.ts';
 import type { UdsTransferSource } from '../../../agent/can/uds-transfer.ts';
 import {
