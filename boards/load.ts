@@ -1,5 +1,6 @@
 /** Loads and checks a board description (boards/README.md). Names every mistake at once. */
 import { readFileSync } from 'node:fs';
+import { leastUdsBlockBytes, maxUdsBlockBytes } from '../agent/limits.ts';
 
 export interface BoardPartition {
   readonly name: string;
@@ -56,7 +57,11 @@ export interface Board {
     readonly extended: boolean;
     readonly ecus: readonly BoardEcu[];
   };
-  readonly memory: { readonly heapBytes: number };
+  readonly memory: {
+    readonly heapBytes: number;
+    /** Largest block of an image that a Secondary takes at once over UDS; the usual when absent. */
+    readonly udsBlockBytes?: number;
+  };
 }
 
 /** A board description with mistakes in it. */
@@ -274,7 +279,8 @@ export function checkBoard(value: unknown, path: string): Board {
   const check = new Checker();
   const top = check.fields(value, 'board', ['name', 'engine', 'flash', 'can', 'memory']);
   const engine = checkEngine(check, top['engine']);
-  const memory = check.fields(top['memory'], 'memory', ['heapBytes']);
+  const memory = check.fields(top['memory'], 'memory', ['heapBytes', 'udsBlockBytes']);
+  const block = memory['udsBlockBytes'];
   const board: Board = {
     name: check.name(top['name'], 'name'),
     engine,
@@ -282,6 +288,14 @@ export function checkBoard(value: unknown, path: string): Board {
     can: checkCan(check, top['can'], engine.runtime),
     memory: {
       heapBytes: check.integer(memory['heapBytes'], 'memory.heapBytes', minHeapBytes, maxHeapBytes),
+      ...(block !== undefined && {
+        udsBlockBytes: check.integer(
+          block,
+          'memory.udsBlockBytes',
+          leastUdsBlockBytes,
+          maxUdsBlockBytes,
+        ),
+      }),
     },
   };
   if (check.mistakes.length > 0) throw new BoardError(path, check.mistakes);

@@ -50,13 +50,15 @@ import { refusalMessage, UpdateSession } from './update-session.ts';
 export class UpdateServer implements Partial<UdsHandlers> {
   private readonly session: UpdateSession;
   private readonly access: UdsAuthentication;
+  private readonly maxBlockBytes: number;
   private activeSession: number = sessions.default;
 
   /** @param primaryKey the Primary's signing key, as it was provisioned */
   constructor(state: EcuState, primaryKey: PublicKey) {
     this.session = new UpdateSession(state);
     const { crypto, random } = state.hal;
-    const { vehicleId } = state.configuration;
+    const { can, vehicleId } = state.configuration;
+    this.maxBlockBytes = can.maxBlockBytes ?? maxUdsBlockBytes;
     const { ecuId } = state.ecus[0]!;
     this.access = new UdsAuthentication({
       random: (count) => random.bytes(count),
@@ -186,7 +188,7 @@ export class UpdateServer implements Partial<UdsHandlers> {
       return negative.requestOutOfRange;
     }
     this.session.startPull();
-    return encodeDownloadGrant(maxUdsBlockBytes);
+    return encodeDownloadGrant(this.maxBlockBytes);
   }
 
   /** Goes on with that image where it stopped: after a lost block, or after a restart. */
@@ -203,7 +205,7 @@ export class UpdateServer implements Partial<UdsHandlers> {
       return negative.requestOutOfRange;
     }
     this.session.startPull();
-    return encodeFileTransferGrant(request, maxUdsBlockBytes, expected.offset);
+    return encodeFileTransferGrant(request, this.maxBlockBytes, expected.offset);
   }
 
   transferData(block: Uint8Array): UdsOutcome {

@@ -17,12 +17,14 @@ import {
   unsigned,
 } from '../codec/schema.ts';
 import {
+  leastUdsBlockBytes,
   maxCertificateBytes,
   maxEcusPerVehicle,
   maxFilenameCharacters,
   maxHostedEcusPerAgent,
   maxMaintenanceWindows,
   maxTlsTrustAnchors,
+  maxUdsBlockBytes,
 } from '../limits.ts';
 import { identifier, profiles, unixSeconds } from './common.ts';
 import { verifications } from './device-messages.ts';
@@ -115,6 +117,8 @@ export const configuration = record({
       address: optional(3, canAddress),
       /** A second address of that server, for a workshop's tester. */
       testerAddress: optional(4, canAddress),
+      /** Largest TransferData that this ECU has a buffer for; `maxUdsBlockBytes` when absent. */
+      maxBlockBytes: optional(5, integer(leastUdsBlockBytes, maxUdsBlockBytes)),
     }),
   ),
   trialBoots: field(6, integer(1, 8)),

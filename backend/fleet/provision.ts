@@ -236,6 +236,7 @@ function configure(
   keys: ReadonlyMap<string, PublicKey>,
 ): Configuration {
   const isPrimary = layout.program === 'primary';
+  const blockBytes = board.memory.udsBlockBytes;
   return {
     vehicleId: options.vehicleId,
     profile: profiles.composite,
@@ -255,6 +256,7 @@ function configure(
       flexibleData: board.can.flexibleData,
       ...(layout.address && { address: layout.address }),
       ...(layout.testerAddress && { testerAddress: layout.testerAddress }),
+      ...(blockBytes !== undefined && !isPrimary && { maxBlockBytes: blockBytes }),
     },
     trialBoots: 1,
     ...(isPrimary

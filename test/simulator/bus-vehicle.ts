@@ -34,6 +34,8 @@ export interface BusVehicleOptions {
   /** Absent: the part is never busy. */
   readonly part?: PartTimes;
   readonly seed?: number;
+  /** Largest TransferData that the Secondary takes; the usual one when absent. */
+  readonly maxBlockBytes?: number;
 }
 
 export class BusVehicle {
@@ -52,6 +54,7 @@ export class BusVehicle {
 
   constructor(options: BusVehicleOptions) {
     const { flexibleData, imageBytes, blockLength = 4096, part, rates, seed = 1 } = options;
+    const { maxBlockBytes } = options;
     this.bus = new VirtualBus(this.clock, rates, seededRandom(seed));
     const rig = createRig({
       slotBlocks: Math.ceil(imageBytes / blockLength) + 1,
@@ -61,7 +64,7 @@ export class BusVehicle {
     this.ecu = new EcuRig({
       rig,
       update: makeImage('app-2.bin', imageBytes, 2),
-      can: { flexibleData, address },
+      can: { flexibleData, address, ...(maxBlockBytes !== undefined && { maxBlockBytes }) },
       hal: {
         can: this.secondaryCan(),
         clock: this.clock,

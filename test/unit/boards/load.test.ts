@@ -57,6 +57,8 @@ test('each mistake is named with its place', () => {
     ['2016 is used twice', (board) => (board.can.ecus[1].requestId = 2_016)],
     ['can.flexibleData:', (board) => (board.can.flexibleData = 1)],
     ['memory.heapBytes:', (board) => (board.memory.heapBytes = 0)],
+    ['memory.udsBlockBytes: expected', (board) => (board.memory.udsBlockBytes = 61)],
+    ['memory.udsBlockBytes: expected', (board) => (board.memory.udsBlockBytes = 16_403)],
     ['engine.runtime: expected node or quickjs', (board) => (board.engine.runtime = 'deno')],
     ['engine.crypto: expected node or noble', (board) => (board.engine.crypto = 'bearssl')],
     ['engine.architectures: only', (board) => (board.engine.architectures = ['x86_64'])],

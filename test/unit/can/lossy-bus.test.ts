@@ -122,6 +122,30 @@ test('a Secondary that restarts in mid-transfer resumes at the last durable chun
   assert.ok(holdsUpdate(vehicle));
 });
 
+test('a Secondary with a small buffer is sent blocks of that size, also when it resumes', async () => {
+  const maxBlockBytes = 1_026;
+  const rates = { nominal: 500_000, data: 2_000_000 };
+  const flexibleData = true;
+  const vehicle = new BusVehicle({ rates, flexibleData, imageBytes, maxBlockBytes });
+  assert.is(await vehicle.run(vehicle.verify()), undefined);
+  assert.is(await vehicle.run(vehicle.prepare()), 0);
+  const sizes = new Set<number>();
+  let last = 0;
+  vehicle.onProgress = (sent) => {
+    sizes.add(sent - last);
+    last = sent;
+    if (sent > 100_000 && vehicle.restarts === 1) vehicle.powerOn();
+  };
+  assert.ok(isRefusal(await vehicle.run(vehicle.download(0))));
+  assert.is(await vehicle.run(vehicle.verify()), undefined);
+  const offset = await vehicle.run(vehicle.prepare());
+  assert.is(vehicle.restarts, 2);
+  last = offset as number;
+  assert.is(await vehicle.run(vehicle.download(offset as number)), undefined);
+  assert.ok(holdsUpdate(vehicle));
+  assert.is(Math.max(...sizes), maxBlockBytes - 2);
+});
+
 test('a Secondary that is gone ends the transfer in bounded time', async () => {
   const vehicle = vehicleOn(true, 1);
   assert.is(await vehicle.run(vehicle.verify()), undefined);
