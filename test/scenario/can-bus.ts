@@ -6,6 +6,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { LinkDriver } from '../../agent/can/link-driver.ts';
 import { parseBusAddress } from '../../hal/emulated/bus-address.ts';
 import { handshake } from '../../hal/emulated/cannelloni.ts';
 
@@ -131,4 +132,9 @@ export async function askUntil(ask: () => void, answered: () => boolean): Promis
   } finally {
     clearInterval(timer);
   }
+}
+
+/** Resolves once the driver's port hears the bus: what is sent before does not reach it. */
+export function joined(driver: LinkDriver): Promise<void> {
+  return new Promise((resolve) => driver.whenJoined(resolve));
 }

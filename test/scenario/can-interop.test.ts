@@ -170,13 +170,13 @@ async function echoed(bus: Bus, message: Uint8Array): Promise<Uint8Array | Refus
   }
 }
 
-const attempts = 3;
+const attempts = 10;
 
 /** Repeats what a loaded machine made too late; anything else is judged at once. */
 async function inTime(act: () => Promise<Uint8Array | Refusal>): Promise<Uint8Array | Refusal> {
   for (let attempt = 1; ; attempt++) {
     const result = await act();
-    const late = isRefusal(result) && result.refused === 'iso-tp-timeout';
+    const late = isRefusal(result) && /^(iso-tp-timeout|secondary-silent)$/.test(result.refused);
     if (!late || attempt === attempts) return result;
   }
 }

@@ -14,7 +14,7 @@ import { isRefusal, type Refusal } from '../../agent/codes.ts';
 import { maxUdsMessageBytes } from '../../agent/limits.ts';
 import { createEmulatedCan } from '../../hal/emulated/can.ts';
 import { createNodeClock } from '../../hal/node/clock.ts';
-import { startBus } from './can-bus.ts';
+import { joined, startBus } from './can-bus.ts';
 import { hasProgram } from './can-python-peer.ts';
 
 const test = suite('tshark');
@@ -53,6 +53,7 @@ if (hasProgram('tshark', '--version')) {
       drivers[0]!.add(new UdsServerLink({ ...link, transmitId: 0x7e8, receiveId: 0x7e0, server }));
       const client = new UdsClient({ ...link, transmitId: 0x7e0, receiveId: 0x7e8 });
       drivers[1]!.add(client);
+      await Promise.all(drivers.map(joined));
       const read = (identifier: number) =>
         new Promise<Uint8Array | Refusal>((done) =>
           client.request(Uint8Array.of(0x22, identifier >> 8, identifier & 0xff), done),
