@@ -42,9 +42,6 @@ const attackGiveUpMilliseconds = 90_000;
 /** Encryption adds one tag in 16 KiB; a partition is whole erase blocks. */
 const stagingReserveBytes = 2_097_152;
 
-/** Node's emulation has the Primary's interface to its vehicle; other platforms log their progress. */
-const tellsProgress = board.engine.runtime !== 'quickjs';
-
 export class Demonstration {
   private readonly options: DemoOptions;
   private readonly attack: Attack | undefined;
@@ -209,13 +206,11 @@ export class Demonstration {
       onLine: (line) => this.view?.message(`CAN bus: ${line}`),
     });
     this.stops.push(() => running.powerOff());
-    if (tellsProgress) {
-      const primary = join(this.options.folder, 'vehicle', agentLayouts.primary.name);
-      const reader = new ProgressReader(join(primary, progressFileName), (ecus) =>
-        this.view?.progress(ecus),
-      );
-      this.stops.push(async () => reader.stop());
-    }
+    const primary = join(this.options.folder, 'vehicle', agentLayouts.primary.name);
+    const reader = new ProgressReader(join(primary, progressFileName), (ecus) =>
+      this.view?.progress(ecus),
+    );
+    this.stops.push(async () => reader.stop());
     return running;
   }
 
@@ -284,7 +279,7 @@ export class Demonstration {
     const { event, fields } = line;
     if (event === 'verified' && agent.layout.name === 'primary') this.cycles += 1;
     if (event === 'confirmed') this.confirmed.add(fields['ecu'] ?? '');
-    if (event === 'progress' && tellsProgress) return;
+    if (event === 'progress') return;
     if (event === 'failed') this.view?.message(`[${agent.layout.name}] ${text}`);
     this.view?.line(fields['ecu'] ?? agent.layout.ecuId, line);
   }

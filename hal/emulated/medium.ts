@@ -1,15 +1,13 @@
 /** A removable medium, emulated by a folder: a memory stick that a person plugs in (PURE-2). */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
+import { isMediumName } from '../medium-name.ts';
 import type { Medium } from '../types.ts';
-
-/** `director/2.root.cbor`: one folder and one file, neither hidden nor a path (HRD-10). */
-const namePattern = /^[a-z]{1,16}\/[A-Za-z0-9][A-Za-z0-9._-]{0,250}$/;
 
 /** @param folder what the medium holds; it may come and go while the ECU runs */
 export function createFolderMedium(folder: string): Medium {
   const withFile = <T>(name: string, use: (file: number) => T): T | undefined => {
-    if (!namePattern.test(name)) return undefined;
+    if (!isMediumName(name)) return undefined;
     let file: number;
     try {
       file = openSync(join(folder, name), constants.O_RDONLY | constants.O_NOFOLLOW);

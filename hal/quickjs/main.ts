@@ -13,6 +13,7 @@ import { createNativeCrypto } from './crypto.ts';
 import { createNativeFlash, openPart } from './flash.ts';
 import type { Native } from './native.ts';
 import { createNativeNet } from './net.ts';
+import { createVehicle } from './vehicle.ts';
 import { createNativeWatchdog } from './watchdog.ts';
 
 /** Exit statuses of the host (engine/platform.h). */
@@ -32,11 +33,6 @@ function main(): void {
   const ecu = parseDescription(native.description, 'description');
   if (isRefusal(ecu)) {
     native.log(`refused code=${ecu.refused} detail=${ecu.detail}`);
-    native.exit(usageStatus);
-  }
-  if (ecu.consent !== undefined) {
-    // Never installed without asking: better not started.
-    native.log('refused code=configuration-invalid detail=consent: not on this platform');
     native.exit(usageStatus);
   }
   const crypto = createNativeCrypto(native);
@@ -93,6 +89,7 @@ function main(): void {
       },
     },
     watchdog,
+    ...createVehicle(native, ecu),
     hosted: {
       selfTest: (ecuId, slot) =>
         ecu.hostedSelfTest === undefined ||

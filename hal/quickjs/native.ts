@@ -138,6 +138,18 @@ export interface Native {
     onError: (error: Error) => void,
   ) => NativeSocket;
 
+  /** Absent like `connect`, as the four functions after it. Replaces a file as a whole. */
+  readonly replaceFile?: (path: string, text: string) => void;
+  /** Exit status of a program with this standard input; -1 when it has none in time. */
+  readonly ask?: (program: string, input: string, milliseconds: number) => number;
+  /** Length of a file below the folder; -1 when there is none. */
+  readonly mediumLength?: (folder: string, name: string) => number;
+  readonly mediumRead?: (
+    folder: string,
+    name: string,
+    buffer: Uint8Array,
+    offset: number,
+  ) => boolean;
   /**
    * Absent like `connect`. Certificates are DER, one behind the other; those of the server have to
    * end at `endsAfter` or later and begin at `beginsBefore` or earlier (unix seconds).

@@ -1,8 +1,11 @@
 /** The vehicle of the demonstration with the programs of `make runtime` as its ECUs. */
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { ConsentQuestion } from '../../hal/types.ts';
 import { runDemo } from './demo-run.ts';
 
 const test = suite('vehicle on QuickJS-ng');
@@ -47,6 +50,32 @@ for (const { architecture, emulator } of [
       }
     } finally {
       run.remove();
+    }
+  });
+}
+
+if (existsSync('out/bin/x86_64/ecu-primary')) {
+  test('OFF-04, INS-13: asked for consent and watched, it takes release 2 from a medium', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ota-consent-'));
+    const consent = join(folder, 'consent');
+    writeFileSync(consent, `#!/bin/sh\ncat > ${folder}/asked\n`, { mode: 0o755 });
+    const run = await runDemo({ BOARD: 'quickjs', ARCH: 'x86_64', OFFLINE: '1', CONSENT: consent });
+    try {
+      assert.is(run.status, 0, run.output);
+      assert.equal(
+        run.report!.ecus.map(({ version, slot }) => [version, slot]),
+        [
+          [2, 'B'],
+          [2, 'B'],
+          [2, 'B'],
+        ],
+      );
+      const { images } = JSON.parse(readFileSync(join(folder, 'asked'), 'utf8')) as ConsentQuestion;
+      assert.equal(images.map(({ ecuId }) => ecuId).sort(), ['full', 'partial', 'primary']);
+      assert.is([...run.output.matchAll(/100% {2}confirmed/g)].length, 3, run.output);
+    } finally {
+      run.remove();
+      rmSync(folder, { recursive: true });
     }
   });
 }

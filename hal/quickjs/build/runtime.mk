@@ -55,9 +55,10 @@ engine := quickjs libregexp libunicode dtoa
 host := $(patsubst $(HERE)/%.c,%,$(wildcard $(HERE)/engine/*.c $(HERE)/linux/*.c $(HERE)/tls/*.c))
 crypto := crypto/keccak crypto/ml-dsa crypto/ml-kem crypto/slh-dsa crypto/hybrid-kem \
   crypto/wipe crypto/$(CRYPTO)
-no-net := engine/net engine/tls linux/stream $(filter tls/%,$(host))
+primary-only := engine/net engine/tls engine/vehicle linux/stream linux/vehicle \
+  $(filter tls/%,$(host))
 primary := $(host) $(crypto)
-secondary := $(filter-out $(no-net) engine/main,$(host)) $(crypto) engine/main-secondary
+secondary := $(filter-out $(primary-only) engine/main,$(host)) $(crypto) engine/main-secondary
 
 .PHONY: programs
 programs: $(BIN)/ecu-primary $(BIN)/ecu-secondary
@@ -92,7 +93,7 @@ host-includes := -isystem $(QUICKJS) -isystem $(TARGET)/include/bearssl
 heap-flags := -DDEFAULT_HEAP_BYTES=$(or $(HEAP),524288)
 $(OBJECTS)/engine/%.o: $(HERE)/engine/%.c $(wildcard $(HERE)/*/*.h) $(QUICKJS)/.prepared
 	@mkdir -p $(@D)
-	@$(CC) $(common) $(c-library) -O2 $(warnings) $(host-includes) $(heap-flags) -DWITH_NET -c $< -o $@
+	@$(CC) $(common) $(c-library) -O2 $(warnings) $(host-includes) $(heap-flags) -DPRIMARY -c $< -o $@
 
 $(OBJECTS)/engine/main-secondary.o: $(HERE)/engine/main.c $(wildcard $(HERE)/*/*.h) $(QUICKJS)/.prepared
 	@mkdir -p $(@D)
@@ -157,7 +158,7 @@ provider-hosts: $(addprefix $(PROVIDER)/provider-host-,bearssl openssl bearssl-s
 define provider-host
 $(PROVIDER)/$(1)/%.o: $(HERE)/%.c $(wildcard $(HERE)/*/*.h) $(QUICKJS)/.prepared
 	@mkdir -p $$(@D)
-	@gcc $(common) $(warnings) $(3) $(heap-flags) -DWITH_NET -isystem $(QUICKJS) \
+	@gcc $(common) $(warnings) $(3) $(heap-flags) -DPRIMARY -isystem $(QUICKJS) \
 	  -isystem /usr/include/bearssl -I$(HERE)/crypto \
 	  $$(if $$(findstring crypto/ml-,$$*),$$(call lattice,$$(notdir $$*))) -c $$< -o $$@
 

@@ -15,6 +15,7 @@ void add_storage(JSContext *context, JSValueConst native);
 void add_can(JSContext *context, JSValueConst native);
 void add_net(JSContext *context, JSValueConst native);
 void add_tls(JSContext *context, JSValueConst native);
+void add_vehicle(JSContext *context, JSValueConst native);
 void add_board(JSContext *context, JSValueConst native);
 
 /* Adds one function; `name` must outlive the context. */

@@ -79,9 +79,10 @@ static void add_native(JSContext *context, const char *description, size_t lengt
   add_crypto(context, native);
   add_storage(context, native);
   add_can(context, native);
-#ifdef WITH_NET
+#ifdef PRIMARY
   add_net(context, native);
   add_tls(context, native);
+  add_vehicle(context, native);
 #endif
   add_board(context, native);
   JS_SetPropertyStr(context, native, "bytecodeVersion",

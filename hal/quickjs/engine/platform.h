@@ -41,6 +41,19 @@ char *platform_read_text(const char *path, size_t *length, const char **problem)
 /* Runs a program with two arguments and waits; its exit status, or -1. */
 int platform_command(const char *program, const char *first, const char *second);
 
+/* -- The vehicle around a Primary --------------------------------------------------------------- */
+
+/* Replaces a file: a reader finds the old bytes or the new ones. Not durable. */
+bool platform_replace_file(const char *path, const char *bytes, size_t length);
+/* Runs a program with these bytes on its standard input; its exit status, -1 when it has none
+ * within the time. Nothing else happens meanwhile. */
+int platform_ask(const char *program, const char *input, size_t length, uint64_t milliseconds);
+/* Length of a regular file of the folder; -1 when there is none. `name` may have one folder. */
+int64_t medium_length(const char *folder, const char *name);
+/* Fills the buffer from `offset`; false when the file does not give all of it. */
+bool medium_read(const char *folder, const char *name, uint64_t offset, uint8_t *bytes,
+                 size_t length);
+
 /* -- Flash ------------------------------------------------------------------------------------ */
 
 typedef struct flash_storage flash_storage;
