@@ -148,6 +148,10 @@ ci: setup packages ## All that continuous integration runs: checks, then tests
 fuzz: setup ## A million mutated inputs to every decoder and the verifier (SEED= CASES=)
 	@$(NODE) test/fuzz/run.ts
 
+.PHONY: fuzz-native
+fuzz-native: provider-hosts ## Hostile calls, frames and records to the C code of the QuickJS host, with sanitizers (SEED= CASES=)
+	@$(NODE) test/native/fuzz-run.ts
+
 attacks: setup ## The fourteen attacks from every attacker's position (ATTACKS=part of an id or name, SHORT=1)
 	@$(NODE) --disable-warning=ExperimentalWarning backend/fleet/arena/main.ts
 

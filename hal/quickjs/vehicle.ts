@@ -5,7 +5,10 @@ import type { Hal, Medium } from '../types.ts';
 import { createVehicleInterfaceOn } from '../vehicle-interface.ts';
 import type { Native } from './native.ts';
 
-export function createVehicle(native: Native, ecu: EcuDescription): Pick<Hal, 'vehicle' | 'medium'> {
+export function createVehicle(
+  native: Native,
+  ecu: EcuDescription,
+): Pick<Hal, 'vehicle' | 'medium'> {
   const { replaceFile, ask } = native;
   if (replaceFile === undefined || ask === undefined) return {};
   const { progressFile, consent, mediumFolder } = ecu;

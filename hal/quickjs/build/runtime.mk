@@ -177,13 +177,13 @@ $(eval $(call provider-host,bearssl-sanitized,bearssl,-O1 -g -fsanitize=address$
 
 # -- Programs for tests: the host of the Primary, with sanitizers, and a script in the bootloader's place
 
-scripts := tls-client
+scripts := tls-client fuzz
 
 .PHONY: script-hosts
 .SECONDARY:
 script-hosts: $(addprefix $(PROVIDER)/script-host-,$(scripts))
 
-$(PROVIDER)/%.js: test/native/%.ts $(shell find hal test/simulator -name '*.ts')
+$(PROVIDER)/%.js: test/native/%.ts $(shell find hal test/simulator test/fuzz -name '*.ts')
 	@node_modules/.bin/esbuild $< --bundle --format=iife --target=es2020 --platform=neutral \
 	  --charset=ascii --log-level=warning --outfile=$@
 

@@ -212,12 +212,13 @@ static JSValue js_key_value_write(JSContext *context, JSValueConst this, int arg
   size_t length;
   key_value *store = JS_GetOpaque2(context, this, key_value_class);
   if (store == NULL) return JS_EXCEPTION;
-  const uint8_t *bytes = bytes_argument(context, argv[1], "value", &length);
-  if (bytes == NULL) return JS_EXCEPTION;
   const char *name = name_argument(context, argv[0]);
   if (name == NULL) return JS_EXCEPTION;
-  bool written = key_value_write(store, name, bytes, length);
+  /* After the name: becoming a text may run code that takes the bytes away. */
+  const uint8_t *bytes = bytes_argument(context, argv[1], "value", &length);
+  bool written = bytes != NULL && key_value_write(store, name, bytes, length);
   JS_FreeCString(context, name);
+  if (bytes == NULL) return JS_EXCEPTION;
   return written ? JS_UNDEFINED : JS_ThrowInternalError(context, "key-value: writing failed");
 }
 

@@ -48,20 +48,22 @@ static JSValue js_create_tls(JSContext *context, JSValueConst this, int argc, JS
   (void)this, (void)argc;
   static const uint64_t max_seconds = (uint64_t)1 << 53;
   tls_options options;
+  tls_client *client = NULL;
   const char *problem = NULL;
-  options.anchors = bytes_argument(context, argv[1], "trustAnchors", &options.anchors_length);
-  if (options.anchors == NULL ||
-      !optional_bytes(context, argv[2], "chain", &options.own_chain, &options.own_chain_length) ||
-      !optional_fixed(context, argv[3], "privateKey", TLS_SCALAR_BYTES, &options.private_key) ||
-      !optional_fixed(context, argv[4], "session", TLS_SESSION_BYTES, &options.session) ||
-      !integer_argument(context, argv[5], "endsAfter", max_seconds, &options.ends_after) ||
-      !integer_argument(context, argv[6], "beginsBefore", max_seconds, &options.begins_before)) {
-    return JS_EXCEPTION;
-  }
+  /* The text first: becoming one may run code that takes the bytes away. */
   options.server_name = JS_ToCString(context, argv[0]);
   if (options.server_name == NULL) return JS_EXCEPTION;
-  JSValue value = JS_NewObjectClass(context, (int)tls_class);
-  tls_client *client = JS_IsException(value) ? NULL : tls_open(&options, &problem);
+  options.anchors = bytes_argument(context, argv[1], "trustAnchors", &options.anchors_length);
+  JSValue value = JS_EXCEPTION;
+  if (options.anchors != NULL &&
+      optional_bytes(context, argv[2], "chain", &options.own_chain, &options.own_chain_length) &&
+      optional_fixed(context, argv[3], "privateKey", TLS_SCALAR_BYTES, &options.private_key) &&
+      optional_fixed(context, argv[4], "session", TLS_SESSION_BYTES, &options.session) &&
+      integer_argument(context, argv[5], "endsAfter", max_seconds, &options.ends_after) &&
+      integer_argument(context, argv[6], "beginsBefore", max_seconds, &options.begins_before)) {
+    value = JS_NewObjectClass(context, (int)tls_class);
+  }
+  if (!JS_IsException(value)) client = tls_open(&options, &problem);
   JS_FreeCString(context, options.server_name);
   if (client != NULL) {
     JS_SetOpaque(value, client);
