@@ -4,13 +4,7 @@ import { resolve } from 'node:path';
 import { type Refusal, refuse } from '../../agent/codes.ts';
 import { attackNames } from './attacks/attacks.ts';
 import { readBusEnvironment } from './bus-environment.ts';
-import {
-  type AgentName,
-  agentNames,
-  hostedPartitions,
-  roomFor,
-  speaksTls,
-} from './vehicle-layout.ts';
+import { type AgentName, agentNames, hostedPartitions, roomFor } from './vehicle-layout.ts';
 
 const maxFirmwareBytes = 67_108_864;
 const maxKills = 100;
@@ -20,7 +14,7 @@ export interface DemoOptions {
   /** Opaque firmware for a hosted ECU beside `on`. */
   readonly firmware?: { readonly path: string; readonly bytes: number; readonly on: AgentName };
   readonly attack?: string;
-  /** Mutual TLS between vehicle and backend, where the vehicle's programs have it. */
+  /** Mutual TLS between vehicle and backend. */
   readonly tls: boolean;
   /** The update comes from a medium, while no backend runs. */
   readonly offline: boolean;
@@ -77,7 +71,7 @@ export function readDemoOptions(
     ...(firmware ? { firmware: { path: resolve(firmware), bytes, on } } : {}),
     ...(attack ? { attack } : {}),
     ...(kills ? { kills } : {}),
-    tls: tls !== 'off' && speaksTls,
+    tls: tls !== 'off',
     offline: offline === '1',
     ports,
     hubArguments: bus.hubArguments,

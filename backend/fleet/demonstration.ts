@@ -32,7 +32,7 @@ import {
   readRoot,
   repositoriesAt,
 } from './provision.ts';
-import { agentLayouts, board, vehicleId } from './vehicle-layout.ts';
+import { agentLayouts, vehicleId } from './vehicle-layout.ts';
 
 const pollMilliseconds = 400;
 const lookMilliseconds = 150;

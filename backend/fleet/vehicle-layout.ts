@@ -12,9 +12,6 @@ export const vehicleId = 'demo-vehicle-1';
 /** The board that every ECU of the vehicle is built on: BOARD, a name or a path. */
 export const board = loadBoard(findBoard(process.env['BOARD'] || 'emulated'));
 export const canPort = board.can.port;
-/** The programs of QuickJS-ng have no TLS yet: their device plane is plain, on loopback. */
-export const speaksTls = board.engine.runtime !== 'quickjs';
-
 /** UDS identifiers of a Secondary, as the board's description has them. */
 function addressOf(name: AgentName): BusAddress {
   const { requestId, responseId } = board.can.ecus.find((ecu) => ecu.name === name)!;

@@ -8,10 +8,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { createServer as createTlsServer } from 'node:tls';
 import { Random } from '../fuzz/random.ts';
-import { makeCertificate, toPem } from '../simulator/certificates.ts';
 import type { Attempt } from '../simulator/tls-attempt.ts';
+import { makeHierarchy, now, serverName, serverWith, startTlsPeer } from '../unit/net/tls-cases.ts';
 
 /** Where `make provider-hosts` puts the program. */
 export const fuzzProgram = 'out/native/script-host-fuzz';
@@ -129,33 +128,21 @@ async function unusedPort(): Promise<number> {
 
 export async function fuzzNative(options: FuzzOptions): Promise<FuzzResult> {
   const random = new Random(options.seed);
-  const valid = { notBefore: 0, notAfter: 2_500_000_000 };
-  const root = makeCertificate({ subject: 'root', authority: true, ...valid });
-  const own = makeCertificate({
-    subject: 'server',
-    issuer: root,
-    dnsNames: ['server.example'],
-    purposes: ['server'],
-    ...valid,
-  });
-  const tls = createTlsServer(
-    {
-      cert: toPem(own.certificate),
-      key: own.privateKey.export({ type: 'pkcs8', format: 'pem' }),
-      maxVersion: 'TLSv1.2',
-    },
-    (socket) => void socket.on('error', () => undefined).pipe(socket),
-  ).on('tlsClientError', () => undefined);
+  const { root, authority, server } = makeHierarchy();
+  const tls = await startTlsPeer(
+    { ...serverWith(server(), authority), maxVersion: 'TLSv1.2' },
+    (socket) => void socket.pipe(socket),
+  );
   const counts = { deceived: 0, unchanged: 0 };
-  const relay = changingRelay(random, await listen(tls), counts);
+  const relay = changingRelay(random, tls.port, counts);
   const hub = hostileHub(random);
   const folder = mkdtempSync(join(tmpdir(), 'ota-fuzz-native-'));
   try {
     const attempt: Attempt = {
       port: await listen(relay),
-      serverName: 'server.example',
-      trustAnchors: [Buffer.from(root.certificate).toString('hex')],
-      seconds: 1_800_000_000,
+      serverName,
+      trustAnchors: [Buffer.from(root.der).toString('hex')],
+      seconds: now,
       attested: true,
       bytes: 100,
     };
@@ -175,7 +162,8 @@ export async function fuzzNative(options: FuzzOptions): Promise<FuzzResult> {
     const calls = line === null ? {} : (JSON.parse(line[1]!) as FuzzResult).calls;
     return { status, output, calls, ...counts };
   } finally {
-    for (const server of [tls, relay, hub]) server.close();
+    await tls.close();
+    for (const one of [relay, hub]) one.close();
     rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -262,7 +262,7 @@ function connections(left: number, opened: number): void {
     native.exit(0);
   }
   attempt(createNativeNet(native), description.attempt, [], ({ echoed }) =>
-    connections(left - 1, opened + (echoed ? 1 : 0)),
+    connections(left - 1, opened + (echoed > 0 ? 1 : 0)),
   );
 }
 

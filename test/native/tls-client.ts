@@ -1,6 +1,6 @@
 /**
  * A program of the QuickJS host that tries TLS connections one after the other, for
- * test/scenario/tls-clients.test.ts: `native.description` lists them, and each prints a line.
+ * test/scenario/native-tls.test.ts: `native.description` lists them, and each prints a line.
  */
 import type { Native } from '../../hal/quickjs/native.ts';
 import { createNativeNet } from '../../hal/quickjs/net.ts';

@@ -20,9 +20,12 @@ export interface Attempt {
 }
 
 export interface Outcome {
-  /** Came up, echoed everything, and was closed by this side. */
-  readonly echoed: boolean;
-  /** Why not; `network` for a failure that is not TLS's. */
+  readonly connected: boolean;
+  /** Bytes received, which were those of the message as far as they go. */
+  readonly echoed: number;
+  /** What was received, when it was not the message. */
+  readonly text: string;
+  /** Why it failed; `network` for a failure that is not TLS's. */
   readonly refused?: string;
   /** For a person. */
   readonly detail?: string;
@@ -64,7 +67,10 @@ function optionsOf(given: Attempt, outcomes: readonly Outcome[]): TlsOptions {
   };
 }
 
-/** @param done called once, after the connection is closed */
+/**
+ * Connects, sends the message, and reads until as much came back or the server ends.
+ * @param done called once, after the connection is closed
+ */
 export function attempt(
   net: Net,
   given: Attempt,
@@ -76,13 +82,22 @@ export function attempt(
   const buffer = new Uint8Array(1000);
   let sent = 0;
   let echoed = 0;
-  let wrong = false;
+  let text = '';
+  let connected = false;
   let over = false;
-  const finish = (outcome: Outcome) => {
+  const finish = (failure: Pick<Outcome, 'refused' | 'detail'> = {}) => {
     if (over) return;
     over = true;
+    const { session, ...status }: Partial<TlsStatus> = socket.tls ?? {};
     socket.close();
-    done(outcome);
+    done({
+      connected,
+      echoed,
+      text,
+      ...failure,
+      ...status,
+      ...(session && { session: toHex(session) }),
+    });
   };
   const send = () => {
     while (!over && sent < message.length) {
@@ -93,24 +108,28 @@ export function attempt(
   };
   const receive = () => {
     for (let count = socket.read(buffer); count > 0; count = socket.read(buffer)) {
-      for (let i = 0; i < count; i++) wrong ||= buffer[i] !== message[echoed + i];
-      echoed += count;
+      for (let i = 0; i < count; i++) {
+        if (buffer[i] === message[echoed]) echoed++;
+        else if (text.length < 100) text += String.fromCharCode(buffer[i]!);
+      }
     }
-    if (echoed < message.length) return;
-    const status: TlsStatus = socket.tls!;
-    const { resumed, notBefore, notAfter, session } = status;
-    const judged = { resumed, notBefore, notAfter, session: session && toHex(session) };
-    finish({ echoed: !wrong, ...(JSON.parse(JSON.stringify(judged)) as object) });
+    if (message.length > 0 && echoed === message.length) finish();
   };
   const socket = net.connect({
     host: '127.0.0.1',
     port: given.port,
     tls: optionsOf(given, outcomes),
-    onConnect: send,
+    onConnect: () => {
+      connected = true;
+      send();
+    },
     onReadable: receive,
     onWritable: send,
-    onEnd: () => finish({ echoed: false, refused: 'ended' }),
+    onEnd: () => {
+      receive();
+      finish();
+    },
     onError: (error: SocketError) =>
-      finish({ echoed: false, refused: error.refused ?? 'network', detail: error.message }),
+      finish({ refused: error.refused ?? 'network', detail: error.message }),
   });
 }

@@ -4,7 +4,7 @@ import { type Refusal, refuse } from '../../../agent/codes.ts';
 import type { Endpoint } from '../../../agent/metadata/repository-map.ts';
 import { defaultKeysFolder, defaultUrl } from '../../cli/settings.ts';
 import { defaultServerName } from '../../configuration.ts';
-import { type AgentName, agentNames, board, canPort, speaksTls } from '../vehicle-layout.ts';
+import { type AgentName, agentNames, board, canPort } from '../vehicle-layout.ts';
 
 export interface FlashOptions {
   /** `user@address` or a name of the ssh configuration. */
@@ -42,7 +42,7 @@ export function readFlashOptions(environment: Environment): FlashOptions | Refus
     return value;
   };
   const flag = (name: string): boolean => matching(name, '0', /^[01]$/, '1, or 0 for not') === '1';
-  const tls = matching('OTA_DEVICE_TLS', 'on', /^(on|off)$/, 'on, off') === 'on' && speaksTls;
+  const tls = matching('OTA_DEVICE_TLS', 'on', /^(on|off)$/, 'on, off') === 'on';
   const endpoint = (name: string, fallback: string): Endpoint => {
     const text = matching(name, fallback, /^[a-z0-9.-]+:\d{1,5}$/i, 'HOST:PORT');
     const colon = text.lastIndexOf(':');

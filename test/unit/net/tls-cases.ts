@@ -228,10 +228,14 @@ export interface TlsPeer {
   close(): Promise<void>;
 }
 
-/** Runs a case's server until `close`; over TLS it says `hello` to whoever comes in. */
+/**
+ * Runs a case's server until `close`; over TLS it says `hello` to whoever comes in.
+ * @param sessions keeps them by identifier; tickets need none
+ */
 export async function startTlsPeer(
   behaviour: TlsCase['server'],
   onSecure: (socket: TLSSocket) => void = (socket) => socket.end('hello'),
+  sessions?: Map<string, Buffer>,
 ): Promise<TlsPeer> {
   const sockets: Socket[] = [];
   const server: Server =
@@ -243,6 +247,15 @@ export async function startTlsPeer(
     socket.on('error', () => undefined);
   });
   server.on('secureConnection', (socket: TLSSocket) => socket.on('error', () => undefined));
+  if (sessions !== undefined) {
+    server.on('newSession', (id: Buffer, session: Buffer, done: () => void) => {
+      sessions.set(id.toString('hex'), session);
+      done();
+    });
+    server.on('resumeSession', (id: Buffer, done: (error: null, found: Buffer | null) => void) =>
+      done(null, sessions.get(id.toString('hex')) ?? null),
+    );
+  }
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     port: (server.address() as AddressInfo).port,
