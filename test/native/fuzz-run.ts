@@ -46,26 +46,14 @@ function hostileHub(random: Random): Server {
   return createServer((socket) => {
     socket.on('error', () => undefined).resume();
     const frames: number[] = [];
+    const right = random.pick([0, 5, 40, 200]);
     for (let i = 0; i < 200; i++) {
-      const length = random.pick([
-        0,
-        1,
-        8,
-        8,
-        8,
-        0x80 | 12,
-        0x80 | 64,
-        0x80 | 64,
-        random.below(256),
-      ]);
-      frames.push(
-        random.below(256) & random.pick([0x9f, 0x80, 0xff]),
-        random.below(256),
-        0,
-        1,
-        length,
-      );
-      if (length & 0x80) frames.push(random.below(9));
+      // After the first wrong one the port is closed.
+      const wrong = i >= right && random.below(4) === 0;
+      const length = wrong ? random.below(256) : random.pick([0, 1, 8, 8, 0x80 | 12, 0x80 | 64]);
+      frames.push(wrong ? random.below(256) : 0x80 | random.below(32), random.below(256), 0, 1);
+      frames.push(length);
+      if (length & 0x80) frames.push(random.below(wrong ? 256 : 8));
       for (let data = length & 0x7f; data > 0; data--) frames.push(random.below(256));
     }
     const greeting = random.below(8) === 0 ? 'CANNELLONIv2' : 'CANNELLONIv1';

@@ -37,6 +37,8 @@ const random = new Random(description.seed);
 /** Would end or restart the program, or only print. */
 const spared = ['exit', 'reboot', 'log'];
 const calls: Record<string, number> = {};
+/** What is in use: an object that nothing holds is collected, and hears no more. */
+let held: Record<string, object> = {};
 
 /** Lengths that some function asks for, their neighbours, and others. */
 const lengths = [
@@ -216,17 +218,22 @@ const hostileCrypto: readonly [name: string, given: () => readonly unknown[]][] 
   ],
 ];
 
-function objects(): Record<string, object> {
+/** @param heard called once the hub has said something, right or wrong */
+function objects(heard: () => void): Record<string, object> {
   const digest: NativeDigest = native.createDigest(0);
   const part: NativeFlash = native.openFlash('part', 16_384, 4_096, 255);
   const values: NativeKeyValue = native.openKeyValue('values');
   const port: NativeCanPort = native.openCan(
     `tcp:${description.canPort}`,
     undefined,
-    () => read(port),
+    () => listen(),
     undefined,
-    () => undefined,
+    () => listen(),
   );
+  const listen = () => {
+    read(port);
+    native.after(0, heard);
+  };
   return { digest, part, values, port };
 }
 
@@ -258,7 +265,7 @@ const functions = Object.keys(native).filter(
 
 function connections(left: number, opened: number): void {
   if (left === 0) {
-    native.log(`fuzz ${JSON.stringify({ calls, opened })}`);
+    native.log(`fuzz ${JSON.stringify({ calls, opened, kept: Object.keys(held).length })}`);
     native.exit(0);
   }
   attempt(createNativeNet(native), description.attempt, [], ({ echoed }) =>
@@ -266,18 +273,24 @@ function connections(left: number, opened: number): void {
   );
 }
 
-/** A slice of the cases, then the events that came meanwhile. */
-function run(left: number, made: Record<string, object>): void {
-  for (let i = 0; i < 200 && left > 0; i++, left--) {
-    const name = functions[left % functions.length]!;
+/** A slice of the cases; the next when the hub was heard, so that no port is dropped before. */
+function run(left: number): void {
+  let more = true;
+  const made = objects(() => {
+    if (!more) return;
+    more = false;
+    if (left > 200) run(left - 200);
+    else connections(description.attempts, 0);
+  });
+  held = made;
+  for (let i = left; i > 0 && i > left - 200; i--) {
+    const name = functions[i % functions.length]!;
     const forks = name === 'ask' || name === 'command';
     if (!forks || random.below(50) === 0) call(name, native, someArguments(name));
     callMethods(made);
     const [hostile, given] = random.pick(hostileCrypto);
     call(hostile, native, given());
   }
-  if (left > 0) native.after(1, () => run(left, objects()));
-  else connections(description.attempts, 0);
 }
 
-run(description.cases, objects());
+run(description.cases);

@@ -181,7 +181,11 @@ scripts := tls-client fuzz
 
 .PHONY: script-hosts
 .SECONDARY:
-script-hosts: $(addprefix $(PROVIDER)/script-host-,$(scripts))
+script-hosts: $(addprefix $(PROVIDER)/script-host-,$(scripts)) $(PROVIDER)/without-entropy
+
+$(PROVIDER)/without-entropy: test/native/without-entropy.c
+	@mkdir -p $(@D)
+	@gcc $(common) $(warnings) -O2 -o $@ $<
 
 $(PROVIDER)/%.js: test/native/%.ts $(shell find hal test/simulator test/fuzz -name '*.ts')
 	@node_modules/.bin/esbuild $< --bundle --format=iife --target=es2020 --platform=neutral \
