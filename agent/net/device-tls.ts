@@ -26,7 +26,7 @@ export type Peer = 'director' | 'images';
 export class DeviceTls {
   private readonly keyValue: KeyValue;
   private readonly trustAnchors: readonly Uint8Array[];
-  private readonly time: TimeKeeper;
+  private readonly time: Pick<TimeKeeper, 'now' | 'lowerBound'>;
   private readonly publicKey: Uint8Array;
   private readonly privateKey: Uint8Array;
   private certificate: DeviceCertificate | undefined;
@@ -37,7 +37,7 @@ export class DeviceTls {
 
   private constructor(
     keyValue: KeyValue,
-    time: TimeKeeper,
+    time: Pick<TimeKeeper, 'now' | 'lowerBound'>,
     trustAnchors: readonly Uint8Array[],
     pair: ReturnType<typeof storedKeyPair.read>,
   ) {
@@ -57,7 +57,7 @@ export class DeviceTls {
    */
   static open(
     keyValue: KeyValue,
-    time: TimeKeeper,
+    time: Pick<TimeKeeper, 'now' | 'lowerBound'>,
     { tls }: Pick<Configuration, 'tls'>,
   ): DeviceTls | undefined | Refusal {
     if (tls === undefined) return undefined;

@@ -45,12 +45,12 @@ export class UpdateCycle {
    */
   async run(): Promise<Refusal | undefined> {
     const { primary, attendance } = this;
-    const stranger = await enrol(primary);
-    // Nobody else would be answered; an update from a medium needs no certificate.
-    if (stranger !== undefined && primary.tls !== undefined) return stranger;
-    await renewWhenDue(primary);
     BundleInstallation.settleOwn(primary);
     await new TwoPhaseCommit(primary, attendance).resume();
+    const stranger = await enrol(primary);
+    // With TLS nobody answers a vehicle without a certificate.
+    if (stranger !== undefined && primary.tls !== undefined) return stranger;
+    await renewWhenDue(primary);
     let outcome: Refusal | Unfinished | undefined;
     do {
       outcome = await this.cycle();

@@ -2,6 +2,7 @@
  * A real backend on free ports, with a small key ceremony, an operator and vehicles that speak to it
  * over HTTP. Everything is signed, sealed and encrypted for real.
  */
+import type { X509Certificate } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -42,6 +43,7 @@ import {
 } from '../../agent/metadata/targets.ts';
 import {
   type Configuration,
+  defaultServerName,
   defaultLifetimes,
   defaultQuotas,
 } from '../../backend/configuration.ts';
@@ -56,6 +58,7 @@ import {
   wrappingKeyAnswer,
 } from '../../backend/http/messages.ts';
 import { type Backend, startBackend } from '../../backend/server.ts';
+import { makeDeviceRoot, signEnrolmentCa } from '../../backend/signer/device-authorities.ts';
 import type { KeySource } from '../../backend/signer/key-pairs.ts';
 import type { OnlineKeyName } from '../../backend/signer/online-keys.ts';
 import { createNodeCrypto } from '../../hal/node/crypto.ts';
@@ -68,6 +71,8 @@ const composite: AlgorithmName = 'MLDSA65-ECDSA-P256-SHA512';
 /** The instant at which tests begin; their clock moves only when they say so. */
 export const startSeconds = 1_790_000_000;
 const yearSeconds = 31_536_000;
+/** How long the certificates of devices are valid. */
+export const certificateSeconds = 90 * 86_400;
 
 export interface Ceremony {
   readonly online: Readonly<Record<OnlineKeyName, KeyPair>>;
@@ -397,6 +402,22 @@ export class TestBackend {
     return fixture;
   }
 
+  /** With mutual TLS of the device plane; its authorities as a ceremony leaves them. */
+  static async startWithTls(): Promise<{ backend: TestBackend; root: X509Certificate }> {
+    const deviceTls = { serverName: defaultServerName, certificateSeconds };
+    const temporary = mkdtempSync(join(tmpdir(), 'ota-backend-'));
+    const backend = new TestBackend(holdCeremony(), temporary, { deviceTls });
+    const { keysFolder: folder, passphrase } = backend.configuration;
+    writeRoots(folder, backend.keys);
+    for (const name of ['devices', 'online', 'offline']) mkdirSync(join(folder, name));
+    const keyFile = { cost: 16 }; // keys of no worth
+    const place = { folder, passphrase, onlinePassphrase: passphrase, now: startSeconds, keyFile };
+    const root = makeDeviceRoot(place);
+    signEnrolmentCa(place, root, 1, 1_825);
+    await backend.open();
+    return { backend, root: root.certificate };
+  }
+
   get configuration(): Configuration {
     return {
       stateFolder: join(this.folder, 'state'),
@@ -415,6 +436,11 @@ export class TestBackend {
   async open(keys: KeySource = (name) => this.keys.online[name]): Promise<void> {
     const started = await startBackend(this.configuration, { keys, now: () => this.now });
     this.backend = opened(started);
+  }
+
+  async restart(): Promise<void> {
+    await this.backend.close();
+    await this.open();
   }
 
   async stop(): Promise<void> {

@@ -220,7 +220,7 @@ export class VehicleRig {
     const answer = <T>(value: T): Promise<T | Refusal> =>
       Promise.resolve(this.offline ? refuse('net-unreachable', 'nobody answers') : value);
     return {
-      register: () => answer(undefined),
+      register: () => answer({}),
       postManifest: (manifest: Uint8Array) => {
         this.steps.push('manifest');
         if (!this.offline) {
