@@ -64,7 +64,8 @@ export function isDeviceKey({ database }: Services, vehicleId: string, key: Publ
 }
 
 /**
- * Makes `key` the vehicle's device key, within the transaction of its registration.
+ * Makes `key` the vehicle's device key, within the transaction of its registration. A vehicle that was
+ * revoked gets a new one by a fresh token, and is accepted with it.
  * Codes `vehicle-registered` (it has another one), `key-duplicate`.
  */
 export function keepDeviceKey(
@@ -75,8 +76,10 @@ export function keepDeviceKey(
 ): Refusal | undefined {
   const { database, crypto } = services;
   if (isDeviceKey(services, vehicleId, key)) return undefined;
-  if (database.one(deviceOfVehicle, vehicleId) !== undefined) {
-    return refuse('vehicle-registered', `${vehicleId} has another device key`);
+  const before = database.one(deviceOfVehicle, vehicleId);
+  if (before !== undefined && before.revoked !== 1) {
+    const advice = 'revoke it before it enrols by another';
+    return refuse('vehicle-registered', `${vehicleId} has another device key; ${advice}`);
   }
   const id = keyId(crypto, key);
   // KEY-05: no key is an ECU's signing key, or another vehicle's device key, as well
@@ -85,6 +88,7 @@ export function keepDeviceKey(
   }
   database.run(insertEcuKey, id, primaryEcuId);
   database.run(insertDeviceKey, vehicleId, key.bytes);
+  if (before !== undefined) writeRevoked(services, vehicleId, false);
   return undefined;
 }
 
@@ -142,9 +146,13 @@ export function setRevoked(
     }
     const before = database.one(deviceOfVehicle, vehicleId)?.revoked === 1;
     if (before === revoked) return undefined;
-    database.run(insertRevocation, vehicleId, revoked ? 1 : 0, services.now());
-    const code = revoked ? 'device-revoked' : 'device-accepted';
-    recordDecision(services, code, { vehicleId, detail: 'certificates of its device key' });
+    writeRevoked(services, vehicleId, revoked);
     return undefined;
   });
+}
+
+function writeRevoked(services: Services, vehicleId: string, revoked: boolean): void {
+  services.database.run(insertRevocation, vehicleId, revoked ? 1 : 0, services.now());
+  const code = revoked ? 'device-revoked' : 'device-accepted';
+  recordDecision(services, code, { vehicleId, detail: 'certificates of its device key' });
 }

@@ -84,7 +84,7 @@ export function ecusOf(services: Services, vehicleId: string): readonly EcuDescr
  * in one transaction; then issues the certificate of its device key.
  *
  * A vehicle whose answer was lost asks again, and is answered again when everything is as before. One
- * that was registered before it had a device key gets one the same way, by a token of its own.
+ * that was registered before it had a device key, or was revoked since, gets a key by a fresh token.
  * @returns codes `enrolment-token-invalid`, `vehicle-registered`, `ecu-registered`,
  *   `key-duplicate`, `key-malformed`, `request-malformed`, those of `provenDeviceKey`
  */

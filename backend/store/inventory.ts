@@ -82,7 +82,7 @@ export interface DeviceRow {
 export const deviceOfVehicle = query<[vehicleId: string], DeviceRow>(
   `SELECT public_key, (SELECT revoked FROM revocations
      WHERE revocations.vehicle_id = device_keys.vehicle_id ORDER BY id DESC LIMIT 1) AS revoked
-   FROM device_keys WHERE vehicle_id = ?`,
+   FROM device_keys WHERE vehicle_id = ? ORDER BY id DESC LIMIT 1`,
 );
 
 export const insertDeviceKey = query<[vehicleId: string, publicKey: Uint8Array]>(

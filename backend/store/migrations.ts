@@ -231,11 +231,14 @@ export const migrations: readonly string[] = [
   ) STRICT;
   `,
   `
-  -- The P-256 key by which a vehicle authenticates its TLS connections; certificates are not kept.
+  -- The P-256 key by which a vehicle authenticates its TLS connections: its last one counts.
+  -- Certificates are not kept.
   CREATE TABLE device_keys (
-    vehicle_id TEXT PRIMARY KEY REFERENCES vehicles,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    vehicle_id TEXT NOT NULL REFERENCES vehicles,
     public_key BLOB NOT NULL
   ) STRICT;
+  CREATE INDEX device_keys_by_vehicle ON device_keys (vehicle_id, id);
   -- Whether a vehicle's certificates are accepted: its last entry counts.
   CREATE TABLE revocations (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

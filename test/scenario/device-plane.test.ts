@@ -270,6 +270,19 @@ test('DIR-05: a revoked vehicle is refused at once, also on its open connection'
   assert.is(codeOf(await setRevoked('vehicle-99', true)), '404 vehicle-unknown');
 });
 
+test('a vehicle whose key was stolen is revoked, and enrols by another key and a fresh token', async () => {
+  const vehicle = new TestVehicle('vehicle-12');
+  const stolen = await enrolled(vehicle);
+  await setRevoked('vehicle-12', true);
+  const device = await enrolled(vehicle);
+  assert.is(codeOf(await time(device)), '200');
+  assert.is(codeOf(await time(stolen)), '403 certificate-unknown');
+  assert.is(codeOf(await renew(stolen)), '403 certificate-unknown');
+  await setRevoked('vehicle-12', true);
+  const body = registrationBody(vehicle, await backend.token(), stolen.pair);
+  assert.is(codeOf(await register(body)), '400 key-duplicate', 'an old key never comes back');
+});
+
 test('an expired certificate may renew, and nothing else, while its vehicle is not revoked', async () => {
   const device = await enrolled(new TestVehicle('vehicle-9'));
   const before = backend.now;
