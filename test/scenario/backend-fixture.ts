@@ -43,9 +43,9 @@ import {
 } from '../../agent/metadata/targets.ts';
 import {
   type Configuration,
-  defaultServerName,
   defaultLifetimes,
   defaultQuotas,
+  defaultServerName,
 } from '../../backend/configuration.ts';
 import {
   assignmentAnswer,

@@ -120,7 +120,11 @@ async function enrolled(vehicle: TestVehicle): Promise<Device> {
 }
 
 const time = (device: Device | undefined) =>
-  ask('/time', { method: 'POST', body: encode(timeRequest, [new Uint8Array(16)]), device: device! });
+  ask('/time', {
+    method: 'POST',
+    body: encode(timeRequest, [new Uint8Array(16)]),
+    device: device!,
+  });
 
 const renew = async (device: Device): Promise<Answer> =>
   ask('/renew', { method: 'POST', body: encode(emptyAnswer, {}), device });
@@ -159,7 +163,11 @@ test('a token serves once; the same request again gets its certificate again', a
   }
   const thief = registrationBody(vehicle, token, generateKeyPair('ESP256'));
   assert.is(codeOf(await register(thief)), '403 enrolment-token-invalid');
-  const elsewhere = registrationBody(new TestVehicle('vehicle-3'), token, generateKeyPair('ESP256'));
+  const elsewhere = registrationBody(
+    new TestVehicle('vehicle-3'),
+    token,
+    generateKeyPair('ESP256'),
+  );
   assert.is(codeOf(await register(elsewhere)), '403 enrolment-token-invalid');
   const another = registrationBody(vehicle, await backend.token(), generateKeyPair('ESP256'));
   assert.is(codeOf(await register(another)), '409 vehicle-registered');
@@ -173,7 +181,8 @@ test('a key whose possession is not proven gets nothing', async () => {
   const content = encode(enrolmentProof, { token, vehicleId: 'vehicle-4' });
   const foreign = signEnvelope(crypto, [signerOf(other)], 'enrolment', content);
   const manifest = signEnvelope(crypto, [signerOf(pair)], 'manifest', content);
-  const proofOf = (proof: Uint8Array) => vehicle.registration(token, { deviceKey: pair.key, proof });
+  const proofOf = (proof: Uint8Array) =>
+    vehicle.registration(token, { deviceKey: pair.key, proof });
   for (const [name, body] of [
     ['no key', vehicle.registration(token)],
     ['no proof', vehicle.registration(token, { deviceKey: pair.key })],

@@ -75,7 +75,10 @@ test('an enrolled device shows its certificate, also after a restart', () => {
 
 test('without a server name the host is what the certificate has to bear', () => {
   const tls = openTls(provisioned());
-  assert.is(tls.connect('images', { host: 'images.example', port: 1 }).serverName, 'images.example');
+  assert.is(
+    tls.connect('images', { host: 'images.example', port: 1 }).serverName,
+    'images.example',
+  );
 });
 
 test("another key's certificate is not taken, and the one at hand stays", () => {
