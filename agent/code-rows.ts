@@ -36,7 +36,7 @@ export const furtherRows: Readonly<Partial<Record<Code, readonly string[]>>> = {
   'configuration-invalid': ['MAP-01', 'MAP-02', 'MAP-03'],
   'image-length': ['INS-09'],
   'image-unknown': ['FNM-03'],
-  'net-endless': ['CRT-02', 'CSN-01', 'CTG-01', 'OFF-04'],
+  'net-endless': ['CRT-02', 'CSN-01', 'CTG-01', 'OFF-04', 'INS-09'],
 };
 
 /** Every requirement that a code can be refused under, its own first. */

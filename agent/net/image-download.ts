@@ -89,6 +89,7 @@ export class ImageDownload implements HttpHandle {
       range: this.etag === undefined ? { from, to } : { from, to, ifRange: this.etag },
       // INS-09: a peer that serves no ranges sends the whole object; of a range, the range is the bound.
       maxBodyBytes: length - from,
+      row: 'INS-09',
       minimumRate,
       onHeaders: (head) => {
         refused = this.checkObject(head);

@@ -17,6 +17,13 @@ export interface EndedTest {
   readonly reached: ReadonlySet<number>;
 }
 
+export interface ChosenRun {
+  /** The chosen tests that were started. */
+  readonly tests: readonly EndedTest[];
+  /** False when the program failed, were it before the first test. */
+  readonly good: boolean;
+}
+
 /** A line that `named-tests.ts` or a check wrote. */
 type Line =
   | readonly ['started' | 'ended', string]
@@ -56,14 +63,13 @@ export class ChosenRuns {
   /**
    * Runs the chosen tests as a process of their own.
    * @param removed number of the check that is off; undefined: none is, and what is reached is noted
-   * @returns the chosen tests that were started
    */
   async run(
     path: string,
     choice: Choice,
     removed: number | undefined,
     milliseconds: number,
-  ): Promise<readonly EndedTest[]> {
+  ): Promise<ChosenRun> {
     const program = await this.bundleOf(path);
     const results = join(this.copy, 'out', `results-${this.count++}`);
     const env = {
@@ -77,12 +83,12 @@ export class ChosenRuns {
     };
     if (this.free === 0) await new Promise<void>((resolve) => this.waiting.push(resolve));
     else this.free -= 1;
-    const { id } = await runChild(program, milliseconds, { cwd: this.copy, env });
+    const { id, status } = await runChild(program, milliseconds, { cwd: this.copy, env });
     const following = this.waiting.shift();
     if (following === undefined) this.free += 1;
     else following();
     const text = existsSync(results) ? readFileSync(results, 'utf8').trimEnd() : '';
-    return readResults(text === '' ? [] : text.split('\n'), id);
+    return { tests: readResults(text === '' ? [] : text.split('\n'), id), good: status === 0 };
   }
 }
 

@@ -10,7 +10,7 @@ import { rmSync } from 'node:fs';
 import { availableParallelism, constants } from 'node:os';
 import { join, resolve } from 'node:path';
 import { killRunning } from '../runner/child.ts';
-import { type Choice, ChosenRuns, type EndedTest } from './chosen-run.ts';
+import { type Choice, type ChosenRun, ChosenRuns, type EndedTest } from './chosen-run.ts';
 import { findNamedTests } from './evidence.ts';
 import { writeMutatedCopy } from './mutated-copy.ts';
 import type { RemovableCheck } from './removable-checks.ts';
@@ -52,7 +52,7 @@ const chosenRows = [...new Set(chosen.flatMap(({ check }) => check.rows))];
 const atOnce = Math.min(2, availableParallelism());
 const runs = new ChosenRuns(copy, atOnce);
 const baselines = new Map<string, Promise<Baseline>>();
-const confirmed = new Map<string, Promise<readonly EndedTest[]>>();
+const confirmed = new Map<string, Promise<ChosenRun>>();
 
 function baselineOf(path: string): Promise<Baseline> {
   const known = baselines.get(path) ?? runBaseline(path);
@@ -64,9 +64,9 @@ async function runBaseline(path: string): Promise<Baseline> {
   for (const afterOthers of [false, true]) {
     const choice = { rows: chosenRows, afterOthers };
     const ended = await runs.run(path, choice, undefined, baselineMilliseconds);
-    const broken = ended.find(({ passed }) => !passed);
+    const broken = ended.tests.find(({ passed }) => !passed);
     // Tests of one story need those before them.
-    if (broken === undefined && ended.length > 0) return { path, tests: ended, afterOthers };
+    if (ended.good) return { path, tests: ended.tests, afterOthers };
     if (afterOthers) {
       throw new Error(`${path}: '${broken?.name ?? 'the start'}' fails with all checks in place`);
     }
@@ -128,7 +128,7 @@ async function failingIn(
   throw new Error(`${path}: '${names.join("', '")}' fails with all checks in place`);
 }
 
-function hasPassed(ended: readonly EndedTest[], name: string): boolean {
+function hasPassed({ tests: ended }: ChosenRun, name: string): boolean {
   return ended.some((one) => one.name === name && one.passed);
 }
 
