@@ -207,7 +207,7 @@ test('HRD-13: what a Secondary has no room for is not sent to it', async () => {
   const ask = { repository: 1 as const, name: '2.targets.cbor', maxBytes: 100 };
   const give = (bytes: number) =>
     handOverMetadata(secondary, Promise.resolve({ ask }), () => new Uint8Array(bytes));
-  assert.equal(await give(100), []);
+  assert.equal(await give(100), { ecuIds: [], givenUp: undefined });
   const refusal = await give(101);
   assert.is(isRefusal(refusal) && `${refusal.refused} ${refusal.row}`, 'body-too-large HRD-13');
   assert.equal(asked, ['100']);
