@@ -128,6 +128,7 @@ export async function startBackend(
   looks.unref();
   const close = async () => {
     clearInterval(looks);
+    admission.draining = true;
     devicesWithTls?.close();
     await Promise.all(Object.values(planes).map(stop));
     // What had been taken is answered by now; nothing waits any more.

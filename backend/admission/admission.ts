@@ -25,6 +25,8 @@ export class Admission {
   readonly lanes: Lanes;
   readonly quotas: Quotas;
   readonly metrics: Metrics;
+  /** True once the backend is being stopped: nobody should send it more. */
+  draining = false;
   private readonly options: AdmissionOptions;
 
   constructor(options: AdmissionOptions) {

@@ -18,6 +18,7 @@ import type { Metrics } from '../metrics.ts';
 import { admissionOf, closeAfter, type PlaneAdmission } from './admission-hooks.ts';
 import { cborType, refusalBody, sendRefusal } from './answers.ts';
 import type { CertificateUse, DevicePlane } from './device-plane.ts';
+import type { RouteText } from './openapi.ts';
 
 export interface ListenerOptions {
   readonly logLevel: string;
@@ -109,6 +110,10 @@ const frameworkCodes: Readonly<Record<string, Code>> = {
 function sendError(error: FastifyError, reply: FastifyReply): FastifyReply {
   const code = frameworkCodes[error.code];
   if (code !== undefined) return sendRefusal(reply, refuse(code, error.message));
+  if (isStorageFull(error)) {
+    reply.log.error({ code: 'storage-full', err: error });
+    return sendRefusal(reply, refuse('storage-full', 'the disk of the server is full'));
+  }
   const status = error.statusCode ?? 500;
   if (status >= 400 && status < 500) {
     return sendRefusal(reply, refuse('request-malformed', error.message), status);
@@ -116,6 +121,14 @@ function sendError(error: FastifyError, reply: FastifyReply): FastifyReply {
   // A bug or a failing device: the log says what, the answer does not.
   reply.log.error({ code: 'internal-error', err: error });
   return sendRefusal(reply, refuse('internal-error', 'see the log of the server'));
+}
+
+/** What the file system and SQLite say when nothing more can be written. */
+function isStorageFull(error: Error): boolean {
+  const { code, errcode } = error as { readonly code?: string; readonly errcode?: number };
+  // SQLITE_FULL, and SQLITE_IOERR_WRITE, _SHMSIZE: the log or its index cannot grow.
+  if (code === 'ERR_SQLITE_ERROR') return [13, 778, 4_874].includes(errcode ?? 0);
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
 function reasonOf(code: string | undefined): 'slow' | 'broken' {
@@ -154,6 +167,8 @@ export interface Route {
   readonly priority?: Priority;
   /** Its answers are kept in memory (`LastSigned`), for the time of an overload. */
   readonly kept?: boolean;
+  /** What the OpenAPI document says of it: every route of the operator plane has one. */
+  readonly says?: RouteText;
   /** On the device plane with TLS; a `valid` one when absent. */
   readonly certificate?: CertificateUse;
   readonly handle: (

@@ -16,6 +16,7 @@ export function offlineRoutes(services: Services): readonly Route[] {
     {
       method: 'GET',
       path: '/offline/snapshot',
+      says: { summary: 'The newest Offline Snapshot', gives: { signed: offlineSnapshot } },
       handle: (_request, reply) => {
         const bytes = currentOfflineSnapshot(services);
         if (bytes !== undefined) return sendSigned(reply, offlineSnapshot, bytes);
@@ -25,6 +26,11 @@ export function offlineRoutes(services: Services): readonly Route[] {
     {
       method: 'PUT',
       path: '/offline/snapshot',
+      says: {
+        summary: 'Publishes an Offline Snapshot',
+        takes: { signed: offlineSnapshot },
+        gives: publishAnswer,
+      },
       bodyBytes: maxOfflineSnapshotBytes,
       handle: (request, reply) => {
         const published = publishOfflineSnapshot(services, bodyOf(request));
@@ -35,6 +41,11 @@ export function offlineRoutes(services: Services): readonly Route[] {
     {
       method: 'POST',
       path: '/offline/key-objects',
+      says: {
+        summary: 'A key object for an ECU that gets an image from a medium',
+        takes: keyObjectRequest,
+        gives: keyObject,
+      },
       handle: (request, reply) => {
         const body = readBody(request, keyObjectRequest);
         if (isRefusal(body)) return sendRefusal(reply, body);
@@ -43,6 +54,12 @@ export function offlineRoutes(services: Services): readonly Route[] {
         return sendEncoded(reply, keyObject, wrapped);
       },
     },
-    downloadImage(services, 'GET', '/images/targets/:name'),
+    {
+      ...downloadImage(services, 'GET', '/images/targets/:name'),
+      says: {
+        summary: 'The ciphertext of an image, for the writing of media',
+        gives: { type: 'application/octet-stream' },
+      },
+    },
   ];
 }

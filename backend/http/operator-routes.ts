@@ -12,8 +12,9 @@ import {
   maxTargetsBytes,
 } from '../../agent/limits.ts';
 import { filename as filenameSchema, identifier } from '../../agent/metadata/common.ts';
-import { emptyAnswer, serviceDescription } from '../../agent/metadata/device-messages.ts';
+import { emptyAnswer } from '../../agent/metadata/device-messages.ts';
 import { root } from '../../agent/metadata/root.ts';
+import { targets } from '../../agent/metadata/targets.ts';
 import { acceptContentKey, assign } from '../director/assignments.ts';
 import { setRevoked } from '../director/devices.ts';
 import { createEnrolmentToken, findVehicle } from '../director/inventory.ts';
@@ -35,7 +36,6 @@ import { countAnomalies } from '../store/log.ts';
 import { imageMetadataVersions, latestImageMetadata, rootByVersion } from '../store/metadata.ts';
 import type { PlaneAdmission } from './admission-hooks.ts';
 import { sendAnswer, sendRefusal, sendSigned } from './answers.ts';
-import { description } from './description.ts';
 import { sendImageMetadata } from './images-routes.ts';
 import { fromJson } from './json-view.ts';
 import { addRoutes, bodyOf, parameterOf, type Route, readBody } from './listener.ts';
@@ -61,10 +61,12 @@ import {
   wrappingKeyAnswer,
 } from './messages.ts';
 import { parseMetadataName } from './metadata-name.ts';
+import { health, metricsRoute, openApi, readiness } from './observation-routes.ts';
 import { offlineRoutes } from './offline-routes.ts';
 
 /** What `POST /images/publications` does not take: Root has a way of its own. */
 const serverRoles = ['root', 'snapshot', 'timestamp'];
+const octets = 'application/octet-stream';
 /** 1,024 assignments of two names each. */
 const maxAssignmentBytes = 262_144;
 
@@ -74,22 +76,22 @@ export function addOperatorRoutes(
   plane: PlaneAdmission,
   token: string,
 ): void {
-  addRoutes(app, [
-    {
-      method: 'GET',
-      path: '/healthz',
-      handle: (_request, reply) =>
-        sendAnswer(reply, serviceDescription, description('ota-operator')),
-    },
-  ]);
-  const routes = [
+  const guarded = [
     ...imageRoutes(services),
     ...directorRoutes(services),
     ...offlineRoutes(services),
     ...vehicleRoutes(services),
     status(services),
+  ].map(inOperatorsLane);
+  const waitless = [metricsRoute(services)];
+  const open: readonly Route[] = [
+    health(),
+    readiness(services),
+    openApi(() => [...guarded, ...waitless, ...open]),
   ];
-  addRoutes(app, routes.map(inOperatorsLane), plane, bearer(token));
+  addRoutes(app, open);
+  addRoutes(app, waitless, undefined, bearer(token));
+  addRoutes(app, guarded, plane, bearer(token));
 }
 
 /** What changes something goes before what only shows it. */
@@ -123,12 +125,21 @@ function imageRoutes(services: Services): readonly Route[] {
     {
       method: 'GET',
       path: '/images/metadata/:name',
+      says: {
+        summary: 'A metadata file of the Image repository, by its name',
+        gives: { signed: targets },
+      },
       handle: (request, reply) =>
         sendImageMetadata(services, reply, parameterOf(request, 'name') ?? ''),
     },
     {
       method: 'PUT',
       path: '/images/metadata/:name',
+      says: {
+        summary: 'Publishes Root or Targets of the Image repository',
+        takes: { signed: targets },
+        gives: publishAnswer,
+      },
       bodyBytes: maxRootBytes,
       handle: (request, reply) => {
         const name = parameterOf(request, 'name') ?? '';
@@ -140,6 +151,11 @@ function imageRoutes(services: Services): readonly Route[] {
     {
       method: 'POST',
       path: '/images/publications',
+      says: {
+        summary: 'Publishes several Targets files together',
+        takes: publicationRequest,
+        gives: publicationAnswer,
+      },
       bodyBytes: maxFilesPerPublication * (maxTargetsBytes + maxSmallBodyBytes),
       handle: (request, reply) => {
         const body = readBody(request, publicationRequest);
@@ -155,6 +171,11 @@ function imageRoutes(services: Services): readonly Route[] {
     {
       method: 'POST',
       path: '/content-keys',
+      says: {
+        summary: 'Hands over the sealed content key of an image',
+        takes: contentKeyRequest,
+        gives: emptyAnswer,
+      },
       bodyBytes: maxKeyObjectBytes + maxSmallBodyBytes,
       handle: (request, reply) => {
         const body = readBody(request, contentKeyRequest);
@@ -171,6 +192,12 @@ function upload(services: Services): Route {
   return {
     method: 'POST',
     path: '/upload',
+    says: {
+      summary: 'Uploads the ciphertext of an image',
+      takes: { type: octets },
+      gives: uploadAnswer,
+      headers: { 'Upload-Filename': filenameSchema },
+    },
     handle: async (request, reply) => {
       const name = fromJson(filenameSchema, request.headers['upload-filename']);
       if (isRefusal(name)) {
@@ -227,6 +254,7 @@ function directorRoutes(services: Services): readonly Route[] {
     {
       method: 'GET',
       path: '/director/metadata/:name',
+      says: { summary: 'A Root of the Director, VERSION.root.cbor', gives: { signed: root } },
       handle: (request, reply) => {
         const version = rootVersionOf(request);
         if (isRefusal(version)) return sendRefusal(reply, version);
@@ -238,6 +266,11 @@ function directorRoutes(services: Services): readonly Route[] {
     {
       method: 'PUT',
       path: '/director/metadata/:name',
+      says: {
+        summary: 'Publishes the next Root of the Director',
+        takes: { signed: root },
+        gives: publishAnswer,
+      },
       bodyBytes: maxRootBytes,
       handle: (request, reply) => {
         const version = rootVersionOf(request);
@@ -251,11 +284,17 @@ function directorRoutes(services: Services): readonly Route[] {
     {
       method: 'GET',
       path: '/director/wrapping-key',
+      says: { summary: 'The key to which content keys are sealed', gives: wrappingKeyAnswer },
       handle: (_request, reply) => sendAnswer(reply, wrappingKeyAnswer, services.keys.wrappingKey),
     },
     {
       method: 'POST',
       path: '/enrolment-tokens',
+      says: {
+        summary: 'Makes a one-time enrolment token',
+        takes: enrolmentTokenRequest,
+        gives: enrolmentTokenAnswer,
+      },
       handle: (request, reply) => {
         const body = readBody(request, enrolmentTokenRequest);
         if (isRefusal(body)) return sendRefusal(reply, body);
@@ -267,6 +306,11 @@ function directorRoutes(services: Services): readonly Route[] {
     {
       method: 'POST',
       path: '/assignments',
+      says: {
+        summary: 'Assigns images to ECUs of a vehicle',
+        takes: assignmentRequest,
+        gives: assignmentAnswer,
+      },
       bodyBytes: maxAssignmentBytes,
       handle: async (request, reply) => {
         const body = readBody(request, assignmentRequest);
@@ -279,11 +323,17 @@ function directorRoutes(services: Services): readonly Route[] {
     {
       method: 'GET',
       path: '/anomalies',
+      says: { summary: 'The last anomalies', gives: anomalyHistory },
       handle: (_request, reply) => sendAnswer(reply, anomalyHistory, viewAnomalies(services)),
     },
     {
       method: 'GET',
       path: '/log',
+      says: {
+        summary: 'A page of the log of the Director',
+        gives: logPage,
+        query: { after: unsigned, vehicle: identifier },
+      },
       handle: (request, reply) => {
         const { after, vehicle } = request.query as Readonly<Record<string, unknown>>;
         const from = after === undefined ? 0 : fromJson(unsigned, Number(after));
@@ -301,6 +351,7 @@ function vehicleRoutes(services: Services): readonly Route[] {
     {
       method: 'GET',
       path: '/vehicles',
+      says: { summary: 'A page of vehicles', gives: vehicleList, query: { after: identifier } },
       handle: (request, reply) => {
         const { after } = request.query as { readonly after?: unknown };
         const from = after === undefined ? '' : fromJson(identifier, after);
@@ -311,6 +362,7 @@ function vehicleRoutes(services: Services): readonly Route[] {
     {
       method: 'GET',
       path: '/vehicles/:vehicleId',
+      says: { summary: 'A vehicle with all its ECUs', gives: vehicleView },
       handle: (request, reply) => {
         const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
         if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
@@ -322,6 +374,7 @@ function vehicleRoutes(services: Services): readonly Route[] {
     {
       method: 'GET',
       path: '/vehicles/:vehicleId/manifests',
+      says: { summary: 'The last manifests of a vehicle', gives: manifestHistory },
       handle: (request, reply) => {
         const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
         if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
@@ -333,6 +386,11 @@ function vehicleRoutes(services: Services): readonly Route[] {
     {
       method: 'POST',
       path: '/vehicles/:vehicleId/device',
+      says: {
+        summary: 'Revokes the device certificates of a vehicle, or takes that back',
+        takes: deviceRequest,
+        gives: emptyAnswer,
+      },
       handle: (request, reply) => {
         const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
         if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
@@ -346,6 +404,7 @@ function vehicleRoutes(services: Services): readonly Route[] {
     {
       method: 'POST',
       path: '/vehicles/:vehicleId/refresh',
+      says: { summary: 'Signs a new Timestamp of a vehicle', gives: refreshAnswer },
       handle: (request, reply) => {
         const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
         if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
@@ -369,6 +428,7 @@ function status(services: Services): Route {
   return {
     method: 'GET',
     path: '/status',
+    says: { summary: 'Counts and versions', gives: statusAnswer },
     handle: (_request, reply) => {
       const { database, roots } = services;
       const counts = database.one(inventoryCounts) ?? { vehicles: 0, ecus: 0 };

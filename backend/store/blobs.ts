@@ -21,11 +21,14 @@ export function toHex(bytes: Uint8Array): string {
 }
 
 export class BlobStore {
+  /** The folder of all of it. */
+  readonly root: string;
   private readonly folder: string;
   private readonly incoming: string;
 
   /** Opens the store under `folder` and removes what uploads left behind that never ended. */
   constructor(folder: string) {
+    this.root = folder;
     this.folder = join(folder, 'sha256');
     this.incoming = join(folder, 'incoming');
     rmSync(this.incoming, { recursive: true, force: true });

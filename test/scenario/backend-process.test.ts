@@ -155,6 +155,47 @@ test('it starts from key files, says where it listens, and ends on SIGTERM (SRV-
   assert.is(await end(child, 'SIGTERM'), 0);
 });
 
+test('on SIGTERM what has begun ends well, and nothing new begins', async () => {
+  const { child, ports } = await start(ceremonyFolder());
+  const image = makeImage('late.bin', new Uint8Array(100_000), ['hw']);
+  const ended = new Promise<number | null>((resolve) => {
+    child.on('close', (status) => {
+      children.delete(child);
+      resolve(status);
+    });
+  });
+  const status = await new Promise<number | undefined>((resolve, reject) => {
+    const length = String(image.ciphertext.length);
+    const outgoing = request(
+      {
+        ...{ host: '127.0.0.1', port: ports.operator, path: '/upload', method: 'POST' },
+        headers: {
+          authorization,
+          'upload-filename': 'late.bin',
+          'content-type': octets,
+          'content-length': length,
+          expect: '100-continue',
+        },
+      },
+      (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      },
+    );
+    outgoing.on('error', reject);
+    // The server is at work on it now.
+    outgoing.on('continue', async () => {
+      outgoing.write(image.ciphertext.subarray(0, 50_000));
+      child.kill('SIGTERM');
+      while (await call(ports.director, '/').catch(() => undefined));
+      outgoing.end(image.ciphertext.subarray(50_000));
+    });
+    outgoing.flushHeaders();
+  });
+  assert.is(status, 200, 'the upload that had begun');
+  assert.is(await ended, 0);
+});
+
 test('kill -9 in the middle of an upload leaves nothing after the next start', async () => {
   const folder = ceremonyFolder();
   const first = await start(folder);
