@@ -23,7 +23,7 @@ export NODE_COMPILE_CACHE := $(CURDIR)/out/compile-cache
 
 .PHONY: demo flash agent boards test help setup packages backend can-bus secondaries runtime \
   provider-hosts typecheck lint format arrows licences conformance mutants ci fuzz attacks bench \
-  powercut wear clean kill-test container dos
+  powercut wear clean kill-test container dos bench-backend
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 KILLS=n SEED=n BOARD=name|path)
 	@programs=$$($(NODE) boards/make-arguments.ts) || exit 2; \
@@ -161,7 +161,7 @@ dos: setup ## Attacks on availability that succeed elsewhere, replayed against t
 bench: setup ## Speed and memory, printed and written to out/bench.json
 	@$(NODE) test/bench/run.ts
 
-powercut: setup ## Power cuts at every point of an update, and again in each recovery (EVERY=n SCENARIOS=n SEED=n)
+powercut: setup ## Power cuts at every point of an update, and again in each recovery (EVERY=n SCENARIOS=n SEED=n) bench-backend
 	@$(NODE) test/powercut/run.ts
 
 kill-test: setup ## Demonstrations until kill -9 has hit ECU processes 100 times at random instants (SEED=n)

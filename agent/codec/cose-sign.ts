@@ -28,6 +28,10 @@ const maxSignatureBytes = 8_192;
 const maxPayloadBytes = 2_097_152;
 const maxProtectedBytes = 128;
 const maxMerkleRootBytes = 128;
+/** Heads, empty items, a salt, a domain: room that a writer plans for beside what varies. */
+const maxHeadsBytes = 96;
+/** A hash of an inclusion path with its head. */
+const pathNodeBytes = 34;
 
 /** COSE algorithm number of SHA-256 (RFC 9054), the only payload hash in use. */
 export const hashSha256 = -16;
@@ -120,15 +124,17 @@ export function decodeEnvelope(input: Uint8Array, maxBytes: number): Envelope | 
 
 /** Encodes an envelope; zero signatures are allowed so that tests can compose broken ones. */
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
-  return encode(envelopeSchema, [
-    new Uint8Array(0),
-    {},
-    envelope.payload,
-    envelope.signatures.map(
-      ({ protectedBytes, proof, signature }) =>
-        [protectedBytes, proof ? { proof } : {}, signature] as const,
-    ),
-  ]);
+  let expectedBytes = envelope.payload.length + maxHeadsBytes;
+  for (const { protectedBytes, proof, signature } of envelope.signatures) {
+    expectedBytes += protectedBytes.length + signature.length + maxHeadsBytes;
+    if (proof !== undefined) expectedBytes += proof[3].length + pathNodeBytes * proof[2].length;
+  }
+  const signatures = envelope.signatures.map(
+    ({ protectedBytes, proof, signature }) =>
+      [protectedBytes, proof ? { proof } : {}, signature] as const,
+  );
+  const parts = [new Uint8Array(0), {}, envelope.payload, signatures] as const;
+  return encode(envelopeSchema, parts, expectedBytes);
 }
 
 /** Sig_structure (RFC 9052 §4.4) of a signature over `payload`: the bytes that are signed. */
@@ -137,7 +143,7 @@ export function signatureStructure(
   protectedBytes: Uint8Array,
   payload: Uint8Array,
 ): Uint8Array {
-  const writer = new Writer();
+  const writer = new Writer(protectedBytes.length + payload.length + maxHeadsBytes);
   writer.array(5);
   writer.text('Signature');
   writer.byteString(new Uint8Array(0));

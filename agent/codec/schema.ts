@@ -300,9 +300,12 @@ export function decode<T>(schema: Schema<T>, input: Uint8Array, maxBytes: number
   return reader.refused ?? value;
 }
 
-/** Encodes a value deterministically. A value that does not fit its schema is a bug and throws. */
-export function encode<T>(schema: Schema<T>, value: T): Uint8Array {
-  const writer = new Writer();
+/**
+ * Encodes a value deterministically. A value that does not fit its schema is a bug and throws.
+ * @param expectedBytes what it will come to, where that is known: spares copies of large values
+ */
+export function encode<T>(schema: Schema<T>, value: T, expectedBytes?: number): Uint8Array {
+  const writer = new Writer(expectedBytes);
   schema.write(writer, value);
   return writer.finish();
 }

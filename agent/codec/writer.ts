@@ -10,8 +10,13 @@ import {
 } from './reader.ts';
 
 export class Writer {
-  private buffer = new Uint8Array(256);
+  private buffer: Uint8Array;
   private length = 0;
+
+  /** @param capacity bytes that it takes before it grows, which copies */
+  constructor(capacity = 256) {
+    this.buffer = new Uint8Array(capacity);
+  }
 
   private reserve(count: number): void {
     const needed = this.length + count;

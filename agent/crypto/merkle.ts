@@ -15,11 +15,11 @@ import { verifySignature } from './verify-signature.ts';
 
 /** The leaf of a document: `structure` is its Sig_structure, `salt` 16 random bytes of its own. */
 export function leafHash(crypto: Crypto, salt: Uint8Array, structure: Uint8Array): Uint8Array {
-  const digest = crypto.createDigest('SHA-256');
-  digest.update(new Uint8Array([0]));
-  digest.update(salt);
-  digest.update(structure);
-  return digest.finish();
+  // One call is cheaper than three where there are thousands of leaves; structures are small.
+  const joined = new Uint8Array(1 + salt.length + structure.length);
+  joined.set(salt, 1);
+  joined.set(structure, 1 + salt.length);
+  return crypto.digest('SHA-256', joined);
 }
 
 function nodeHash(crypto: Crypto, left: Uint8Array, right: Uint8Array): Uint8Array {

@@ -1,0 +1,43 @@
+/**
+ * `make bench-backend`: what one backend process bears, with its client on the same machine. Printed
+ * and written to out/bench-backend.json; never a pass or a fail. Ratios are taken in one sitting.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { TestBackend, TestVehicle } from '../../scenario/backend-fixture.ts';
+import type { Result } from '../measure.ts';
+import { benchManifests, benchOverload, benchPolls } from './requests.ts';
+import { benchSigning } from './signing.ts';
+import { benchPool } from './verification.ts';
+
+const fleetSize = 64;
+const unlimited = 1_000_000_000;
+const results: Result[] = [];
+
+function show(more: readonly Result[]): void {
+  for (const result of more) {
+    const digits = result.value < 1 ? 5 : result.value < 100 ? 1 : 0;
+    const value = `${result.value.toFixed(digits)} ${result.unit}`;
+    process.stdout.write(`${result.name.padEnd(38)} ${value.padStart(16)}  ${result.note}\n`);
+    results.push(result);
+  }
+}
+
+show(benchSigning());
+show(await benchPool());
+const quotas = {
+  ...{ vehicle: unlimited, fleet: unlimited, address: unlimited },
+  ...{ anonymous: unlimited, global: unlimited },
+};
+const backend = await TestBackend.start({ quotas });
+backend.now = Math.floor(Date.now() / 1_000);
+const vehicles = Array.from({ length: fleetSize }, (_, i) => new TestVehicle(`vehicle-${i}`));
+for (const vehicle of vehicles) await backend.register(vehicle);
+show(await benchManifests(backend, vehicles));
+show(await benchPolls(backend, vehicles));
+show(await benchOverload(backend));
+await backend.stop();
+mkdirSync('out', { recursive: true });
+const sitting = { cores: availableParallelism(), node: process.version, results };
+writeFileSync('out/bench-backend.json', `${JSON.stringify(sitting, undefined, 2)}\n`);
+process.stdout.write('\nwritten to out/bench-backend.json\n');
