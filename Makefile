@@ -161,7 +161,10 @@ dos: setup ## Attacks on availability that succeed elsewhere, replayed against t
 bench: setup ## Speed and memory, printed and written to out/bench.json
 	@$(NODE) test/bench/run.ts
 
-powercut: setup ## Power cuts at every point of an update, and again in each recovery (EVERY=n SCENARIOS=n SEED=n) bench-backend
+bench-backend: setup ## What one backend process bears, printed and written to out/bench-backend.json
+	@$(NODE) --disable-warning=ExperimentalWarning test/bench/backend/run.ts
+
+powercut: setup ## Power cuts at every point of an update, and again in each recovery (EVERY=n SCENARIOS=n SEED=n)
 	@$(NODE) test/powercut/run.ts
 
 kill-test: setup ## Demonstrations until kill -9 has hit ECU processes 100 times at random instants (SEED=n)

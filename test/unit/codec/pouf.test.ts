@@ -152,7 +152,7 @@ function routesOf(file: string): readonly string[] {
 }
 
 test('every HTTP message is in the document, and none that is not served', () => {
-  const routes = ['director', 'operator', 'offline', 'images'].flatMap((name) =>
+  const routes = ['director', 'operator', 'observation', 'offline', 'images'].flatMap((name) =>
     routesOf(`${name}-routes.ts`),
   );
   assert.ok(routes.length >= 24, String(routes.length));
