@@ -1,6 +1,7 @@
 /**
  * `make test`: runs every test/{unit,scenario}/**\/*.test.ts from the project's root.
- * The unit tests of the agent run a second time, inside QuickJS (test/quickjs): ONLY=quickjs.
+ * The agent's unit tests run a second time, inside QuickJS (test/quickjs): ONLY=quickjs; those of tier
+ * 2 also as ES5 in Duktape (test/es5): ONLY=es5.
  * Environment: ONLY, prefix of paths below test/; CI, no package may be missing; FAILED_CHECKS, the
  * names of checks that `make ci` saw fail before. The last line is `N passed, N failed`.
  */
@@ -26,7 +27,7 @@ const totals = await runTests({
   only: (environment['ONLY'] ?? '').replace(/^test\//, ''),
   atOnce: 2,
   milliseconds: { unit: 300_000, scenario: 900_000 },
-  quickJs: true,
+  otherEngines: true,
   everythingInstalled: !['', '0', 'false'].includes(environment['CI'] ?? ''),
   print: (line) => console.log(line),
 });

@@ -172,6 +172,12 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length;
 }
 
+/** Sets every byte and returns `bytes`: arrays of tier-2 engines have no `fill`. */
+export function fillBytes(bytes: Uint8Array, value: number): Uint8Array {
+  for (let i = 0; i < bytes.length; i++) bytes[i] = value;
+  return bytes;
+}
+
 /** True when both hold the same bytes. For public data; secrets go through `crypto/constant-time`. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return compareBytes(a, b) === 0;

@@ -92,6 +92,6 @@ export class Writer {
 
   /** What was written so far, copied to its exact size. */
   finish(): Uint8Array {
-    return this.buffer.slice(0, this.length);
+    return new Uint8Array(this.buffer.subarray(0, this.length));
   }
 }

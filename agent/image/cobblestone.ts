@@ -13,6 +13,7 @@
  */
 import type { Crypto } from '../../hal/types.ts';
 import { asciiBytes } from '../codec/cose-sign.ts';
+import { fillBytes } from '../codec/reader.ts';
 import { type Refusal, refuse } from '../codes.ts';
 import { equalSecrets } from '../crypto/constant-time.ts';
 import { hkdfExpand } from '../crypto/hkdf.ts';
@@ -252,8 +253,8 @@ export class CobblestoneDecryptor {
   }
 
   private forget(): void {
-    if (this.keys !== undefined) this.keys.key.fill(0);
-    this.buffer.fill(0);
+    if (this.keys !== undefined) fillBytes(this.keys.key, 0);
+    fillBytes(this.buffer, 0);
   }
 }
 

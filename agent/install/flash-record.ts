@@ -8,7 +8,7 @@
  * seal of which any bit is programmed proves that the record before it was durable.
  */
 import type { Crypto, FlashPartition, FlashStatus } from '../../hal/types.ts';
-import { sameBytes } from '../codec/reader.ts';
+import { fillBytes, sameBytes } from '../codec/reader.ts';
 
 const headBytes = 16;
 const checkBytes = 8;
@@ -93,7 +93,7 @@ export class FlashRecords {
       throw new RangeError(`payload: ${payload.length} bytes, at most ${this.maxPayload}`);
     }
     const bodyBytes = headBytes + payload.length;
-    const record = new Uint8Array(this.padded(payload.length)).fill(this.geometry.eraseValue);
+    const record = fillBytes(new Uint8Array(this.padded(payload.length)), this.geometry.eraseValue);
     record.set(this.magic, 0);
     writeBigEndian(record, 4, 4, payload.length);
     writeBigEndian(record, 8, 8, sequence);
@@ -109,7 +109,7 @@ export class FlashRecords {
   /** Programs the seal of a record that is durable. */
   seal(record: FlashRecord): void {
     const { writeAlign, eraseValue } = this.geometry;
-    const unit = new Uint8Array(writeAlign).fill(0xff - eraseValue);
+    const unit = fillBytes(new Uint8Array(writeAlign), 0xff - eraseValue);
     this.partition.write(unit, record.end - writeAlign);
     this.partition.sync();
   }

@@ -7,6 +7,7 @@
  * while nothing is queued. A part that is never busy is written as if none of this were there.
  */
 import type { Crypto, FlashPartition, FlashStatus } from '../../hal/types.ts';
+import { fillBytes } from '../codec/reader.ts';
 import { type Refusal, refuse } from '../codes.ts';
 import {
   cobblestoneChunkBytes,
@@ -163,7 +164,7 @@ export class SlotWriter {
     const whole = bytes.length - rest;
     if (whole > 0) this.partition.write(bytes.subarray(0, whole), offset);
     if (rest > 0) {
-      const unit = new Uint8Array(writeAlign).fill(eraseValue);
+      const unit = fillBytes(new Uint8Array(writeAlign), eraseValue);
       unit.set(bytes.subarray(whole), 0);
       // Only an image's last piece has a rest: waiting here holds nothing up.
       if (this.busy) this.partition.sync();

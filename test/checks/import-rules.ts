@@ -82,6 +82,11 @@ export const tier2Tokens: readonly ForbiddenToken[] = [
     ),
     what: 'is missing on tier-2 engines: use numbers, arrays and byte arrays',
   },
+  {
+    pattern:
+      /(?<!\bthis)\.(?:fill|find|findIndex|includes|flat|flatMap|padStart|padEnd|repeat|at|entries|values|fromEntries|hasOwn|copyWithin|startsWith|endsWith|codePointAt|replaceAll)\s*\(/g,
+    what: 'is a method that tier-2 engines lack: use a loop, or `indexOf`',
+  },
   { pattern: identifier('async|await'), what: 'needs promises: use callbacks' },
   { pattern: /(?<![.\w$])\d[\d_]*n\b/g, what: 'is a BigInt: use numbers up to 2^53 - 1' },
   {

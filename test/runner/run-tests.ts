@@ -1,6 +1,7 @@
 /** Finds the test files, runs them a few at a time and prints one line for each. */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { es5Name, runEs5 } from '../es5/run.ts';
 import { leftOut } from '../quickjs/left-out.ts';
 import { quickJsGroups, quickJsPrefix, runGroup } from '../quickjs/run.ts';
 import { bundleTest } from './bundle.ts';
@@ -17,8 +18,8 @@ export interface RunOptions {
   readonly atOnce: number;
   /** Time for one file of each kind. */
   readonly milliseconds: { readonly unit: number; readonly scenario: number };
-  /** Runs the unit tests inside QuickJS, too. */
-  readonly quickJs?: boolean;
+  /** Runs the unit tests inside QuickJS, too, and those of tier 2 as ES5. */
+  readonly otherEngines?: boolean;
   /** Continuous integration: no package may be missing. */
   readonly everythingInstalled: boolean;
   readonly print: (line: string) => void;
@@ -57,7 +58,11 @@ function jobsOf(options: RunOptions): Job[] {
     name: path,
     run: () => runFile(options, path),
   }));
-  if (!options.quickJs) return jobs;
+  if (!options.otherEngines) return jobs;
+  if (es5Name.startsWith(only)) {
+    const run = () => runEs5(bundles, milliseconds.unit, everythingInstalled);
+    jobs.push({ name: es5Name, run });
+  }
   for (const [name, paths] of quickJsGroups(findTests(folder, 'unit/'))) {
     if (!`${quickJsPrefix}${name}`.startsWith(only)) continue;
     const run = () =>
@@ -113,7 +118,7 @@ export async function runTests(options: RunOptions): Promise<Totals> {
     print(`no test file under ${options.folder} begins with '${options.only}'`);
     failed += 1;
   }
-  if (options.quickJs && `${quickJsPrefix}unit/`.startsWith(options.only.slice(0, 13))) {
+  if (options.otherEngines && `${quickJsPrefix}unit/`.startsWith(options.only.slice(0, 13))) {
     for (const [path, reason] of Object.entries(leftOut)) {
       if (path.endsWith('.ts')) print(`not inside QuickJS: ${path}: ${reason}`);
     }

@@ -56,6 +56,7 @@ const refused: readonly (readonly [path: string, source: string])[] = [
   ['agent/image/a.ts', 'export function f(): Promise<void> { return g(); }'],
   ['agent/install/a.ts', 'const view = new DataView(buffer);'],
   ['agent/crypto/a.ts', 'const ok = /^a+$/.test(text);'],
+  ['agent/install/b.ts', 'const unit = new Uint8Array(4).fill(0xff);'],
   ['agent/limits.ts', 'export const f = async () => 3;'],
   ['agent/codes.ts', 'function* f() {}'],
   ['agent/verify/partial-verification.ts', 'class A { *items() {} }'],
