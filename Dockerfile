@@ -25,7 +25,7 @@ LABEL org.opencontainers.image.title="ev-ota backend" \
   org.opencontainers.image.description="Director and Image repository of an Uptane 2.1.0 update system" \
   org.opencontainers.image.licenses="MIT"
 COPY --from=build /root-of-image /
-# /keys: online keys and Roots of the ceremony, read only. /state: database and images.
+# /keys: online keys, device CAs and Roots of the ceremony, read only. /state: database and images.
 ENV PATH=/bin NODE_ENV=production OTA_KEYS=/keys OTA_STATE=/state OTA_HOST=0.0.0.0
 USER 10001:10001
 WORKDIR /app
