@@ -123,6 +123,13 @@ const catalogue = {
   'update-given-up': { row: 'INS-12' },
   'install-out-of-order': { row: 'INS-01' },
 
+  // The platform (hal/quickjs)
+  'flash-unusable': { row: 'VER-02' },
+  'bytecode-version': { row: 'VER-02' },
+  'can-unavailable': { row: 'VER-02' },
+  'no-entropy': { row: 'VER-02' },
+  'heap-exhausted': { row: 'VER-02' },
+
   // Network (agent/net)
   'net-unreachable': { row: 'VER-01', attack: 'denial-of-service', transient: true },
   'net-closed': { row: 'VER-01', attack: 'drop-request', transient: true },

@@ -135,6 +135,10 @@ async function run(context: PrimaryContext): Promise<void> {
       await waitForNext(context, offline, context.configuration.pollMilliseconds + pause);
     }
   } catch (error) {
+    // Without memory nothing can be trusted to be said here: the platform ends the program, and its
+    // next start tells why.
+    const { message } = error instanceof Error ? error : { message: String(error) };
+    if (message === '' || message === 'out of memory') throw error;
     board.log(`failed detail=${error instanceof Error ? error.stack : String(error)}`);
     board.reboot();
   }

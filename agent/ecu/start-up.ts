@@ -60,6 +60,7 @@ export function openState(hal: Hal): EcuState | Refusal {
     ecus.push(ecu);
   }
   const detections = new DetectionLog(hal.keyValue);
+  recordFailure(hal, detections, ecus[0]!.ecuId);
   for (const { ecuId, damage } of ecus) if (damage !== undefined) detections.add(ecuId, damage);
   for (const refusal of lost) {
     hal.board.log(`refused code=${refusal.refused} detail=${refusal.detail}`);
@@ -76,6 +77,18 @@ export function openState(hal: Hal): EcuState | Refusal {
     detections,
     reports: new VersionReports(hal, configuration.vehicleId, detections, store),
   };
+}
+
+/** A platform that ran out of memory ends the program, and keeps under this key why (EVR-04). */
+const failureKey = 'failure';
+
+function recordFailure({ keyValue, board }: Hal, detections: DetectionLog, ecuId: string): void {
+  if (keyValue.read(failureKey) === undefined) return;
+  const refusal = refuse('heap-exhausted', 'the run before ended without memory');
+  board.log(`refused code=${refusal.refused} detail=${refusal.detail}`);
+  // Recorded before it is forgotten: a power cut between repeats, never loses.
+  detections.add(ecuId, refusal);
+  keyValue.delete(failureKey);
 }
 
 /** Full verifiers consult the repository map that they were provisioned with. */

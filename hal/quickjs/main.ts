@@ -3,7 +3,7 @@
  * slot by the boot record and starts the agent in it. The agent is never loaded from anywhere but
  * the flash; the host proves its SHA-256 before the engine looks at a byte of it.
  */
-import { isRefusal, type Refusal } from '../../agent/codes.ts';
+import { type Code, isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { startPair } from '../../agent/install/boot-selection.ts';
 import { trialWatchdogMilliseconds } from '../../agent/limits.ts';
 import { parseDescription } from '../ecu-description.ts';
@@ -17,6 +17,7 @@ import { createVehicle } from './vehicle.ts';
 import { createNativeWatchdog } from './watchdog.ts';
 
 /** Exit statuses of the host (engine/platform.h). */
+const failedStatus = 1;
 const usageStatus = 2;
 const nothingToRunStatus = 70;
 
@@ -24,30 +25,48 @@ declare const native: Native;
 /** Set by the program in the slot. */
 declare const agent: { start(hal: Hal): void };
 
+function logRefusal({ refused, detail }: Refusal): void {
+  native.log(`refused code=${refused} detail=${detail}`);
+}
+
+/** What the device says no to: told by its code, and tried again when the ECU is started again. */
+function unlessRefused<T>(code: Code, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    const { message } = error as Error;
+    // No device says that: memory has run out, which the host tells.
+    if (message === 'out of memory' || message === '') throw error;
+    logRefusal(refuse(code, message));
+    return native.exit(failedStatus);
+  }
+}
+
 function refuseToRun(refusal: Refusal): never {
-  native.log(`refused code=${refusal.refused} detail=${refusal.detail}`);
+  logRefusal(refusal);
   return native.exit(nothingToRunStatus);
 }
 
 function main(): void {
   const ecu = parseDescription(native.description, 'description');
   if (isRefusal(ecu)) {
-    native.log(`refused code=${ecu.refused} detail=${ecu.detail}`);
+    logRefusal(ecu);
     native.exit(usageStatus);
   }
+  // First: the host keeps there why a run ended.
+  const values = native.openKeyValue(ecu.keyValueFolder);
   const crypto = createNativeCrypto(native);
-  const part = openPart(native, ecu);
+  const part = unlessRefused('flash-unusable', () => openPart(native, ecu));
   const flash = createNativeFlash(part, ecu);
   /** Proves the slot's content and runs it: it defines `agent`, which is started later. */
   const loads = (slot: number, image: SlotImage): boolean => {
     const region = ecu.flashMap[ecu.slots[slot]!]!;
     if (image.length > region.size) return false;
-    try {
-      return part.loadProgram(region.offset, image.length, image.sha256) === true;
-    } catch (error) {
-      native.log(`refused code=bytecode-version detail=${(error as Error).message}`);
-      return false;
+    const runs = part.loadProgram(region.offset, image.length, image.sha256);
+    if (runs === false) {
+      logRefusal(refuse('bytecode-version', `this engine runs ${native.bytecodeVersion}`));
     }
+    return runs === true;
   };
   const state = flash.open({ path: ecu.state });
   const journal = flash.open({ path: ecu.journal });
@@ -62,7 +81,6 @@ function main(): void {
   if (boot.status().pending === selected.slot) {
     watchdog.open({ timeout: trialWatchdogMilliseconds });
   }
-  const values = native.openKeyValue(ecu.keyValueFolder);
   agent.start({
     flash,
     boot,
@@ -75,7 +93,9 @@ function main(): void {
       open({ port, filters, onReadable, onWritable, onError }) {
         const address = ecu.buses[port];
         if (address === undefined) throw new Error(`CAN port ${port} is not configured`);
-        return native.openCan(address, filters, onReadable, onWritable, onError);
+        return unlessRefused('can-unavailable', () =>
+          native.openCan(address, filters, onReadable, onWritable, onError),
+        );
       },
     },
     net: createNativeNet(native),

@@ -16,11 +16,8 @@ export interface NativeFlash {
   erase(offset: number, length: number): void;
   sync(): void;
   close(): void;
-  /**
-   * Runs the bytecode in the flash when its SHA-256 is right: true, else undefined. Throws for
-   * bytecode of another version.
-   */
-  loadProgram(offset: number, length: number, sha256: Uint8Array): true | undefined;
+  /** Runs the bytecode in the flash: true; undefined: its SHA-256 is another; false: its version. */
+  loadProgram(offset: number, length: number, sha256: Uint8Array): boolean | undefined;
 }
 
 export interface NativeKeyValue {

@@ -31,8 +31,17 @@ void host_call(JSContext *context, JSValueConst callback, int count, JSValue *ar
 /* The open connection of a socket of `native.connect`; NULL with an exception pending. */
 struct stream *socket_stream(JSContext *context, JSValueConst socket);
 
-/* Prints the pending exception as a line of the log and ends the process with `bug_status`. */
+/*
+ * Prints the pending exception as a line of the log and ends the process: a bug, or no memory left,
+ * which is noted for the report of the next run.
+ */
 _Noreturn void host_fail(JSContext *context);
+
+/* The version of bytecode that this engine runs. */
+uint8_t bytecode_version(void);
+
+/* Keeps a code among the ECU's values, under the key `failure`; nowhere before they are open. */
+void note_failure(const char *code);
 
 /* The bytes of a Uint8Array argument; NULL with an exception pending for anything else. */
 uint8_t *bytes_argument(JSContext *context, JSValueConst value, const char *name, size_t *length);

@@ -20,13 +20,32 @@ extern const uint32_t bootloader_bytecode_size;
 
 enum { STACK_BYTES = 256 * 1024, COLLECT_EVERY_BYTES = 32 * 1024 };
 
+/* The bootloader was compiled for this engine. */
+uint8_t bytecode_version(void) { return bootloader_bytecode[0]; }
+
 static void say(const char *line) { platform_log(line, strlen(line)); }
+
+/* Memory has run out when the engine says so, or has too little even to say it: then there is no
+ * error, or one without its text. */
+static bool is_out_of_memory(JSValueConst exception, const char *message) {
+  return message == NULL || JS_IsNull(exception) || JS_IsUninitialized(exception) ||
+         strcmp(message, "InternalError") == 0 ||
+         strcmp(message, "InternalError: out of memory") == 0;
+}
+
+/* Nothing is half done: all that lasts is written in whole records. */
+_Noreturn static void fail_without_memory(void) {
+  say("refused code=heap-exhausted detail=what was under way ends here");
+  note_failure("heap-exhausted");
+  platform_exit(status_bug);
+}
 
 _Noreturn void host_fail(JSContext *context) {
   JSValue exception = JS_GetException(context);
   const char *message = JS_ToCString(context, exception);
   char line[512];
-  snprintf(line, sizeof line, "failed detail=%s", message == NULL ? "out of memory" : message);
+  if (is_out_of_memory(exception, message)) fail_without_memory();
+  snprintf(line, sizeof line, "failed detail=%s", message);
   say(line);
   JSValue stack = JS_GetPropertyStr(context, exception, "stack");
   const char *places = JS_IsString(stack) ? JS_ToCString(context, stack) : NULL;
@@ -86,7 +105,7 @@ static void add_native(JSContext *context, const char *description, size_t lengt
 #endif
   add_board(context, native);
   JS_SetPropertyStr(context, native, "bytecodeVersion",
-                    JS_NewInt32(context, bootloader_bytecode[0]));
+                    JS_NewInt32(context, bytecode_version()));
   JS_SetPropertyStr(context, native, "watchdogExpired", JS_NewBool(context, expired));
   JS_SetPropertyStr(context, native, "description",
                     JS_NewStringLen(context, description, length));
@@ -134,8 +153,14 @@ int main(int argc, char **argv) {
   if (path == NULL) usage(argv[0], NULL);
 
   const char *problem = platform_start();
+  if (problem != NULL) {
+    char line[256];
+    snprintf(line, sizeof line, "refused code=%s", problem);
+    say(line);
+    platform_exit(status_bug);
+  }
   size_t length = 0;
-  char *description = problem == NULL ? platform_read_text(path, &length, &problem) : NULL;
+  char *description = platform_read_text(path, &length, &problem);
   if (description == NULL) usage(argv[0], problem);
 
   JSRuntime *runtime = JS_NewRuntime();

@@ -17,7 +17,7 @@ enum { status_bug = 1, status_usage = 2, status_nothing_to_run = 70, status_rebo
 
 /* -- Start, time and events ------------------------------------------------------------------- */
 
-/* Prepares the platform; NULL, or what is missing. */
+/* Prepares the platform; NULL, or what is missing: a code of agent/codes.ts and its detail. */
 const char *platform_start(void);
 /* Delivers events and due timers until nothing is left to wait for or `platform_exit`. */
 void platform_run(void);

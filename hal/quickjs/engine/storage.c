@@ -115,7 +115,7 @@ static JSValue js_flash_close(JSContext *context, JSValueConst this, int argc, J
 /*
  * loadProgram(offset, length, sha256): proves the bytes in the flash and makes them a program.
  * Bytecode is native code to the engine, which does not verify it: nothing of it is looked at
- * before its digest is right. Returns undefined for another digest, throws for another version.
+ * before its digest is right. Returns undefined for another digest, false for another version.
  */
 static JSValue js_flash_load_program(JSContext *context, JSValueConst this, int argc,
                                      JSValueConst *argv) {
@@ -140,10 +140,12 @@ static JSValue js_flash_load_program(JSContext *context, JSValueConst this, int 
     digest_update(digest, program, (size_t)length);
     digest_finish(digest, found);
     if (memcmp(found, expected, 32) == 0) {
-      /* The engine compares the version in the first byte and throws SyntaxError for another. */
-      JSValue code = JS_ReadObject(context, program, (size_t)length, JS_READ_OBJ_BYTECODE);
-      result = JS_IsException(code) ? code : JS_EvalFunction(context, code);
-      if (!JS_IsException(result)) {
+      /* The version is the first byte: asked for here, so that no other error looks like it. */
+      bool runs = length > 0 && program[0] == bytecode_version();
+      result = runs ? JS_ReadObject(context, program, (size_t)length, JS_READ_OBJ_BYTECODE)
+                    : JS_FALSE;
+      if (runs && !JS_IsException(result)) result = JS_EvalFunction(context, result);
+      if (runs && !JS_IsException(result)) {
         JS_FreeValue(context, result);
         result = JS_TRUE;
       }
@@ -158,6 +160,14 @@ static void finalize_key_value(JSRuntime *runtime, JSValueConst value) {
   (void)runtime, (void)value; /* lives as long as the process */
 }
 
+/* The ECU's values, once they are open. */
+static key_value *opened_values;
+
+void note_failure(const char *code) {
+  if (opened_values == NULL) return;
+  key_value_write(opened_values, "failure", (const uint8_t *)code, strlen(code));
+}
+
 /* openKeyValue(folder) */
 static JSValue js_open_key_value(JSContext *context, JSValueConst this, int argc,
                                  JSValueConst *argv) {
@@ -168,6 +178,7 @@ static JSValue js_open_key_value(JSContext *context, JSValueConst this, int argc
   key_value *store = key_value_open(folder, &problem);
   JS_FreeCString(context, folder);
   if (store == NULL) return JS_ThrowInternalError(context, "key-value: %s", problem);
+  opened_values = store;
   JSValue value = JS_NewObjectClass(context, (int)key_value_class);
   if (!JS_IsException(value)) JS_SetOpaque(value, store);
   return value;

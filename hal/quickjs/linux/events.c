@@ -37,7 +37,7 @@ static released *to_release;
 const char *events_start(void) {
   clock_gettime(CLOCK_MONOTONIC, &start);
   poll_file = epoll_create1(EPOLL_CLOEXEC);
-  return poll_file < 0 ? "the kernel has no epoll" : NULL;
+  return poll_file < 0 ? "internal-error detail=the kernel has no epoll" : NULL;
 }
 
 uint64_t platform_monotonic(void) {

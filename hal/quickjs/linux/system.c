@@ -33,7 +33,9 @@ const char *platform_start(void) {
   setvbuf(stdout, NULL, _IOLBF, 1024);
   uint8_t probe[1];
   /* Keys, nonces and session ids rest on it: without entropy this ECU does not start. */
-  if (!platform_random(probe, sizeof probe)) return "no-entropy: getrandom gives no bytes";
+  if (!platform_random(probe, sizeof probe)) {
+    return "no-entropy detail=the kernel's generator gives no bytes";
+  }
   return events_start();
 }
 
