@@ -2,9 +2,10 @@
  * Queue-delay admission over bounded lanes (docs/dos.md, layers 6 and 7).
  *
  * Requests wait in explicit queues, not in the event loop's: what waits can then be ordered,
- * counted and refused. A request is shed when its lane is full, or when the oldest request that it
- * would have to wait for has waited longer than its priority's budget: the delay itself is the
- * measure, as in CoDel (RFC 8289), so no capacity has to be configured or guessed.
+ * counted and refused. A request is shed when its lane is full, or when it would have to wait longer
+ * than its priority's budget: as long as the oldest before it has waited already, or as long as all
+ * before it take at the present pace. Delay is the measure, as in CoDel (RFC 8289), so no capacity
+ * has to be configured or guessed.
  */
 import {
   delayBudgetMilliseconds,
@@ -46,6 +47,8 @@ export interface LanesOptions {
   readonly onShed?: (lane: Lane, reason: ShedReason) => void;
 }
 
+/** Weight of the newest turn in the pace. */
+const paceWeight = 0.2;
 /** Bounds of one turn of admitted work between two looks at the sockets. */
 const minTurnMilliseconds = 5;
 const maxTurnMilliseconds = 50;
@@ -55,6 +58,10 @@ export class Lanes {
   private readonly lanes: Readonly<Record<Lane, LaneState>>;
   private scheduled = false;
   private lastTurnEnded: number;
+  /** Milliseconds a request, reading and refusing others included. */
+  private pace = 0;
+  /** Something waited when the last turn ended: the time since then belongs to the next one. */
+  private backlog = false;
 
   constructor(options: LanesOptions) {
     this.options = options;
@@ -98,21 +105,24 @@ export class Lanes {
     return { queued, active };
   }
 
-  /** How long the oldest request has waited that goes before one of this lane and priority. */
+  /** How long a new request of this lane and priority would wait at least. */
   private delayBefore(lane: Lane, priority: Priority): number {
-    let oldest = this.options.now();
-    const now = oldest;
+    const now = this.options.now();
+    let oldest = now;
+    let before = 0;
     for (const name of laneNames) {
       const state = this.lanes[name];
       // What waits for a place in another lane does not wait for the processor.
       if (state.queued === 0 || (name !== lane && isBusy(name, state))) continue;
       for (const level of priorityNames) {
-        const first = state.queues[level][0];
+        const queue = state.queues[level];
+        const first = queue[0];
+        before += queue.length;
         if (first !== undefined && first.since < oldest) oldest = first.since;
         if (level === priority) break;
       }
     }
-    return now - oldest;
+    return Math.max(now - oldest, before * this.pace);
   }
 
   private schedule(): void {
@@ -129,15 +139,23 @@ export class Lanes {
     const between = started - this.lastTurnEnded;
     const turn = Math.min(Math.max(between, minTurnMilliseconds), maxTurnMilliseconds);
     let next = this.next();
+    let done = 0;
     while (next !== undefined) {
       this.start(next.lane, next.waiting);
+      done += 1;
       if (now() - started >= turn) break;
       next = this.next();
     }
-    this.lastTurnEnded = now();
-    if (laneNames.some((lane) => this.lanes[lane].queued > 0 && !isBusy(lane, this.lanes[lane]))) {
-      this.schedule();
+    const ended = now();
+    if (done > 0) {
+      const pace = (ended - (this.backlog ? this.lastTurnEnded : started)) / done;
+      this.pace += (pace - this.pace) * paceWeight;
     }
+    this.lastTurnEnded = ended;
+    this.backlog = laneNames.some(
+      (lane) => this.lanes[lane].queued > 0 && !isBusy(lane, this.lanes[lane]),
+    );
+    if (this.backlog) this.schedule();
   }
 
   private next(): { readonly lane: Lane; readonly waiting: Waiting } | undefined {

@@ -168,6 +168,18 @@ test('a turn of work ends, so that sockets are read: half of the time at most is
   assert.is(done.length, 17, 'as long as that took');
 });
 
+test('of slow work only as much is taken as fits the budget, before any of it has waited', () => {
+  for (let i = 0; i < 60; i++) {
+    lanes.add('metadata', 'metadata', job(`m${i}`, 10));
+    turnAll();
+  }
+  let taken = 0;
+  while (lanes.add('metadata', 'metadata', job('next', 10)) === undefined) taken += 1;
+  const fits = delayBudgetMilliseconds.metadata / 10;
+  assert.ok(taken >= fits && taken <= fits + 2, `${taken} of 10 ms each`);
+  assert.is(lanes.judge('metadata', 'safety'), undefined, 'a safety rollback goes before them');
+});
+
 test('work that nobody waits for any more is left out', () => {
   lanes.add('reports', 'report', job('gone', 0, { abandoned: () => true }));
   lanes.add('reports', 'report', job('here'));
