@@ -49,8 +49,11 @@ export interface LanesOptions {
 
 /** Weight of the newest turn in the pace. */
 const paceWeight = 0.2;
-/** Bounds of one turn of admitted work between two looks at the sockets. */
-const minTurnMilliseconds = 5;
+/**
+ * Bounds of one turn of admitted work between two looks at the sockets. Short, since each look takes
+ * in one new connection only (libuv): long turns would leave those who connect waiting.
+ */
+const minTurnMilliseconds = 1;
 const maxTurnMilliseconds = 50;
 
 export class Lanes {

@@ -73,8 +73,8 @@ export async function runLoad(load: Load): Promise<LoadResult> {
   const { port, requests, repeat, milliseconds, rate } = load;
   const statuses: Record<string, number> = {};
   const latencies: number[] = [];
-  const started = performance.now();
-  const ends = started + milliseconds;
+  let started = performance.now();
+  let ends = started + milliseconds;
   let unsent = 0;
   let open = requests.length;
   await new Promise<void>((resolve) => {
@@ -114,6 +114,17 @@ export async function runLoad(load: Load): Promise<LoadResult> {
       return;
     }
     for (let i = 0; i < requests.length; i++) idle.push(i);
+    let missing = connections.length;
+    // Vehicles keep their connections: how fast new ones are taken is another question.
+    for (const { socket } of connections) {
+      socket.once('connect', () => {
+        missing -= 1;
+        if (missing > 0) return;
+        started = performance.now();
+        ends = started + milliseconds;
+        tick();
+      });
+    }
     let sent = 0;
     const tick = () => {
       const now = performance.now();
@@ -126,7 +137,6 @@ export async function runLoad(load: Load): Promise<LoadResult> {
       if (now < ends) setTimeout(tick, 1);
       else for (const _ of idle.splice(0)) finish();
     };
-    tick();
   });
   return {
     statuses,

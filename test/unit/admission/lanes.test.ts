@@ -162,10 +162,10 @@ test('a place is free again when its work ends, well or not', async () => {
 test('a turn of work ends, so that sockets are read: half of the time at most is theirs', () => {
   for (let i = 0; i < 20; i++) lanes.add('reports', 'report', job(`r${i}`, 1));
   turn();
-  assert.is(done.length, 5, '5 ms after no time at all');
+  assert.is(done.length, 1, '1 ms after no time at all');
   now += 12; // reading and refusing took this long
   turn();
-  assert.is(done.length, 17, 'as long as that took');
+  assert.is(done.length, 13, 'as long as that took');
 });
 
 test('of slow work only as much is taken as fits the budget, before any of it has waited', () => {
