@@ -51,6 +51,7 @@ import {
   assignmentAnswer,
   assignmentRequest,
   contentKeyRequest,
+  deviceRequest,
   enrolmentTokenAnswer,
   enrolmentTokenRequest,
   publishAnswer,
@@ -466,6 +467,11 @@ export class TestBackend {
     const body = encode(enrolmentTokenRequest, vehicleId === undefined ? {} : { vehicleId });
     const answer = await this.operator('/enrolment-tokens', { method: 'POST', body });
     return expectValue(enrolmentTokenAnswer, answer).token;
+  }
+
+  setRevoked(vehicleId: string, revoked: boolean): Promise<Answer> {
+    const body = encode(deviceRequest, { revoked });
+    return this.operator(`/vehicles/${vehicleId}/device`, { method: 'POST', body });
   }
 
   async register(vehicle: TestVehicle): Promise<void> {

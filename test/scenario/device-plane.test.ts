@@ -21,7 +21,6 @@ import {
 } from '../../agent/metadata/device-messages.ts';
 import { timeRequest } from '../../agent/metadata/time.ts';
 import { defaultServerName } from '../../backend/configuration.ts';
-import { deviceRequest } from '../../backend/http/messages.ts';
 import { EnrolmentAuthority } from '../../backend/signer/enrolment-authority.ts';
 import { importPrivateKey } from '../../hal/node/key-format.ts';
 import { generateKeyPair, type KeyPair, signerOf } from '../../hal/node/signing.ts';
@@ -129,11 +128,7 @@ const time = (device: Device | undefined) =>
 const renew = async (device: Device): Promise<Answer> =>
   ask('/renew', { method: 'POST', body: encode(emptyAnswer, {}), device });
 
-const setRevoked = (vehicleId: string, revoked: boolean) =>
-  backend.operator(`/vehicles/${vehicleId}/device`, {
-    method: 'POST',
-    body: encode(deviceRequest, { revoked }),
-  });
+const setRevoked = (vehicleId: string, revoked: boolean) => backend.setRevoked(vehicleId, revoked);
 
 test('a token and the proof of a key give a certificate, which lets the vehicle report', async () => {
   const vehicle = new TestVehicle('vehicle-1');
