@@ -81,11 +81,14 @@ export async function needsNode(path: string): Promise<string | undefined> {
     packages: 'external',
     logLevel: 'silent',
   });
-  for (const [input, { imports }] of Object.entries(metafile.inputs)) {
+  const reached = new Set([`test/${path}`]);
+  // What is added meanwhile is visited, too.
+  for (const input of reached) {
     if (input in standIns || input in nodeModules) continue;
-    for (const { path: module, external } of imports) {
-      if (external === true && builtinModules.includes(module.replace(/^node:/, ''))) {
-        if (!(module in nodeModules)) return `needs ${module}`;
+    for (const { path: module, external } of metafile.inputs[input]?.imports ?? []) {
+      if (external !== true) reached.add(module);
+      else if (builtinModules.includes(module.replace(/^node:/, '')) && !(module in nodeModules)) {
+        return `needs ${module}`;
       }
     }
   }

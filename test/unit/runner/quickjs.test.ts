@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { needsNode } from '../../quickjs/bundle.ts';
 import { leftOut } from '../../quickjs/left-out.ts';
 import { engineHost, quickJsGroups, runGroup } from '../../quickjs/run.ts';
 import { findTests } from '../../runner/run-tests.ts';
@@ -25,6 +26,11 @@ test('every reason is about tests that exist; everything else runs', () => {
   }
   const out = paths.filter((path) => Object.keys(leftOut).some((one) => path.startsWith(one)));
   assert.is(running.length + out.length, paths.length);
+});
+
+test('a test needs Node by what it loads, not by what something else stands for', async () => {
+  assert.is(await needsNode('unit/crypto/kem.test.ts'), undefined);
+  assert.is(await needsNode('unit/net/http.test.ts'), 'needs node:net');
 });
 
 if (existsSync(engineHost)) {
