@@ -16,6 +16,8 @@ export const leftOut: Readonly<Record<string, string>> = {
   'unit/fuzz/': "counts branches by V8's coverage",
   'unit/install/overlapping-cuts.test.ts': 'thousands of power cuts take minutes interpreted',
   'unit/install/power-cut.test.ts': 'thousands of power cuts take minutes interpreted',
+  'unit/primary/two-phase.test.ts':
+    'whole bundles, again and again, take half a minute interpreted',
   'unit/runner/': 'the runner of the tests runs on Node only',
   'unit/signer/': 'the signer of the backend runs on Node only',
   'unit/verify/simulator.test.ts': 'is about files as the command line reads them',
