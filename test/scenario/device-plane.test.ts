@@ -168,7 +168,7 @@ test('a token serves once; the same request again gets its certificate again', a
   assert.is(codeOf(await register(another)), '409 vehicle-registered');
 });
 
-test('a key whose possession is not proven gets nothing', async () => {
+test('INV-05, KEY-05: a key whose possession is not proven, or that is in use, gets nothing', async () => {
   const vehicle = new TestVehicle('vehicle-4');
   const token = await backend.token();
   const pair = generateKeyPair('ESP256');
