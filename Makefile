@@ -23,7 +23,7 @@ export NODE_COMPILE_CACHE := $(CURDIR)/out/compile-cache
 
 .PHONY: demo flash agent boards test help setup packages backend can-bus secondaries runtime \
   provider-hosts typecheck lint format arrows licences conformance mutants ci fuzz attacks bench \
-  powercut wear clean kill-test container dos bench-backend
+  powercut wear clean kill-test container dos bench-backend size size-diff
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 KILLS=n SEED=n BOARD=name|path)
 	@programs=$$($(NODE) boards/make-arguments.ts) || exit 2; \
@@ -163,6 +163,12 @@ bench: setup ## Speed and memory, printed and written to out/bench.json
 
 bench-backend: setup ## What one backend process bears, printed and written to out/bench-backend.json
 	@$(NODE) --disable-warning=ExperimentalWarning test/bench/backend/run.ts
+
+size: runtime ## Bytes of the QuickJS programs and agents, with budgets, in out/size.json (WRITE=1)
+	@$(NODE) test/size/run.ts
+
+size-diff: runtime ## What of it has changed since the last commit
+	@DIFF=1 $(NODE) test/size/run.ts
 
 powercut: setup ## Power cuts at every point of an update, and again in each recovery (EVERY=n SCENARIOS=n SEED=n)
 	@$(NODE) test/powercut/run.ts

@@ -6,13 +6,16 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { build } from 'esbuild';
-import type { Runtime } from './load.ts';
+import { internalNames } from './internal-names.ts';
+import type { ProgramName, Runtime } from './load.ts';
 
 const root = join(import.meta.dirname, '..');
+/** By which the program in the binary (hal/quickjs) reaches into the agent. */
+const interfaceNames = ['start'];
 const compiler = join(root, 'out/bin/bytecode-compiler');
 
 export interface AgentBuild {
-  readonly program: 'primary' | 'secondary';
+  readonly program: ProgramName;
   /** Release number that the program reports as running (AGENT_RELEASE). */
   readonly release: number;
   readonly outfile: string;
@@ -22,6 +25,8 @@ export interface AgentBuild {
 export interface AgentProgram {
   /** The program's text, ready for a slot; equal sources and release give equal bytes. */
   readonly bytes: Uint8Array;
+  /** Bytes of the minified script that come from each source file. */
+  readonly modules: Readonly<Record<string, number>>;
   readonly path: string;
 }
 
@@ -34,22 +39,32 @@ export async function buildAgent(options: AgentBuild): Promise<AgentProgram> {
   if (!Number.isSafeInteger(options.release) || options.release < 0) {
     throw new RangeError(`release: expected an integer from 0, got ${options.release}`);
   }
-  const result = await build({
-    absWorkingDir: root,
-    entryPoints: [`agent/${options.program}.ts`],
-    bundle: true,
-    write: false,
-    metafile: true,
-    platform: 'neutral',
-    target: 'es2020',
-    format: 'iife',
-    globalName: 'agent',
-    minify: true,
-    treeShaking: true,
-    charset: 'ascii',
-    define: { AGENT_RELEASE: String(options.release) },
-    logLevel: 'silent',
-  });
+  const bundle = (mangled: { readonly mangleProps?: RegExp }) =>
+    build({
+      absWorkingDir: root,
+      entryPoints: [`agent/${options.program}.ts`],
+      bundle: true,
+      write: false,
+      metafile: true,
+      platform: 'neutral',
+      target: 'es2020',
+      format: 'iife',
+      globalName: 'agent',
+      minify: true,
+      treeShaking: true,
+      charset: 'ascii',
+      define: { AGENT_RELEASE: String(options.release) },
+      // Fields by plain assignment, not by a call with their names for each (3 KB, Secondary).
+      tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
+      logLevel: 'silent',
+      ...mangled,
+    });
+  let result = await bundle({});
+  if (options.runtime === 'quickjs') {
+    // 4 KB less in the slot and 8 KB less in the heap (Secondary, x86_64).
+    const names = internalNames(result.outputFiles[0]!.text, interfaceNames);
+    result = await bundle({ mangleProps: new RegExp(`^(${names.join('|')})$`) });
+  }
   for (const input of Object.keys(result.metafile.inputs)) {
     if (!input.startsWith('agent/') && input !== 'hal/types.ts') {
       throw new Error(`the agent must not reach ${input}`);
@@ -60,7 +75,12 @@ export async function buildAgent(options: AgentBuild): Promise<AgentProgram> {
   await mkdir(dirname(path), { recursive: true });
   if (options.runtime === 'quickjs') await compile(script, path);
   else await writeFile(path, script);
-  return { bytes: await readFile(path), path };
+  const [output] = Object.values(result.metafile.outputs);
+  const modules: Record<string, number> = {};
+  for (const [source, { bytesInOutput }] of Object.entries(output!.inputs)) {
+    modules[source] = bytesInOutput;
+  }
+  return { bytes: await readFile(path), modules, path };
 }
 
 /** Compiles a script to bytecode without names, lines and source. */

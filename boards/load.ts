@@ -36,6 +36,9 @@ export type CryptoProvider = (typeof providers)[Runtime][number];
 const architectures = ['x86_64', 'aarch64', 'armhf'] as const;
 export type Architecture = (typeof architectures)[number];
 
+/** The two native programs of a vehicle's ECUs, and the agents that they boot. */
+export type ProgramName = 'primary' | 'secondary';
+
 export interface Board {
   readonly name: string;
   readonly engine: {
@@ -58,7 +61,8 @@ export interface Board {
     readonly ecus: readonly BoardEcu[];
   };
   readonly memory: {
-    readonly heapBytes: number;
+    /** Heap that each program may use. */
+    readonly heapBytes: Readonly<Record<ProgramName, number>>;
     /** Largest block of an image that a Secondary takes at once over UDS; the usual when absent. */
     readonly udsBlockBytes?: number;
   };
@@ -281,13 +285,16 @@ export function checkBoard(value: unknown, path: string): Board {
   const engine = checkEngine(check, top['engine']);
   const memory = check.fields(top['memory'], 'memory', ['heapBytes', 'udsBlockBytes']);
   const block = memory['udsBlockBytes'];
+  const heap = check.fields(memory['heapBytes'], 'memory.heapBytes', ['primary', 'secondary']);
+  const heapOf = (program: ProgramName): number =>
+    check.integer(heap[program], `memory.heapBytes.${program}`, minHeapBytes, maxHeapBytes);
   const board: Board = {
     name: check.name(top['name'], 'name'),
     engine,
     flash: checkFlash(check, top['flash']),
     can: checkCan(check, top['can'], engine.runtime),
     memory: {
-      heapBytes: check.integer(memory['heapBytes'], 'memory.heapBytes', minHeapBytes, maxHeapBytes),
+      heapBytes: { primary: heapOf('primary'), secondary: heapOf('secondary') },
       ...(block !== undefined && {
         udsBlockBytes: check.integer(
           block,

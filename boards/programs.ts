@@ -1,6 +1,6 @@
 /** Which native programs of `make runtime` a board runs: architecture and crypto choose the file. */
 import { join } from 'node:path';
-import { type Architecture, type Board, BoardError } from './load.ts';
+import { type Architecture, type Board, BoardError, type ProgramName } from './load.ts';
 
 const programs = join(import.meta.dirname, '../out/bin');
 
@@ -20,11 +20,7 @@ export function architectureOf(board: Board, wanted: string | undefined): Archit
 }
 
 /** Path of the program, as runtime.mk names it. */
-export function programPath(
-  board: Board,
-  architecture: Architecture,
-  kind: 'primary' | 'secondary',
-): string {
+export function programPath(board: Board, architecture: Architecture, kind: ProgramName): string {
   const variant = board.engine.crypto === 'openssl' ? '-openssl' : '';
   return join(programs, `${architecture}${variant}`, `ecu-${kind}`);
 }

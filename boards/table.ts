@@ -30,7 +30,7 @@ function row(board: Board): string[] {
     `2 x ${bytes(slot.length)}`,
     rates(can),
     can.ecus.map((ecu) => `${identifier(ecu.requestId)}/${identifier(ecu.responseId)}`).join(' '),
-    bytes(memory.heapBytes),
+    `${bytes(memory.heapBytes.primary)}, ${bytes(memory.heapBytes.secondary)}`,
   ];
 }
 

@@ -191,21 +191,31 @@ function compareKeys(a: number, b: number): number {
 
 const anyInteger = integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
 
+/**
+ * A record's fields as columns in the order of their keys: an object for each of some hundred fields
+ * would cost a small engine 20 KB more.
+ */
 class RecordSchema implements Schema<Readonly<Record<string, unknown>>> {
   readonly kind = 'record';
-  /** In the order of their keys. */
   private readonly names: readonly string[];
-  private readonly list: readonly AnyField[];
+  private readonly keys: readonly number[];
+  private readonly schemas: readonly AnyField['schema'][];
+  /** Keys of fields that may be absent. */
+  private readonly optionals: readonly number[];
 
   constructor(fields: Readonly<Record<string, AnyField>>) {
     this.names = Object.keys(fields).sort((a, b) => compareKeys(fields[a]!.key, fields[b]!.key));
-    this.list = this.names.map((name) => fields[name]!);
+    const list = this.names.map((name) => fields[name]!);
+    this.keys = list.map(({ key }) => key);
+    this.schemas = list.map(({ schema }) => schema);
+    this.optionals = list.filter(({ optional }) => optional).map(({ key }) => key);
   }
 
   get fields(): Readonly<Record<string, AnyField>> {
     const fields: Record<string, AnyField> = {};
     this.names.forEach((name, i) => {
-      fields[name] = this.list[i]!;
+      const key = this.keys[i]!;
+      fields[name] = { key, schema: this.schemas[i]!, optional: this.isOptional(key) };
     });
     return fields;
   }
@@ -215,7 +225,7 @@ class RecordSchema implements Schema<Readonly<Record<string, unknown>>> {
   }
 
   read(reader: Reader): Readonly<Record<string, unknown>> {
-    const { names, list } = this;
+    const { names, keys } = this;
     const count = reader.enter(majorMap, names.length + 1);
     const value: Record<string, unknown> = {};
     let next = 0;
@@ -227,33 +237,42 @@ class RecordSchema implements Schema<Readonly<Record<string, unknown>>> {
       if (order === 0) reader.refuse('cbor-duplicate-key', `key ${key} repeated`);
       else if (order < 0) reader.refuse('cbor-not-deterministic', 'keys out of order');
       previous = key;
-      for (; next < list.length && compareKeys(list[next]!.key, key) < 0; next++) {
-        refuseMissing(reader, list[next]!, names[next]!);
+      for (; next < keys.length && compareKeys(keys[next]!, key) < 0; next++) {
+        this.refuseMissing(reader, next);
       }
-      const found = list[next];
-      if (found === undefined || found.key !== key) {
-        reader.refuse('cbor-unknown-field', `key ${key}`);
-      }
+      if (keys[next] !== key) reader.refuse('cbor-unknown-field', `key ${key}`);
       if (reader.refused !== undefined) break;
-      value[names[next]!] = found!.schema.read(reader);
+      value[names[next]!] = this.schemas[next]!.read(reader);
       next += 1;
     }
-    for (; next < list.length; next++) refuseMissing(reader, list[next]!, names[next]!);
+    for (; next < keys.length; next++) this.refuseMissing(reader, next);
     reader.leave();
     return value;
   }
 
   write(writer: Writer, value: Readonly<Record<string, unknown>>): void {
-    const { names, list } = this;
+    const { names, keys } = this;
     writer.map(names.filter((name) => value[name] !== undefined).length);
     for (let i = 0; i < names.length; i++) {
       const name = names[i]!;
       if (value[name] === undefined) {
-        if (!list[i]!.optional) throw new RangeError(`value: field ${name} is missing`);
+        if (!this.isOptional(keys[i]!)) throw new RangeError(`value: field ${name} is missing`);
         continue;
       }
-      writer.integer(list[i]!.key);
-      list[i]!.schema.write(writer, value[name]);
+      writer.integer(keys[i]!);
+      this.schemas[i]!.write(writer, value[name]);
+    }
+  }
+
+  private isOptional(key: number): boolean {
+    return this.optionals.indexOf(key) >= 0;
+  }
+
+  private refuseMissing(reader: Reader, i: number): void {
+    const key = this.keys[i]!;
+    if (!this.isOptional(key)) {
+      // A program for a small engine has short names: the key says which field it is.
+      reader.refuse('cbor-missing-field', `field ${this.names[i]} (key ${key}) missing`);
     }
   }
 }
@@ -263,10 +282,6 @@ export function record<const F extends Record<string, AnyField>>(
   fields: F,
 ): Schema<RecordOf<F>> & { readonly fields: F } {
   return new RecordSchema(fields) as unknown as Schema<RecordOf<F>> & { readonly fields: F };
-}
-
-function refuseMissing(reader: Reader, field: AnyField, name: string): void {
-  if (!field.optional) reader.refuse('cbor-missing-field', `field ${name} missing`);
 }
 
 /** Keeps, beside a record, the bytes it was decoded from, so that they can be compared or hashed. */

@@ -14,6 +14,8 @@ import { acceptOfflineTargets } from './offline-targets.ts';
 import { RootUpdate } from './root.ts';
 import type { FileRequest, VerificationOptions } from './verification.ts';
 
+const offlineRoles: readonly RoleName[] = ['offline-snapshot', 'offline-targets'];
+
 export class OfflineDirector {
   private readonly options: VerificationOptions;
   private readonly rootUpdate: RootUpdate;
@@ -23,7 +25,7 @@ export class OfflineDirector {
   /** @param needed the roles that Director Root has to name for this verifier */
   constructor(options: VerificationOptions, needed: readonly RoleName[]) {
     this.options = options;
-    this.rootUpdate = new RootUpdate(options, 'director', needed);
+    this.rootUpdate = new RootUpdate(options, 'director', needed, offlineRoles);
   }
 
   /** Loads the stored Root. Code `metadata-not-stored`. */

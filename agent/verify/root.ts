@@ -2,11 +2,12 @@
  * Root metadata (Uptane §5.4.4.3): from the trusted version N to N+1, N+2 … as far as there is one.
  */
 
+import { sameBytes } from '../codec/reader.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { maxRootBytes, maxRootRotationsPerCycle } from '../limits.ts';
-import type { RepositoryName, RoleName } from '../metadata/common.ts';
+import { profiles, type RepositoryName, type RoleName, roles } from '../metadata/common.ts';
 import { type Root, root as rootSchema } from '../metadata/root.ts';
-import { authorityOf, checkKeyTable, type RoleAuthority } from './authority.ts';
+import { authorityOf, checkKeyTable, identify, type RoleAuthority } from './authority.ts';
 import {
   checkExpiry,
   decodePayload,
@@ -107,30 +108,58 @@ export function requireAuthority(
   );
 }
 
+/**
+ * What a verifier needs of a trusted Root, in memory of its own: what was decoded is a view into its
+ * file, which would stay as long, and a Root of 30 KB is a twentieth of a small ECU's heap.
+ */
+function relevantPart(
+  { crypto, profile }: VerificationContext,
+  root: Root,
+  kept: readonly RoleName[],
+): Root {
+  const entries = root.roles
+    .filter((one) => one.profile === profiles[profile])
+    .filter((one) => kept.some((name) => roles[name] === one.role))
+    .map((one) => ({ ...one, keyIds: one.keyIds.map((id) => id.slice()) }));
+  const isNamed = (id: Uint8Array) =>
+    entries.some(({ keyIds }) => keyIds.some((other) => sameBytes(other, id)));
+  const keys = identify(crypto, root.keys)
+    .filter(({ id }) => isNamed(id))
+    .map(({ key, id }) => ({ algorithm: key.algorithm, bytes: key.bytes.slice(), id }));
+  return { ...root, keys, roles: entries };
+}
+
 /** The loop of §5.4.4.3 in ask / supply form. Each accepted Root is stored at once (CRT-05). */
 export class RootUpdate {
   private readonly context: VerificationContext;
   private readonly repository: RepositoryName;
   private readonly needed: readonly RoleName[];
+  private readonly kept: readonly RoleName[];
   private trusted: Root | undefined;
   private rotations = 0;
   private ended = false;
 
+  /**
+   * @param needed roles that every Root has to name
+   * @param further roles that are looked up where it names them
+   */
   constructor(
     context: VerificationContext,
     repository: RepositoryName,
     needed: readonly RoleName[],
+    further: readonly RoleName[] = [],
   ) {
     this.context = context;
     this.repository = repository;
     this.needed = needed;
+    this.kept = [...needed, ...further];
   }
 
   /** Loads the stored Root. Code `metadata-not-stored`. */
   start(): Refusal | undefined {
     const root = loadRoot(this.context, this.repository, this.needed);
     if (isRefusal(root)) return root;
-    this.trusted = root;
+    this.trusted = relevantPart(this.context, root, this.kept);
     return undefined;
   }
 
@@ -166,7 +195,7 @@ export class RootUpdate {
     const next = checkNextRoot(this.context, current, file, this.needed);
     if (isRefusal(next)) return next;
     this.context.store.writeRoot(this.repository, next.version, file);
-    this.trusted = next;
+    this.trusted = relevantPart(this.context, next, this.kept);
     this.rotations += 1;
     return undefined;
   }

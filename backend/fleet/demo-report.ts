@@ -6,6 +6,7 @@ import { isRefusal } from '../../agent/codes.ts';
 import { BootBlock } from '../../agent/install/boot-block.ts';
 import { createEmulatedFlash } from '../../hal/emulated/flash.ts';
 import { createNodeCrypto } from '../../hal/node/crypto.ts';
+import type { PeakMemory } from './ecu-process.ts';
 import type { ProvisionedAgent, ProvisionedEcu } from './provision.ts';
 import { board } from './vehicle-layout.ts';
 
@@ -25,6 +26,8 @@ export interface ReportedEcu {
   readonly slotOffset: number;
   readonly executable: string;
   readonly peakRssBytes: number;
+  /** Of the JavaScript heap in it, where the engine tells. */
+  readonly peakHeapBytes?: number;
 }
 
 export interface ReportedRefusal {
@@ -47,7 +50,7 @@ export interface DemoReport {
 export function readInstalled(
   agent: ProvisionedAgent,
   ecu: ProvisionedEcu,
-  peakRssBytes: number,
+  peak: PeakMemory,
 ): ReportedEcu {
   const crypto = createNodeCrypto();
   const flash = createEmulatedFlash(ecu.flashFile, ecu.flashMap, board.flash);
@@ -77,7 +80,8 @@ export function readInstalled(
     flashFile: relative(process.cwd(), ecu.flashFile),
     slotOffset: ecu.flashMap[name]!.offset,
     executable: process.execPath,
-    peakRssBytes,
+    peakRssBytes: peak.rss,
+    ...(peak.heap === undefined ? {} : { peakHeapBytes: peak.heap }),
   };
 }
 

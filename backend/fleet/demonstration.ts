@@ -331,7 +331,7 @@ export class Demonstration {
     await this.stop();
     this.view?.end();
     const ecus = this.agents.flatMap((agent) =>
-      agent.ecus.map((ecu) => readInstalled(agent, ecu, vehicle.peakRssBytes(agent))),
+      agent.ecus.map((ecu) => readInstalled(agent, ecu, vehicle.peakMemory(agent))),
     );
     const release = this.attack === undefined ? newRelease : 1;
     // The manifest that says so was accepted, and the flash says the same.

@@ -3,6 +3,7 @@
  * loss of power, killed and started again when it hangs, until it is stopped.
  */
 import { fileURLToPath } from 'node:url';
+import type { ProgramName } from '../../boards/load.ts';
 import { architectureOf, machineArchitecture, programPath } from '../../boards/programs.ts';
 import { rebootStatus } from '../../hal/emulated/ecu.ts';
 import { WatchdogSupervisor, watchdogArgument } from '../../hal/emulated/watchdog.ts';
@@ -18,7 +19,7 @@ const nodeProgram =
 const emulators = { x86_64: 'x86_64', aarch64: 'aarch64', armhf: 'arm' } as const;
 
 /** A program of `make runtime`: this machine's, or another's (ARCH) under QEMU. */
-function nativeProgram(kind: 'primary' | 'secondary'): readonly string[] {
+function nativeProgram(kind: ProgramName): readonly string[] {
   const architecture = architectureOf(board, process.env['ARCH']);
   const path = programPath(board, architecture, kind);
   return architecture === machineArchitecture
@@ -30,11 +31,19 @@ function nativeProgram(kind: 'primary' | 'secondary'): readonly string[] {
  * An ECU has little memory, and its program has to do with it: V8 gets a heap bound instead of
  * growing as it likes, so that garbage is collected and not kept until the machine is full.
  */
-const heapMebibytes = Math.floor(board.memory.heapBytes / 1_048_576);
-const smallHeap = [`--max-old-space-size=${heapMebibytes}`, '--max-semi-space-size=1'];
+function smallHeap(program: ProgramName): readonly string[] {
+  const mebibytes = Math.floor(board.memory.heapBytes[program] / 1_048_576);
+  return [`--max-old-space-size=${mebibytes}`, '--max-semi-space-size=1'];
+}
+
+/** Resident set of a process, and the JavaScript heap in it, at their largest. */
+export interface PeakMemory {
+  readonly rss: number;
+  readonly heap?: number;
+}
 
 export interface EcuProcessOptions {
-  readonly program: 'primary' | 'secondary';
+  readonly program: ProgramName;
   /** Path of the ECU's JSON description (`EcuDescription`). */
   readonly description: string;
   readonly onLine: (line: string) => void;
@@ -50,16 +59,18 @@ export class EcuProcess {
   private killed: 'power' | 'watchdog' | undefined;
   private stopping = false;
   private starting = true;
-  private peak = 0;
+  private peakRss = 0;
+  private peakHeap = 0;
 
   constructor(options: EcuProcessOptions) {
     this.options = options;
     this.child = this.powerOn();
   }
 
-  /** Largest resident set of any run so far, in bytes. */
-  get peakRssBytes(): number {
-    return this.peak;
+  /** The most that any run so far has needed, in bytes; no `heap` where Node runs the agent. */
+  get peakMemory(): PeakMemory {
+    const { peakRss: rss, peakHeap: heap } = this;
+    return heap === 0 ? { rss } : { rss, heap };
   }
 
   /**
@@ -102,10 +113,10 @@ export class EcuProcess {
     this.starting = true;
     const { description, program } = this.options;
     const [native, ...before] = board.engine.runtime === 'quickjs' ? nativeProgram(program) : [];
-    const heap = ['--heap', String(board.memory.heapBytes)];
+    const heap = ['--heap', String(board.memory.heapBytes[program])];
     return new Child({
       ...(native === undefined
-        ? { arguments: [...smallHeap, nodeProgram, description, ...cause] }
+        ? { arguments: [...smallHeap(program), nodeProgram, description, ...cause] }
         : { program: native, arguments: [...before, ...heap, description, ...cause] }),
       onLine: (line) => this.line(line),
       onExit: (status) => {
@@ -118,10 +129,13 @@ export class EcuProcess {
   }
 
   private line(line: string): void {
-    const peak = /^peak-rss bytes=(\d+)$/.exec(line);
+    const peak = /^peak-rss bytes=(\d+)(?: heap=(\d+))?$/.exec(line);
     if (this.watchdog.line(line)) return;
     if (line.startsWith('ready ')) this.starting = false;
-    if (peak !== null) this.peak = Math.max(this.peak, Number(peak[1]));
-    else this.options.onLine(line);
+    if (peak === null) this.options.onLine(line);
+    else {
+      this.peakRss = Math.max(this.peakRss, Number(peak[1]));
+      this.peakHeap = Math.max(this.peakHeap, Number(peak[2] ?? 0));
+    }
   }
 }

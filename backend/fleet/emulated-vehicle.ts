@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Child } from './child-process.ts';
-import { EcuProcess } from './ecu-process.ts';
+import { EcuProcess, type PeakMemory } from './ecu-process.ts';
 import type { AgentLayout } from './vehicle-layout.ts';
 
 /** What there has to be of an agent to power it on. */
@@ -72,9 +72,9 @@ export class EmulatedVehicle {
     return this.ecus.get(agent)!.stop();
   }
 
-  /** Largest resident set that any run of an agent's process had, in bytes; known after a stop. */
-  peakRssBytes(agent: PoweredAgent): number {
-    return this.ecus.get(agent)!.peakRssBytes;
+  /** The most memory that any run of an agent's process needed, in bytes; known after a stop. */
+  peakMemory(agent: PoweredAgent): PeakMemory {
+    return this.ecus.get(agent)!.peakMemory;
   }
 
   /** True while an agent's ECU may be on a trial (`EcuProcess.isStarting`). */

@@ -68,6 +68,7 @@ const besideHeapBytes = 16_777_216;
  */
 export function ecuUnit(ecu: string, board: Board, paths: EcuPaths, network: boolean): string {
   const { program, description, user, canUnit } = paths;
+  const heapBytes = board.memory.heapBytes[network ? 'primary' : 'secondary'];
   const restartFile = `/run/${user}/restart`;
   const online = network
     ? `Wants=network-online.target\nAfter=network-online.target ${canUnit}`
@@ -86,7 +87,7 @@ StartLimitIntervalSec=0
 Type=notify
 NotifyAccess=main
 User=${user}
-ExecStart=${program} --heap ${board.memory.heapBytes} ${description} $OTA_RESTART_CAUSE
+ExecStart=${program} --heap ${heapBytes} ${description} $OTA_RESTART_CAUSE
 # A trial boot opens the watchdog of the service manager: an image that hangs is killed, and the
 # next start is told so.
 Environment=OTA_WATCHDOG=notify
@@ -101,7 +102,7 @@ Restart=always
 RestartSec=1
 SuccessExitStatus=75
 RestartPreventExitStatus=2 70
-MemoryMax=${board.memory.heapBytes + besideHeapBytes}
+MemoryMax=${heapBytes + besideHeapBytes}
 TasksMax=16
 ${confinement}
 ${addresses}

@@ -96,7 +96,7 @@ export async function updateVehicle(sizes: readonly number[]): Promise<VehicleFi
       milliseconds.push(performance.now() - start);
     }
     for (const stop of stops.splice(0).reverse()) await stop();
-    return { milliseconds, primaryPeakRssBytes: vehicle.peakRssBytes(agents[0]!) };
+    return { milliseconds, primaryPeakRssBytes: vehicle.peakMemory(agents[0]!).rss };
   } finally {
     for (const stop of stops.reverse()) await stop();
     rmSync(folder, { recursive: true, force: true });

@@ -23,10 +23,12 @@ TARGET := $(SOURCES)/$(DEBIAN_ARCH)/usr
 OBJECTS := $(WORK)/objects/$(ARCH)$(if $(filter openssl,$(CRYPTO)),-openssl)
 BIN := $(OUT)/$(ARCH)$(if $(filter openssl,$(CRYPTO)),-openssl)
 QUICKJS := $(WORK)/quickjs
+TOOLS := $(WORK)/quickjs-tools
 FIPS := $(SOURCES)/aws-lc/crypto/fipsmodule
 
 native := $(filter $(ARCH),$(shell uname -m))
 CC := $(if $(native),gcc,$(TRIPLET)-gcc)
+# The linker's map beside the objects tells `make size` what a program is made of.
 STRIP := $(if $(native),strip,$(TRIPLET)-strip)
 kernel-headers := $(if $(native),-idirafter /usr/include/$(TRIPLET) -idirafter /usr/include,-idirafter /usr/$(TRIPLET)/include)
 
@@ -44,7 +46,7 @@ c-library := -nostdinc -isystem $(TARGET)/include/$(MUSL) \
   -isystem $(shell $(CC) -print-file-name=include) $(kernel-headers)
 crt = $(TARGET)/lib/$(MUSL)/$(1).o
 gcc-file = $(shell $(CC) -print-file-name=$(1))
-link = $(CC) -static -no-pie -nostdlib -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack -o $@ \
+link = $(CC) -static -no-pie -nostdlib -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack -Wl,-Map=$(OBJECTS)/$(@F).map -o $@ \
   $(call crt,crt1) $(call crt,crti) $(call gcc-file,crtbeginT.o) $(filter %.o,$^) \
   $(TARGET)/lib/$(TRIPLET)/libbearssl.a -L$(TARGET)/lib/$(MUSL) -Wl,--start-group -lc \
   $(call gcc-file,libgcc.a) $(call gcc-file,libgcc_eh.a) -Wl,--end-group \
@@ -75,18 +77,16 @@ $(BIN)/ecu-secondary: $(call objects,$(secondary) $(engine) bootloader)
 	@$(link)
 	@$(STRIP) $@
 
-# The engine with its parser compiled out and small arenas: blocks of 1 KiB instead of 4 suit heaps of
-# some hundred kilobytes. The folder is a copy, since Debian's package stays as it came.
-$(QUICKJS)/.prepared: $(SOURCES)/quickjs/quickjs.c
-	@rm -rf $(QUICKJS) && mkdir -p $(QUICKJS) && cp $(SOURCES)/quickjs/*.[ch] $(QUICKJS)/
-	@sed -i 's/^#define JS_ARENA_SIZE .*/#define JS_ARENA_SIZE 1024/' $(QUICKJS)/quickjs.c
-	@grep -q '^#define JS_ARENA_SIZE 1024$$' $(QUICKJS)/quickjs.c || \
-	  echo 'runtime.mk: this QuickJS-ng has no JS_ARENA_SIZE: its heap will be larger' >&2
+# The engine as changed for small heaps, and as this machine's tools have it. The folders are copies:
+# Debian's package stays as it came.
+$(QUICKJS)/.prepared $(TOOLS)/.prepared: %/.prepared: $(SOURCES)/quickjs/quickjs.c $(HERE)/build/reduce-engine.pl
+	@rm -rf $* && mkdir -p $* && cp $(SOURCES)/quickjs/*.[ch] $*/
+	@perl $(HERE)/build/reduce-engine.pl $* $(if $(filter $(TOOLS),$*),tools)
 	@touch $@
 
 $(call objects,$(engine)): $(OBJECTS)/%.o: $(QUICKJS)/.prepared
 	@mkdir -p $(@D)
-	@$(CC) $(common) $(c-library) -O2 -w -DQUICKJS_NG_BUILD -DQJS_DISABLE_PARSER \
+	@$(CC) $(common) $(c-library) -Os -w -DQUICKJS_NG_BUILD -DQJS_DISABLE_PARSER \
 	  -c $(QUICKJS)/$*.c -o $@
 
 host-includes := -isystem $(QUICKJS) -isystem $(TARGET)/include/bearssl
@@ -120,9 +120,9 @@ COMPILER := $(OUT)/bytecode-compiler
 .PHONY: compiler
 compiler: $(COMPILER)
 
-$(HOST_OBJECTS)/%.o: $(QUICKJS)/.prepared
+$(HOST_OBJECTS)/%.o: $(TOOLS)/.prepared
 	@mkdir -p $(@D)
-	@gcc $(common) -O2 -w -DQUICKJS_NG_BUILD -c $(QUICKJS)/$*.c -o $@
+	@gcc $(common) -O2 -w -DQUICKJS_NG_BUILD -c $(TOOLS)/$*.c -o $@
 
 $(COMPILER): $(HERE)/build/bytecode-compiler.c $(patsubst %,$(HOST_OBJECTS)/%.o,$(engine))
 	@mkdir -p $(@D)

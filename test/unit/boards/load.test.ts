@@ -56,7 +56,7 @@ test('each mistake is named with its place', () => {
     ['can.ecus[0].requestId:', (board) => (board.can.ecus[0].requestId = 0x800)],
     ['2016 is used twice', (board) => (board.can.ecus[1].requestId = 2_016)],
     ['can.flexibleData:', (board) => (board.can.flexibleData = 1)],
-    ['memory.heapBytes:', (board) => (board.memory.heapBytes = 0)],
+    ['memory.heapBytes.primary:', (board) => (board.memory.heapBytes.primary = 0)],
     ['memory.udsBlockBytes: expected', (board) => (board.memory.udsBlockBytes = 61)],
     ['memory.udsBlockBytes: expected', (board) => (board.memory.udsBlockBytes = 16_403)],
     ['engine.runtime: expected node or quickjs', (board) => (board.engine.runtime = 'deno')],
@@ -157,7 +157,7 @@ test('all mistakes come at once', () => {
     board.can.port = 'No Name';
     board.memory = null;
   });
-  assert.is(found.length, 4, JSON.stringify(found));
+  assert.is(found.length, 6, JSON.stringify(found));
 });
 
 test('a file that is no JSON, or is not there, is a board error', () => {
