@@ -11,6 +11,7 @@ import * as assert from 'uvu/assert';
 import { isRefusal } from '../../agent/codes.ts';
 import { uploadAnswer, vehicleView } from '../../backend/http/messages.ts';
 import { startBackend } from '../../backend/server.ts';
+import { makeDeviceRoot, signEnrolmentCa } from '../../backend/signer/device-authorities.ts';
 import { writeKeyFile } from '../../backend/signer/key-file.ts';
 import type { OnlineKeyName } from '../../backend/signer/online-keys.ts';
 import { generateKeyPair } from '../../hal/node/signing.ts';
@@ -54,6 +55,10 @@ function ceremonyFolder(): string {
   for (const [name, pair] of Object.entries(keys.online)) {
     writeKeyFile(join(folder, 'keys', 'online', `${name}.key`), pair, passphrase, { cost: 16 });
   }
+  for (const name of ['devices', 'offline']) mkdirSync(join(folder, 'keys', name));
+  const place = { folder: join(folder, 'keys'), passphrase, onlinePassphrase: passphrase };
+  const options = { ...place, now: Math.floor(Date.now() / 1_000), keyFile: { cost: 16 } };
+  signEnrolmentCa(options, makeDeviceRoot(options), 1, 30);
   return folder;
 }
 
@@ -362,7 +367,8 @@ test('what keeps it from starting is said in one line with its code', async () =
     [{ OTA_LOG_LEVEL: 'loud' }, [], 'configuration-invalid', 'OTA_LOG_LEVEL'],
     [{}, ['--colour'], 'argument-invalid', 'colour'],
     [{}, ['--director-port', '-1'], 'argument-invalid', 'director-port'],
-    [{ OTA_HOST: '192.0.2.1' }, [], 'configuration-invalid', 'OTA_HOST'],
+    [{ OTA_HOST: '192.0.2.1', OTA_DEVICE_TLS: 'on' }, [], 'configuration-invalid', 'OTA_HOST'],
+    [{ OTA_HOST: '0.0.0.0' }, [], 'configuration-invalid', 'OTA_DEVICE_TLS'],
     [{ OTA_STATE: secretFile }, [], 'file-unreadable', 'empty'],
     [{ OTA_STATE: noDatabase }, [], 'file-unreadable', 'director.sqlite'],
     [{ OTA_STATE: newerDatabase }, [], 'file-unreadable', 'newer'],
