@@ -135,7 +135,6 @@ if (missing !== undefined) {
         ...secrets,
         OTA_STATE: join(host.folder, 'backend'),
         OTA_LOG_LEVEL: 'error',
-        OTA_DEVICE_TLS: 'off',
         ...{ DIRECTOR_PORT: '0', IMAGES_PORT: '0', OPERATOR_PORT: '0' },
       });
       stops.push(() => backend.stop());
