@@ -15,6 +15,14 @@ function memberNames(value: object): string[] {
   return [...names];
 }
 
+/** An object of a class that `give` does not copy as a value. */
+function isInstance(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (value instanceof Uint8Array || value instanceof Error || Array.isArray(value)) return false;
+  const prototype = Object.getPrototypeOf(value) as unknown;
+  return prototype !== Object.prototype && prototype !== null;
+}
+
 export class WasmBridge {
   private readonly context: QuickJSContext;
   private readonly makeBytes: QuickJSHandle;
@@ -133,10 +141,11 @@ export class WasmBridge {
         const method = this.giveFunction((given) => member.apply(value, given) as unknown);
         this.context.setProp(object, name, method);
         method.dispose();
-      } else if (Object.hasOwn(value, name)) {
+      } else if (Object.hasOwn(value, name) && !isInstance(member)) {
         this.set(object, name, member);
       } else {
-        // A property that the class computes.
+        // A property that the class computes, or a part of the platform behind it (a socket of Node has
+        // the whole of Node behind it): given when it is asked for.
         this.context.defineProp(object, name, {
           enumerable: true,
           get: () => this.give(value[name]),

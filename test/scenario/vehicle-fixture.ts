@@ -10,7 +10,9 @@ import {
   type ManufactureOptions,
   manufactureVehicle,
   type ProvisionedAgent,
+  readDeviceRoot,
   readRoot,
+  repositoriesAt,
 } from '../../backend/fleet/provision.ts';
 import { board } from '../../backend/fleet/vehicle-layout.ts';
 
@@ -117,8 +119,7 @@ export class VehicleFixture {
     await offline.ota('ceremony', '--out', keys);
     await this.startBackend({ director: 0, images: 0, operator: 0 });
     const { ports } = this.backend;
-    const director = { host: '127.0.0.1', port: ports.director };
-    const images = { host: '127.0.0.1', port: ports.images };
+    const repositories = repositoriesAt({ host: '127.0.0.1', ...ports }, readDeviceRoot(keys));
     const busAddress = `unix:${join(folder, 'can0.sock')}`;
     const answer = await this.operator.ota('vehicle', 'token', '--vehicle', vehicleId, '--json');
     const { hosted, downloadBytes } = options;
@@ -127,8 +128,7 @@ export class VehicleFixture {
       folder: join(folder, 'vehicle'),
       vehicleId,
       buildFolder: join(folder, 'build'),
-      director,
-      images,
+      ...repositories,
       directorRoot: readRoot(keys, 'director'),
       imagesRoot: readRoot(keys, 'images'),
       busAddress,
@@ -137,7 +137,7 @@ export class VehicleFixture {
       pollMilliseconds: 300,
     });
     const { token } = JSON.parse(answer) as { token: string };
-    await enrolVehicle(made, { vehicleId, enrolmentToken: token, director, images });
+    await enrolVehicle(made, { vehicleId, enrolmentToken: token, ...repositories });
     this.agents = made.agents;
     options.onMade?.(made.agents);
     const powered = await EmulatedVehicle.powerOn(made.agents, busAddress, {
