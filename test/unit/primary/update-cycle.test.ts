@@ -8,7 +8,7 @@ import { keyId } from '../../../agent/crypto/key-id.ts';
 import { verifyEnvelope } from '../../../agent/crypto/verify-envelope.ts';
 import { hashAlgorithms } from '../../../agent/metadata/common.ts';
 import { manifest as manifestSchema } from '../../../agent/metadata/report.ts';
-import { handOverMetadata } from '../../../agent/primary/metadata-handover.ts';
+import { checkAccepted, handOverMetadata } from '../../../agent/primary/metadata-handover.ts';
 import { openReports } from '../../../agent/primary/vehicle.ts';
 import { now, vehicleId } from '../../simulator/repository-simulator.ts';
 import { crypto, makeImage } from '../install/rig.ts';
@@ -211,6 +211,17 @@ test('HRD-13: what a Secondary has no room for is not sent to it', async () => {
   const refusal = await give(101);
   assert.is(isRefusal(refusal) && `${refusal.refused} ${refusal.row}`, 'body-too-large HRD-13');
   assert.equal(asked, ['100']);
+});
+
+test('INS-12: an image that its Secondary neither takes nor gives up is a disagreement', () => {
+  type Given = Parameters<typeof checkAccepted>;
+  const secondary = { ecuIds: ['ecu-2'] } as unknown as Given[0];
+  const assignments = [{ assignment: { ecuId: 'ecu-2' } }] as unknown as Given[1];
+  const given: Given[3] = new Map();
+  const nothing = { ecuIds: [], givenUp: undefined };
+  const refusal = checkAccepted(secondary, assignments, nothing, given);
+  assert.is(refusal?.refused, 'secondary-disagrees');
+  assert.is(given.size, 0);
 });
 
 test.run();
