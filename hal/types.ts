@@ -3,7 +3,10 @@
  * key-value, callbacks named `on…`); CAN, boot and crypto are added in the same style.
  *
  * Everything is synchronous except CAN and net, which deliver events by callback. Callbacks are
- * never called from inside a method of the same object. Imports nothing.
+ * never called from inside a method of the same object.
+ *
+ * One file, although a long one: it imports nothing and is all that the agent knows of a platform, so
+ * whoever brings a new one reads it from top to bottom and is done.
  */
 
 /** Geometry of a flash partition; offsets and lengths are in bytes, blocks are numbered from 0. */

@@ -4,69 +4,38 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { unsigned } from '../../agent/codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { equalSecrets } from '../../agent/crypto/constant-time.ts';
-import {
-  maxFilesPerPublication,
-  maxKeyObjectBytes,
-  maxRootBytes,
-  maxSmallBodyBytes,
-  maxTargetsBytes,
-} from '../../agent/limits.ts';
-import { filename as filenameSchema, identifier } from '../../agent/metadata/common.ts';
-import { emptyAnswer } from '../../agent/metadata/device-messages.ts';
+import { maxRootBytes } from '../../agent/limits.ts';
+import { identifier } from '../../agent/metadata/common.ts';
 import { root } from '../../agent/metadata/root.ts';
-import { targets } from '../../agent/metadata/targets.ts';
-import { acceptContentKey, assign } from '../director/assignments.ts';
-import { setRevoked } from '../director/devices.ts';
-import { createEnrolmentToken, findVehicle } from '../director/inventory.ts';
-import { issueMetadata, latestMetadata, staleRole } from '../director/metadata.ts';
-import {
-  listVehicles,
-  viewAnomalies,
-  viewLog,
-  viewManifests,
-  viewVehicle,
-} from '../director/views.ts';
-import { freshenImageMetadata } from '../images/metadata.ts';
-import { publishTargets, publishTogether } from '../images/publish.ts';
-import { receiveImage } from '../images/upload.ts';
+import { assign } from '../director/assignments.ts';
+import { createEnrolmentToken } from '../director/inventory.ts';
+import { viewAnomalies, viewLog } from '../director/views.ts';
 import type { Services } from '../services.ts';
 import { countImages } from '../store/images.ts';
 import { inventoryCounts } from '../store/inventory.ts';
 import { countAnomalies } from '../store/log.ts';
-import { imageMetadataVersions, latestImageMetadata, rootByVersion } from '../store/metadata.ts';
+import { imageMetadataVersions, rootByVersion } from '../store/metadata.ts';
 import type { PlaneAdmission } from './admission-hooks.ts';
 import { sendAnswer, sendRefusal, sendSigned } from './answers.ts';
-import { sendImageMetadata } from './images-routes.ts';
 import { fromJson } from './json-view.ts';
 import { addRoutes, bodyOf, parameterOf, type Route, readBody } from './listener.ts';
 import {
   anomalyHistory,
   assignmentAnswer,
   assignmentRequest,
-  contentKeyRequest,
-  deviceRequest,
   enrolmentTokenAnswer,
   enrolmentTokenRequest,
   logPage,
-  manifestHistory,
-  type PublishAnswer,
-  publicationAnswer,
-  publicationRequest,
   publishAnswer,
-  refreshAnswer,
   statusAnswer,
-  uploadAnswer,
-  vehicleList,
-  vehicleView,
   wrappingKeyAnswer,
 } from './messages.ts';
 import { parseMetadataName } from './metadata-name.ts';
 import { health, metricsRoute, openApi, readiness } from './observation-routes.ts';
 import { offlineRoutes } from './offline-routes.ts';
+import { publicationRoutes } from './publication-routes.ts';
+import { vehicleRoutes } from './vehicle-routes.ts';
 
-/** What `POST /images/publications` does not take: Root has a way of its own. */
-const serverRoles = ['root', 'snapshot', 'timestamp'];
-const octets = 'application/octet-stream';
 /** 1,024 assignments of two names each. */
 const maxAssignmentBytes = 262_144;
 
@@ -77,7 +46,7 @@ export function addOperatorRoutes(
   token: string,
 ): void {
   const guarded = [
-    ...imageRoutes(services),
+    ...publicationRoutes(services),
     ...directorRoutes(services),
     ...offlineRoutes(services),
     ...vehicleRoutes(services),
@@ -115,128 +84,6 @@ function bearer(token: string): (request: FastifyRequest) => Refusal | undefined
     return equalSecrets(hashOf(given), expected)
       ? undefined
       : refuse('token-invalid', 'this token is not the operator token');
-  };
-}
-
-/** IMG-04: how authorised users write images and metadata. */
-function imageRoutes(services: Services): readonly Route[] {
-  return [
-    upload(services),
-    {
-      method: 'GET',
-      path: '/images/metadata/:name',
-      says: {
-        summary: 'A metadata file of the Image repository, by its name',
-        gives: { signed: targets },
-      },
-      handle: (request, reply) =>
-        sendImageMetadata(services, reply, parameterOf(request, 'name') ?? ''),
-    },
-    {
-      method: 'PUT',
-      path: '/images/metadata/:name',
-      says: {
-        summary: 'Publishes Root or Targets of the Image repository',
-        takes: { signed: targets },
-        gives: publishAnswer,
-      },
-      bodyBytes: maxRootBytes,
-      handle: (request, reply) => {
-        const name = parameterOf(request, 'name') ?? '';
-        const published = publishImages(services, name, bodyOf(request));
-        if (isRefusal(published)) return sendRefusal(reply, published);
-        return sendAnswer(reply, publishAnswer, published);
-      },
-    },
-    {
-      method: 'POST',
-      path: '/images/publications',
-      says: {
-        summary: 'Publishes several Targets files together',
-        takes: publicationRequest,
-        gives: publicationAnswer,
-      },
-      bodyBytes: maxFilesPerPublication * (maxTargetsBytes + maxSmallBodyBytes),
-      handle: (request, reply) => {
-        const body = readBody(request, publicationRequest);
-        if (isRefusal(body)) return sendRefusal(reply, body);
-        const online = body.files.find(({ role }) => serverRoles.includes(role));
-        const published = online
-          ? refuse('delegation-role', `${online.role} is not signed by operators`)
-          : publishTogether(services, body.files);
-        if (isRefusal(published)) return sendRefusal(reply, published);
-        return sendAnswer(reply, publicationAnswer, published);
-      },
-    },
-    {
-      method: 'POST',
-      path: '/content-keys',
-      says: {
-        summary: 'Hands over the sealed content key of an image',
-        takes: contentKeyRequest,
-        gives: emptyAnswer,
-      },
-      bodyBytes: maxKeyObjectBytes + maxSmallBodyBytes,
-      handle: (request, reply) => {
-        const body = readBody(request, contentKeyRequest);
-        if (isRefusal(body)) return sendRefusal(reply, body);
-        const refused = acceptContentKey(services, body);
-        if (refused !== undefined) return sendRefusal(reply, refused);
-        return sendAnswer(reply, emptyAnswer, {});
-      },
-    },
-  ];
-}
-
-function upload(services: Services): Route {
-  return {
-    method: 'POST',
-    path: '/upload',
-    says: {
-      summary: 'Uploads the ciphertext of an image',
-      takes: { type: octets },
-      gives: uploadAnswer,
-      headers: { 'Upload-Filename': filenameSchema },
-    },
-    handle: async (request, reply) => {
-      const name = fromJson(filenameSchema, request.headers['upload-filename']);
-      if (isRefusal(name)) {
-        return sendRefusal(reply, refuse('request-malformed', `Upload-Filename ${name.detail}`));
-      }
-      const body = request.body as AsyncIterable<Uint8Array> | Uint8Array | undefined;
-      if (body === undefined || body instanceof Uint8Array) {
-        return sendRefusal(reply, refuse('content-type', 'expected application/octet-stream'));
-      }
-      const stored = await receiveImage(services, name, body);
-      if (isRefusal(stored)) return sendRefusal(reply, stored);
-      return sendAnswer(reply, uploadAnswer, stored);
-    },
-  };
-}
-
-/** A Root, the top-level Targets or a delegated role, by its name. */
-function publishImages(
-  services: Services,
-  text: string,
-  body: Uint8Array,
-): PublishAnswer | Refusal {
-  const name = parseMetadataName(text);
-  if (isRefusal(name)) return name;
-  const { role, version } = name;
-  if (version === undefined || role === 'timestamp' || role === 'snapshot') {
-    return refuse('request-malformed', `${role} is signed by the server`);
-  }
-  if (role !== 'root') return publishTargets(services, role, version, body);
-  const published = services.roots.publish('images', version, body, services.now());
-  if (isRefusal(published)) return published;
-  freshenImageMetadata(services);
-  const { database } = services;
-  const snapshotVersion = database.one(latestImageMetadata, 'snapshot')?.version;
-  const timestampVersion = database.one(latestImageMetadata, 'timestamp')?.version;
-  return {
-    version,
-    ...(snapshotVersion !== undefined && { snapshotVersion }),
-    ...(timestampVersion !== undefined && { timestampVersion }),
   };
 }
 
@@ -344,84 +191,6 @@ function directorRoutes(services: Services): readonly Route[] {
       },
     },
   ];
-}
-
-function vehicleRoutes(services: Services): readonly Route[] {
-  return [
-    {
-      method: 'GET',
-      path: '/vehicles',
-      says: { summary: 'A page of vehicles', gives: vehicleList, query: { after: identifier } },
-      handle: (request, reply) => {
-        const { after } = request.query as { readonly after?: unknown };
-        const from = after === undefined ? '' : fromJson(identifier, after);
-        if (isRefusal(from)) return sendRefusal(reply, from);
-        return sendAnswer(reply, vehicleList, listVehicles(services, from));
-      },
-    },
-    {
-      method: 'GET',
-      path: '/vehicles/:vehicleId',
-      says: { summary: 'A vehicle with all its ECUs', gives: vehicleView },
-      handle: (request, reply) => {
-        const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
-        if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
-        const view = viewVehicle(services, vehicleId);
-        if (isRefusal(view)) return sendRefusal(reply, view);
-        return sendAnswer(reply, vehicleView, view);
-      },
-    },
-    {
-      method: 'GET',
-      path: '/vehicles/:vehicleId/manifests',
-      says: { summary: 'The last manifests of a vehicle', gives: manifestHistory },
-      handle: (request, reply) => {
-        const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
-        if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
-        const manifests = viewManifests(services, vehicleId);
-        if (isRefusal(manifests)) return sendRefusal(reply, manifests);
-        return sendAnswer(reply, manifestHistory, manifests);
-      },
-    },
-    {
-      method: 'POST',
-      path: '/vehicles/:vehicleId/device',
-      says: {
-        summary: 'Revokes the device certificates of a vehicle, or takes that back',
-        takes: deviceRequest,
-        gives: emptyAnswer,
-      },
-      handle: (request, reply) => {
-        const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
-        if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
-        const body = readBody(request, deviceRequest);
-        if (isRefusal(body)) return sendRefusal(reply, body);
-        const refused = setRevoked(services, vehicleId, body.revoked);
-        if (refused !== undefined) return sendRefusal(reply, refused);
-        return sendAnswer(reply, emptyAnswer, {});
-      },
-    },
-    {
-      method: 'POST',
-      path: '/vehicles/:vehicleId/refresh',
-      says: { summary: 'Signs a new Timestamp of a vehicle', gives: refreshAnswer },
-      handle: (request, reply) => {
-        const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
-        if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
-        const vehicle = findVehicle(services, vehicleId);
-        if (isRefusal(vehicle)) return sendRefusal(reply, vehicle);
-        const timestampVersion = refresh(services, vehicleId);
-        return sendAnswer(reply, refreshAnswer, { timestampVersion });
-      },
-    },
-  ];
-}
-
-/** A new Timestamp always, at once; what else is old comes with it. */
-function refresh(services: Services, vehicleId: string): number {
-  const from = staleRole(services, vehicleId) ?? 'timestamp';
-  services.database.transaction(() => issueMetadata(services, vehicleId, from));
-  return latestMetadata(services, vehicleId, 'timestamp').version;
 }
 
 function status(services: Services): Route {

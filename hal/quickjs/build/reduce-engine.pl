@@ -41,7 +41,7 @@ reduce('small arenas', [qr/^#define JS_ARENA_SIZE .*$/m, sub { '#define JS_ARENA
 change(
     'no descriptions of uncaptured variables in stripped bytecode',
     [
-        qr/if \(b->vardefs\) \{(?=\s*\/\* XXX: this field is redundant)/,
+        qr/if \(b->vardefs\) \{(?=\s*\/\* X{3}: this field is redundant)/,
         sub { 'if (b->vardefs && (s->allow_debug || b->var_ref_count > 0)) {' }
     ],
     [
