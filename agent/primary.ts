@@ -7,7 +7,7 @@ import type { Hal } from '../hal/types.ts';
 import { LinkDriver } from './can/link-driver.ts';
 import { UdsClient } from './can/uds-client.ts';
 import { codes, isRefusal, refuse } from './codes.ts';
-import { agentRelease, openState, settleTrials } from './ecu/start-up.ts';
+import { agentRelease, logRefusal, openState, settleTrials } from './ecu/start-up.ts';
 import {
   failedCyclesReported,
   maxRetryMilliseconds,
@@ -33,19 +33,19 @@ import { endpointOf } from './verify/repository-mapping.ts';
 export function start(hal: Hal): void {
   const state = openState(hal);
   if (isRefusal(state)) {
-    hal.board.log(`refused code=${state.refused} detail=${state.detail}`);
+    logRefusal(hal, state);
     return;
   }
   settleTrials(state);
   const { can, primary, repositoryMap, vehicleId } = state.configuration;
   if (primary === undefined || repositoryMap === undefined) {
     const refusal = refuse('configuration-invalid', 'a Primary needs its vehicle');
-    hal.board.log(`refused code=${refusal.refused} detail=${refusal.detail}`);
+    logRefusal(hal, refusal);
     return;
   }
   const tls = DeviceTls.open(hal.keyValue, state.time, state.configuration);
   if (isRefusal(tls)) {
-    hal.board.log(`refused code=${tls.refused} detail=${tls.detail}`);
+    logRefusal(hal, tls);
     return;
   }
   const filters = primary.secondaries.map(({ address }) => address.responseId);

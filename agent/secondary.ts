@@ -9,7 +9,7 @@ import { positiveOffset, service } from './can/uds.ts';
 import { UdsServer } from './can/uds-server.ts';
 import { UdsServerLink } from './can/uds-server-link.ts';
 import { isRefusal, refuse } from './codes.ts';
-import { agentRelease, openState, settleTrials } from './ecu/start-up.ts';
+import { agentRelease, logRefusal, openState, settleTrials } from './ecu/start-up.ts';
 import { UpdateServer } from './ecu/update-server.ts';
 import { maxUdsMessageBytes } from './limits.ts';
 import type { CanAddress } from './metadata/configuration.ts';
@@ -21,7 +21,7 @@ const resetDelayMilliseconds = 20;
 export function start(hal: Hal): void {
   const state = openState(hal);
   if (isRefusal(state)) {
-    hal.board.log(`refused code=${state.refused} detail=${state.detail}`);
+    logRefusal(hal, state);
     return;
   }
   settleTrials(state);
@@ -29,7 +29,7 @@ export function start(hal: Hal): void {
   if (can.address === undefined || primaryKey === undefined) {
     const needs = "a Secondary needs its address on the bus and the Primary's key";
     const refusal = refuse('configuration-invalid', needs);
-    hal.board.log(`refused code=${refusal.refused} detail=${refusal.detail}`);
+    logRefusal(hal, refusal);
     return;
   }
   const server = new UdsServer(new UpdateServer(state, primaryKey));

@@ -63,7 +63,7 @@ export function openState(hal: Hal): EcuState | Refusal {
   recordFailure(hal, detections, ecus[0]!.ecuId);
   for (const { ecuId, damage } of ecus) if (damage !== undefined) detections.add(ecuId, damage);
   for (const refusal of lost) {
-    hal.board.log(`refused code=${refusal.refused} detail=${refusal.detail}`);
+    logRefusal(hal, refusal);
     detections.add(ecus[0]!.ecuId, refusal);
   }
   const { keyValue, clock, crypto } = hal;
@@ -82,13 +82,19 @@ export function openState(hal: Hal): EcuState | Refusal {
 /** A platform that ran out of memory ends the program, and keeps under this key why (EVR-04). */
 const failureKey = 'failure';
 
-function recordFailure({ keyValue, board }: Hal, detections: DetectionLog, ecuId: string): void {
+function recordFailure(hal: Hal, detections: DetectionLog, ecuId: string): void {
+  const { keyValue } = hal;
   if (keyValue.read(failureKey) === undefined) return;
   const refusal = refuse('heap-exhausted', 'the run before ended without memory');
-  board.log(`refused code=${refusal.refused} detail=${refusal.detail}`);
+  logRefusal(hal, refusal);
   // Recorded before it is forgotten: a power cut between repeats, never loses.
   detections.add(ecuId, refusal);
   keyValue.delete(failureKey);
+}
+
+/** Tells a person why the program does not start, or what it starts without. */
+export function logRefusal({ board }: Hal, { refused, detail }: Refusal): void {
+  board.log(`refused code=${refused} detail=${detail}`);
 }
 
 /** Full verifiers consult the repository map that they were provisioned with. */
