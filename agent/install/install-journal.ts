@@ -112,12 +112,5 @@ export class InstallJournal {
 }
 
 function isSame(a: ConfirmedImage, b: ConfirmedImage): boolean {
-  return (
-    a.slot === b.slot &&
-    a.counter === b.counter &&
-    a.image.filename === b.image.filename &&
-    a.image.releaseCounter === b.image.releaseCounter &&
-    a.image.length === b.image.length &&
-    sameBytes(a.image.sha256, b.image.sha256)
-  );
+  return sameBytes(encode(confirmedImage, a), encode(confirmedImage, b));
 }
