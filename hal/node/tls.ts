@@ -149,17 +149,10 @@ function contextOf({ identity }: TlsOptions): SecureContext {
     // No anchors of the machine: `judge` has the device's own.
     ca: [],
     ...(identity && {
-      cert: identity.chain.map(toPem).join(''),
+      cert: identity.chain.map((der) => new X509Certificate(der).toString()).join(''),
       key: importPrivateKey('ESP256', identity.privateKey).export({ type: 'sec1', format: 'pem' }),
     }),
   });
   kept = { identity, context };
   return context;
-}
-
-function toPem(der: Uint8Array): string {
-  const lines = Buffer.from(der)
-    .toString('base64')
-    .match(/.{1,64}/g)!;
-  return ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n');
 }
