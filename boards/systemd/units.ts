@@ -31,8 +31,9 @@ export function userDeclaration({ user, state }: EcuPaths): string {
   return `u ${user} - "Over-the-air update agent" ${state}\n`;
 }
 
-const confinement = `NoNewPrivileges=yes
-CapabilityBoundingSet=
+/** @param capability the one that the unit has; without one it makes no privileged system call either */
+const confinement = (capability = '') => `NoNewPrivileges=yes
+CapabilityBoundingSet=${capability}
 AmbientCapabilities=
 ProtectSystem=strict
 ProtectHome=yes
@@ -54,8 +55,7 @@ RestrictNamespaces=yes
 RemoveIPC=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
-SystemCallErrorNumber=EPERM
+${capability === '' ? 'SystemCallFilter=~@privileged @resources\n' : ''}SystemCallErrorNumber=EPERM
 UMask=0077`;
 
 /** Room beside the JavaScript heap: program, stack, network buffers, page cache of the flash part. */
@@ -104,7 +104,7 @@ SuccessExitStatus=75
 RestartPreventExitStatus=2 70
 MemoryMax=${heapBytes + besideHeapBytes}
 TasksMax=16
-${confinement}
+${confinement()}
 ${addresses}
 
 [Install]
@@ -141,7 +141,7 @@ Type=oneshot
 RemainAfterExit=yes
 ${start.join('\n')}
 ExecStop=${link} down
-${confinement.replace('CapabilityBoundingSet=', 'CapabilityBoundingSet=CAP_NET_ADMIN').replace('SystemCallFilter=~@privileged @resources\n', '')}
+${confinement('CAP_NET_ADMIN')}
 RestrictAddressFamilies=AF_NETLINK AF_UNIX
 IPAddressDeny=any
 `;
