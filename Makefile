@@ -23,7 +23,7 @@ export NODE_COMPILE_CACHE := $(CURDIR)/out/compile-cache
 
 .PHONY: demo flash agent boards test help setup packages backend can-bus secondaries runtime \
   provider-hosts typecheck lint format arrows licences conformance mutants ci fuzz attacks bench \
-  powercut wear clean kill-test container dos bench-backend size size-diff
+  powercut wear clean kill-test container dos bench-backend size size-diff fuzz-native
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 KILLS=n SEED=n BOARD=name|path)
 	@programs=$$($(NODE) boards/make-arguments.ts) || exit 2; \
@@ -148,7 +148,6 @@ ci: setup packages ## All that continuous integration runs: checks, then tests
 fuzz: setup ## A million mutated inputs to every decoder and the verifier (SEED= CASES=)
 	@$(NODE) test/fuzz/run.ts
 
-.PHONY: fuzz-native
 fuzz-native: provider-hosts ## Hostile calls, frames and records to the C code of the QuickJS host, with sanitizers (SEED= CASES=)
 	@$(NODE) test/native/fuzz-run.ts
 

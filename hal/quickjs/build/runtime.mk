@@ -28,7 +28,6 @@ FIPS := $(SOURCES)/aws-lc/crypto/fipsmodule
 
 native := $(filter $(ARCH),$(shell uname -m))
 CC := $(if $(native),gcc,$(TRIPLET)-gcc)
-# The linker's map beside the objects tells `make size` what a program is made of.
 STRIP := $(if $(native),strip,$(TRIPLET)-strip)
 kernel-headers := $(if $(native),-idirafter /usr/include/$(TRIPLET) -idirafter /usr/include,-idirafter /usr/$(TRIPLET)/include)
 
@@ -46,6 +45,7 @@ c-library := -nostdinc -isystem $(TARGET)/include/$(MUSL) \
   -isystem $(shell $(CC) -print-file-name=include) $(kernel-headers)
 crt = $(TARGET)/lib/$(MUSL)/$(1).o
 gcc-file = $(shell $(CC) -print-file-name=$(1))
+# The linker's map beside the objects tells `make size` what a program is made of.
 link = $(CC) -static -no-pie -nostdlib -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack -Wl,-Map=$(OBJECTS)/$(@F).map -o $@ \
   $(call crt,crt1) $(call crt,crti) $(call gcc-file,crtbeginT.o) $(filter %.o,$^) \
   $(TARGET)/lib/$(TRIPLET)/libbearssl.a -L$(TARGET)/lib/$(MUSL) -Wl,--start-group -lc \
