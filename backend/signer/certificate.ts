@@ -35,7 +35,7 @@ import {
   Version,
 } from '@peculiar/asn1-x509';
 import { extendedKeyUsages } from '../../hal/node/certificate-chain.ts';
-import { importPublicKey } from '../../hal/node/key-format.ts';
+import { exportPublicKey, importPublicKey } from '../../hal/node/key-format.ts';
 
 const commonName = '2.5.4.3';
 const ecdsaWithSha256 = '1.2.840.10045.4.3.2';
@@ -71,9 +71,9 @@ export function issueCertificate(request: CertificateRequest, issuer: Issuer): U
   const { profile, subject, publicKey, notBefore, notAfter } = request;
   const spki = importPublicKey('ESP256', publicKey).export({ format: 'der', type: 'spki' });
   const parent = issuer.certificate && AsnConvert.parse(issuer.certificate.raw, Certificate);
-  const ownKeyId = keyIdentifier(spki);
+  const ownKeyId = keyIdentifier(publicKey);
   const parentKeyId = issuer.certificate
-    ? keyIdentifier(issuer.certificate.publicKey.export({ format: 'der', type: 'spki' }))
+    ? keyIdentifier(exportPublicKey('ESP256', issuer.certificate.publicKey))
     : ownKeyId;
   const signatureAlgorithm = new AlgorithmIdentifier({ algorithm: ecdsaWithSha256 });
   const subjectName = nameOf(subject);
@@ -143,8 +143,7 @@ function nameOf(text: string): Name {
 }
 
 /** RFC 7093 §2 (1): the leftmost 160 bits of the SHA-256 of the key. */
-function keyIdentifier(spki: Uint8Array): ArrayBuffer {
-  const point = spki.subarray(spki.length - 65);
+function keyIdentifier(point: Uint8Array): ArrayBuffer {
   return new Uint8Array(createHash('sha256').update(point).digest().subarray(0, 20)).buffer;
 }
 

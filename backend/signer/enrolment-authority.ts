@@ -6,7 +6,7 @@ import { X509Certificate } from 'node:crypto';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import type { DeviceCertificate } from '../../agent/metadata/device-messages.ts';
 import { followChain } from '../../hal/node/certificate-chain.ts';
-import { importPrivateKey } from '../../hal/node/key-format.ts';
+import { exportPublicKey, importPrivateKey } from '../../hal/node/key-format.ts';
 import { generateKeyPair } from '../../hal/node/signing.ts';
 import { type CertificateRequest, type Issuer, issueCertificate } from './certificate.ts';
 import {
@@ -118,8 +118,7 @@ export class EnrolmentAuthority {
     if (validity === undefined || !subject.startsWith(prefix)) {
       return refuse('certificate-untrusted', 'not issued to a device by this enrolment CA');
     }
-    const spki = certificate.publicKey.export({ format: 'der', type: 'spki' });
-    const publicKey = new Uint8Array(spki.subarray(spki.length - 65));
+    const publicKey = exportPublicKey('ESP256', certificate.publicKey);
     return { vehicleId: subject.slice(prefix.length), publicKey, ...validity };
   }
 
