@@ -33,6 +33,13 @@ export const passphraseOption: Options = {
   },
 };
 
+export const onlinePassphraseOption: Options = {
+  'online-passphrase-file': {
+    value: 'FILE',
+    help: "passphrase of the server's keys (OTA_ONLINE_PASSPHRASE[_FILE])",
+  },
+};
+
 /** The keys folder as an absolute path. */
 export function keysFolderOf(given: Arguments, context: Context): string {
   return resolve(given.optional('keys') ?? (context.environment['OTA_KEYS'] || defaultKeysFolder));

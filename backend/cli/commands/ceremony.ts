@@ -8,6 +8,7 @@ import {
   keysFolderOf,
   keysOption,
   onlinePassphraseOf,
+  onlinePassphraseOption,
   passphraseOf,
   passphraseOption,
 } from '../settings.ts';
@@ -37,10 +38,7 @@ export const ceremonyCommands: readonly Command[] = [
       out: { value: 'DIR', help: 'the keys folder to make (default: --keys)' },
       ...keysOption,
       ...passphraseOption,
-      'online-passphrase-file': {
-        value: 'FILE',
-        help: "passphrase of the server's keys (OTA_ONLINE_PASSPHRASE[_FILE])",
-      },
+      ...onlinePassphraseOption,
       ...sizeOptions('director-root', ceremonyDefaults.directorRoot),
       ...sizeOptions('images-root', ceremonyDefaults.imagesRoot),
       ...sizeOptions('images-targets', ceremonyDefaults.imagesTargets),

@@ -19,6 +19,7 @@ import {
   keysFolderOf,
   keysOption,
   onlinePassphraseOf,
+  onlinePassphraseOption,
   passphraseOf,
   passphraseOption,
 } from '../settings.ts';
@@ -34,10 +35,7 @@ export const enrolmentCaCommands: readonly Command[] = [
       days: { value: 'N', help: `how long it is valid (default ${enrolmentCaDays})` },
       ...keysOption,
       ...passphraseOption,
-      'online-passphrase-file': {
-        value: 'FILE',
-        help: "passphrase of the server's keys (OTA_ONLINE_PASSPHRASE[_FILE])",
-      },
+      ...onlinePassphraseOption,
     },
     notes: [
       'Give the server devices/ and the new online/enrolment-ca-N.key, and start it anew.',

@@ -16,6 +16,7 @@ import {
   keysFolderOf,
   keysOption,
   onlinePassphraseOf,
+  onlinePassphraseOption,
   passphraseOf,
   passphraseOption,
   serverOptions,
@@ -61,10 +62,7 @@ export const rootCommands: readonly Command[] = [
       },
       ...keysOption,
       ...passphraseOption,
-      'online-passphrase-file': {
-        value: 'FILE',
-        help: "passphrase of the server's keys (OTA_ONLINE_PASSPHRASE[_FILE])",
-      },
+      ...onlinePassphraseOption,
       ...serverOptions,
     },
     notes: [
