@@ -97,8 +97,7 @@ export async function startBackend(
     database.close();
     return services;
   }
-  const { metrics, admission, now } = services;
-  const { enrolment } = services;
+  const { metrics, admission, enrolment, now } = services;
   const { deviceTls } = configuration;
   const devicesWithTls =
     enrolment && deviceTls && new DevicePlane(services, enrolment, deviceTls.serverName);
@@ -181,12 +180,12 @@ function openServices(
   if (isRefusal(enrolment)) return enrolment;
   const blobs = new BlobStore(join(stateFolder, 'blobs'));
   blobs.removeUnknown((sha256) => database.one(imageBySha256, sha256) !== undefined);
-  const vehicle = (vehicleId: string) => {
-    const row = database.one(vehicleById, vehicleId);
-    const urgent = row !== undefined && database.one(isUrgentVehicle, vehicleId) !== undefined;
-    return row && { fleet: row.fleet, urgent };
-  };
-  const admission = new Admission({ limits: configuration.quotas, metrics, vehicle });
+  const admission = new Admission({
+    limits: configuration.quotas,
+    metrics,
+    fleetOf: (vehicleId) => database.one(vehicleById, vehicleId)?.fleet,
+    isUrgent: (vehicleId) => database.one(isUrgentVehicle, vehicleId) !== undefined,
+  });
   const services: Services = {
     ...{ database, blobs, crypto, keys, roots, lifetimes, now, metrics, admission, enrolment },
     memory: admission.memory,

@@ -6,18 +6,13 @@ import { LastSigned } from './last-signed.ts';
 import { type Lane, laneNames, type Priority } from './priorities.ts';
 import { type QuotaLimits, type QuotaRefusal, Quotas, type Sender } from './quotas.ts';
 
-/** What the Director knows of a vehicle that a certificate names. */
-export interface KnownVehicle {
-  readonly fleet: string;
-  /** It is told to leave an image for safety's sake and has not reported that it did. */
-  readonly urgent: boolean;
-}
-
 export interface AdmissionOptions {
   readonly limits: QuotaLimits;
   readonly metrics: Metrics;
-  /** Undefined for a vehicle that is not registered. */
-  readonly vehicle: (vehicleId: string) => KnownVehicle | undefined;
+  /** The fleet of a vehicle that a certificate names; undefined when it is not registered. */
+  readonly fleetOf: (vehicleId: string) => string | undefined;
+  /** It is told to leave an image for safety's sake and has not reported that it did. */
+  readonly isUrgent: (vehicleId: string) => boolean;
 }
 
 export class Admission {
@@ -51,8 +46,9 @@ export class Admission {
    * nobody: such a sender is its address.
    */
   senderOf(vehicleId: string | undefined, address: string): Sender {
-    const known = vehicleId === undefined ? undefined : this.options.vehicle(vehicleId);
-    return known === undefined ? { address } : { vehicleId: vehicleId!, fleet: known.fleet };
+    if (vehicleId === undefined) return { address };
+    const fleet = this.options.fleetOf(vehicleId);
+    return fleet === undefined ? { address } : { vehicleId, fleet };
   }
 
   async spend(sender: Sender, points = 1): Promise<QuotaRefusal | undefined> {
@@ -64,7 +60,7 @@ export class Admission {
   /** The priority of a route, raised for a vehicle whose safety hangs on it. */
   priorityFor(priority: Priority, sender: Sender | undefined): Priority {
     if (sender === undefined || !('vehicleId' in sender)) return priority;
-    return this.options.vehicle(sender.vehicleId)?.urgent ? 'safety' : priority;
+    return this.options.isUrgent(sender.vehicleId) ? 'safety' : priority;
   }
 
   /** Whether to refuse before the body is read; counted like every refusal of a lane. */
