@@ -12,6 +12,7 @@ import { type OfflineSnapshot, offlineSnapshot as schema } from '../../agent/met
 import type { Services } from '../services.ts';
 import { roleAuthority, signedMetadata } from '../signer/root-trust.ts';
 import { insertOfflineSnapshot, latestOfflineSnapshot } from '../store/metadata.ts';
+import { storedDocument } from '../store/stored-document.ts';
 
 /** Bytes of the newest one; undefined before the first. */
 export function currentOfflineSnapshot(services: Services): Uint8Array | undefined {
@@ -39,7 +40,8 @@ export function publishOfflineSnapshot(
   if (isRefusal(next)) return next;
   return database.transaction(() => {
     const row = database.one(latestOfflineSnapshot);
-    const previous = row && reopen(row.bytes);
+    const previous =
+      row && storedDocument(schema, row.bytes, maxOfflineSnapshotBytes, 'Offline Snapshot');
     // MET-07: the version rises
     if (next.version <= (previous?.version ?? 0)) {
       const found = `Offline Snapshot ${next.version}, ${previous?.version} is published`;
@@ -60,13 +62,4 @@ export function publishOfflineSnapshot(
     database.run(insertOfflineSnapshot, next.version, bytes);
     return next;
   });
-}
-
-/** Decodes one that was verified before it was stored; a damaged database is no refusal. */
-function reopen(bytes: Uint8Array): OfflineSnapshot {
-  const envelope = decodeEnvelope(bytes, maxOfflineSnapshotBytes);
-  if (isRefusal(envelope)) throw new Error(`stored Offline Snapshot: ${envelope.detail}`);
-  const snapshot = decode(schema, envelope.payload, maxOfflineSnapshotBytes);
-  if (isRefusal(snapshot)) throw new Error(`stored Offline Snapshot: ${snapshot.detail}`);
-  return snapshot;
 }

@@ -2,8 +2,6 @@
  * What vehicles find in the Image repository, by their own search through its delegations
  * (Uptane §5.4.4.7): the Director assigns nothing that no vehicle would accept.
  */
-import { decodeEnvelope } from '../../agent/codec/cose-sign.ts';
-import { decode } from '../../agent/codec/schema.ts';
 import { isRefusal } from '../../agent/codes.ts';
 import { maxSnapshotBytes } from '../../agent/limits.ts';
 import { snapshot as snapshotSchema } from '../../agent/metadata/snapshot.ts';
@@ -13,6 +11,7 @@ import { DelegationSearch } from '../../agent/verify/delegations.ts';
 import { MetadataStore } from '../../agent/verify/metadata-store.ts';
 import type { Services } from '../services.ts';
 import { latestImageMetadata } from '../store/metadata.ts';
+import { storedDocument } from '../store/stored-document.ts';
 import { currentTargets } from './listing.ts';
 
 /** A verifier that has seen nothing before: versions are the repository's own affair. */
@@ -29,10 +28,7 @@ export class ImageSearch {
     const top = currentTargets(services, 'targets');
     const row = services.database.one(latestImageMetadata, 'snapshot');
     if (top === undefined || row === undefined) return;
-    const envelope = decodeEnvelope(row.bytes, maxSnapshotBytes);
-    if (isRefusal(envelope)) throw new Error(`stored snapshot: ${envelope.detail}`);
-    const snapshot = decode(snapshotSchema, envelope.payload, maxSnapshotBytes);
-    if (isRefusal(snapshot)) throw new Error(`stored snapshot: ${snapshot.detail}`);
+    const snapshot = storedDocument(snapshotSchema, row.bytes, maxSnapshotBytes, 'snapshot');
     const context = {
       crypto: services.crypto,
       format: cborMetadata,

@@ -2,9 +2,7 @@
  * What the Image repository's current Targets files list, and who may list it. All stored files
  * were verified when they were published, so no signature is checked here again.
  */
-import { decodeEnvelope } from '../../agent/codec/cose-sign.ts';
-import { decode } from '../../agent/codec/schema.ts';
-import { isRefusal, type Refusal } from '../../agent/codes.ts';
+import type { Refusal } from '../../agent/codes.ts';
 import type { Authority } from '../../agent/crypto/verify-envelope.ts';
 import { maxDelegationChains, maxDelegationDepth, maxTargetsBytes } from '../../agent/limits.ts';
 import {
@@ -17,6 +15,7 @@ import { matchesPattern } from '../../agent/verify/path-pattern.ts';
 import type { Services } from '../services.ts';
 import { delegatedAuthority } from '../signer/root-trust.ts';
 import { imageMetadataVersions, latestImageMetadata } from '../store/metadata.ts';
+import { storedDocument } from '../store/stored-document.ts';
 
 const onlineRoles = ['snapshot', 'timestamp'];
 
@@ -32,12 +31,7 @@ export function targetsVersions(
 /** The current Targets file of a role, `targets` for the top level. */
 export function currentTargets(services: Services, role: string): Targets | undefined {
   const row = services.database.one(latestImageMetadata, role);
-  if (row === undefined) return undefined;
-  const envelope = decodeEnvelope(row.bytes, maxTargetsBytes);
-  if (isRefusal(envelope)) throw new Error(`stored ${role}: ${envelope.detail}`);
-  const targets = decode(targetsSchema, envelope.payload, maxTargetsBytes);
-  if (isRefusal(targets)) throw new Error(`stored ${role}: ${targets.detail}`);
-  return targets;
+  return row && storedDocument(targetsSchema, row.bytes, maxTargetsBytes, role);
 }
 
 /** Every current entry of a filename, in whichever file it is listed. */

@@ -1,7 +1,5 @@
 /** The Roots of both repositories: imported at start, published later, kept for ever (FNM-01). */
 import { join } from 'node:path';
-import { decodeEnvelope } from '../../agent/codec/cose-sign.ts';
-import { decode } from '../../agent/codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { maxRootBytes } from '../../agent/limits.ts';
 import type { RepositoryName } from '../../agent/metadata/common.ts';
@@ -9,6 +7,7 @@ import { type Root, root as rootSchema } from '../../agent/metadata/root.ts';
 import type { Crypto } from '../../hal/types.ts';
 import type { Database } from '../store/database.ts';
 import { insertRoot, latestRoot } from '../store/metadata.ts';
+import { storedDocument } from '../store/stored-document.ts';
 import { readSmallFile } from './durable-file.ts';
 import type { OnlineKeys, Roots } from './online-keys.ts';
 import { verifyNextRoot } from './root-trust.ts';
@@ -85,7 +84,7 @@ function importRoots(
   folder: string,
 ): Root | Refusal {
   const stored = database.one(latestRoot, repository);
-  let current = stored === undefined ? undefined : reopen(stored.bytes);
+  let current = stored && storedDocument(rootSchema, stored.bytes, maxRootBytes, 'Root');
   for (;;) {
     const version: number = (current?.version ?? 0) + 1;
     const bytes = readSmallFile(join(folder, `${version}.root.cbor`), maxRootBytes);
@@ -99,13 +98,4 @@ function importRoots(
     database.run(insertRoot, repository, version, bytes);
     current = next;
   }
-}
-
-/** Decodes a Root that was verified before it was stored; a damaged database is no refusal. */
-function reopen(bytes: Uint8Array): Root {
-  const envelope = decodeEnvelope(bytes, maxRootBytes);
-  if (isRefusal(envelope)) throw new Error(`stored Root: ${envelope.detail}`);
-  const root = decode(rootSchema, envelope.payload, maxRootBytes);
-  if (isRefusal(root)) throw new Error(`stored Root: ${root.detail}`);
-  return root;
 }
