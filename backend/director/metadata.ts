@@ -92,10 +92,15 @@ export function issueMetadata(
 export function issueTogether(services: Services, issues: readonly Issue[]): void {
   const withTargets = issues.filter(({ from }) => from === 'targets');
   const withSnapshot = issues.filter(({ from }) => from !== 'timestamp');
-  issueRole(services, 'targets', withTargets, targetsPayload(services));
-  issueRole(services, 'snapshot', withSnapshot, snapshotPayload(services));
+  issueRole(services, 'targets', withTargets, targetsPayload);
+  issueRole(services, 'snapshot', withSnapshot, snapshotPayload);
   // Last: it names the hash of the signed Snapshot.
-  issueRole(services, 'timestamp', issues, timestampPayload(services));
+  issueRole(services, 'timestamp', issues, timestampPayload);
+  for (const { vehicleId } of issues) {
+    // What memory holds is older from now on.
+    services.memory.forget(`/metadata/${vehicleId}/timestamp.cbor`);
+    services.memory.forget(`/manifest/${vehicleId}`);
+  }
 }
 
 /** The first role that is past half of its life, or was made under an older Root. */
@@ -120,13 +125,15 @@ interface Common {
 
 type PayloadOf = (common: Common) => Uint8Array;
 
-/** Signs and stores the next version of a role of each vehicle. */
+/** Signs and stores the next version of a role of each vehicle, of which there may be none. */
 function issueRole(
   services: Services,
   role: DirectorRole,
   issues: readonly Issue[],
-  payloadOf: PayloadOf,
+  payloads: (services: Services) => PayloadOf,
 ): void {
+  // A Timestamp alone needs nothing prepared for the roles before it.
+  if (issues.length === 0) return;
   const { database, keys, lifetimes } = services;
   const expires = services.now() + lifetimes[role];
   const rootVersion = services.roots.latest('director').version;
@@ -135,14 +142,12 @@ function issueRole(
     const version = Math.max(previous, floors?.[role] ?? 0) + 1;
     return { formatVersion: 1, version, expires, vehicleId } as const;
   });
-  const signed = keys.signTogether(`director-${role}`, roles[role], expires, next.map(payloadOf));
+  const documents = next.map(payloads(services));
+  const signed = keys.signTogether(`director-${role}`, roles[role], expires, documents);
   next.forEach(({ vehicleId, version }, i) => {
     const bytes = signed[i]!;
     database.run(insertDirectorMetadata, vehicleId, role, version, expires, rootVersion, bytes);
     database.run(trimDirectorMetadata, vehicleId, role, version - keptVersions);
-    // What memory holds is older from now on.
-    services.memory.forget(`/metadata/${vehicleId}/timestamp.cbor`);
-    services.memory.forget(`/manifest/${vehicleId}`);
   });
 }
 
