@@ -75,8 +75,8 @@ export function keepDeviceKey(
   key: PublicKey,
 ): Refusal | undefined {
   const { database, crypto } = services;
-  if (isDeviceKey(services, vehicleId, key)) return undefined;
   const before = database.one(deviceOfVehicle, vehicleId);
+  if (before !== undefined && sameBytes(before.public_key, key.bytes)) return undefined;
   if (before !== undefined && before.revoked !== 1) {
     const advice = 'revoke it before it enrols by another';
     return refuse('vehicle-registered', `${vehicleId} has another device key; ${advice}`);

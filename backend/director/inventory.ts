@@ -148,14 +148,15 @@ function consume(
 ): string | Refusal {
   const hash = hashOf(token);
   const row = services.database.one(tokenByHash, hash);
-  const isFor = row !== undefined && (row.vehicle_id ?? vehicleId) === vehicleId;
-  const again = deviceKey !== undefined && isDeviceKey(services, vehicleId, deviceKey);
-  if (isFor && row.consumed !== null && again) return row.fleet;
-  const usable = isFor && row.consumed === null;
   // One answer for unknown, used and foreign tokens: it must not help to find out which.
-  if (!usable) return refuse('enrolment-token-invalid', 'the token cannot enrol this vehicle');
+  const refused = refuse('enrolment-token-invalid', 'the token cannot enrol this vehicle');
+  if (row === undefined || (row.vehicle_id ?? vehicleId) !== vehicleId) return refused;
+  if (row.consumed !== null) {
+    const again = deviceKey !== undefined && isDeviceKey(services, vehicleId, deviceKey);
+    return again ? row.fleet : refused;
+  }
   services.database.run(consumeToken, services.now(), hash);
-  return row!.fleet;
+  return row.fleet;
 }
 
 function malformed(detail: string, row: string): Refusal {
