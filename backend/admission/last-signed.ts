@@ -38,11 +38,11 @@ export class LastSigned {
   find(name: string, now: number): Uint8Array | undefined {
     const kept = this.files.get(name);
     if (kept === undefined) return undefined;
-    this.files.delete(name);
     if (kept.expires <= now) {
-      this.bytes -= kept.bytes.length;
+      this.forget(name);
       return undefined;
     }
+    this.files.delete(name);
     this.files.set(name, kept);
     return kept.bytes;
   }
