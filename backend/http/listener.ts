@@ -73,7 +73,7 @@ export function createListener(options: ListenerOptions): FastifyInstance {
     onConstructorPoisoning: 'error',
     frameworkErrors: (error, _request, reply) => sendError(error, reply as FastifyReply),
     clientErrorHandler: (error, socket) => {
-      const reason = error.code === 'HPE_HEADER_OVERFLOW' ? 'large' : reasonOf(error.code);
+      const reason = brokenBy(error.code);
       options.metrics.connectionsBroken.inc({ plane: options.plane, reason });
       answerBrokenRequest(error, socket);
     },
@@ -131,9 +131,18 @@ function isStorageFull(error: Error): boolean {
   return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
-function reasonOf(code: string | undefined): 'slow' | 'broken' {
+/** What was wrong with what came before any request, by Node's code. */
+function brokenBy(code: string | undefined): keyof typeof brokenAnswers {
+  if (code === 'HPE_HEADER_OVERFLOW') return 'large';
   return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'slow' : 'broken';
 }
+
+/** Status line and code of the answer to each. */
+const brokenAnswers = {
+  large: ['431 Request Header Fields Too Large', 'body-too-large'],
+  slow: ['408 Request Timeout', 'body-incomplete'],
+  broken: ['400 Bad Request', 'request-malformed'],
+} as const;
 
 /** Requests that are no HTTP never reach a route: answered on the socket itself. */
 function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
@@ -143,12 +152,7 @@ function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void
     socket.destroy();
     return;
   }
-  const [status, code] =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? (['431 Request Header Fields Too Large', 'body-too-large'] as const)
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? (['408 Request Timeout', 'body-incomplete'] as const)
-        : (['400 Bad Request', 'request-malformed'] as const);
+  const [status, code] = brokenAnswers[brokenBy(error.code)];
   const { cbor } = refusalBody(refuse(code, 'the request is not valid HTTP or came too slowly'));
   socket.write(
     `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: ${cborType}\r\n` +
