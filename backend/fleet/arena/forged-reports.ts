@@ -26,7 +26,7 @@ export function forgedReport(
   changes: Partial<Report> = {},
 ): Uint8Array {
   const ecu = arena.agent(name).ecus.find((one) => one.ecuId === ecuId)!;
-  const payload = encode(report, {
+  const forged: Report = {
     ecuId,
     vehicleId: arena.vehicleId,
     hardwareId: ecu.hardwareId,
@@ -41,7 +41,12 @@ export function forgedReport(
     counter: lastCounter(arena, name, ecuId) + 1_000,
     ...(ecu.hostedBy && { hostedBy: ecu.hostedBy }),
     ...changes,
-  });
+  };
+  return signedReport(forged, key);
+}
+
+function signedReport(document: Report, key: KeyPair): Uint8Array {
+  const payload = encode(report, document);
   return signEnvelope(crypto, [signerOf(key)], 'report', payload, { payloadHash: true });
 }
 
@@ -81,9 +86,7 @@ export async function reportTruthfully(
   const counter = lastCounter(arena, 'primary', 'primary') + 1;
   keyValueOf(arena, 'primary').write(counterKey('primary'), encode(unsigned, counter));
   const [before] = documentOf(manifest, arena.recorded.manifests.at(-1)!).reports;
-  const payload = encode(report, { ...documentOf(report, before!), counter });
-  const options = { payloadHash: true };
-  const own = signEnvelope(crypto, [signerOf(key)], 'report', payload, options);
+  const own = signedReport({ ...documentOf(report, before!), counter }, key);
   const status = await arena.postManifest(manifestOf(arena, [own, ...gathered], key));
   if (status !== 200) arena.lines.push(`rogue primary: manifest answered with ${status}`);
 }

@@ -97,9 +97,9 @@ export class HonestUpdates {
   async assign(assignments: AssignmentRequest['assignments']): Promise<void> {
     await this.until(async () => {
       const answer = await assign(this.client, { vehicleId, assignments });
-      if (!isRefusal(answer)) return true;
-      if (answer.refused === 'assignment-refused') return false;
-      throw new Error(`${answer.refused}: ${answer.detail}`);
+      if (isRefusal(answer) && answer.refused === 'assignment-refused') return false;
+      opened(answer);
+      return true;
     }, 'the Director to assign');
   }
 
@@ -108,7 +108,7 @@ export class HonestUpdates {
     const { ecus } = await this.director.vehicle();
     const ecuId = hostedEcuId('partial');
     const ecu = ecus.find((one) => one.ecuId === ecuId)!;
-    if (ecu.assigned !== undefined && ecu.assigned.filename !== ecu.installed?.filename) return;
+    if (!isInstalled(ecu.assigned, ecu.installed)) return;
     const filename = await this.publishFirmware();
     await this.assign([{ ecuId, filename }]);
   }
