@@ -55,9 +55,9 @@ export interface ManufactureOptions {
   /** The repositories as the vehicle will reach them. */
   readonly director: Endpoint;
   readonly images: Endpoint;
-  /** Version-1 Roots of both repositories, as the key ceremony signed them. */
   /** The device root's certificate in DER: mutual TLS; plain HTTP when absent. */
   readonly deviceRoot?: Uint8Array | undefined;
+  /** Version-1 Roots of both repositories, as the key ceremony signed them. */
   readonly directorRoot: Uint8Array;
   readonly imagesRoot: Uint8Array;
   readonly busAddress: string;

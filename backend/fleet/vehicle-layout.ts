@@ -12,6 +12,7 @@ export const vehicleId = 'demo-vehicle-1';
 /** The board that every ECU of the vehicle is built on: BOARD, a name or a path. */
 export const board = loadBoard(findBoard(process.env['BOARD'] || 'emulated'));
 export const canPort = board.can.port;
+
 /** UDS identifiers of a Secondary, as the board's description has them. */
 function addressOf(name: AgentName): BusAddress {
   const { requestId, responseId } = board.can.ecus.find((ecu) => ecu.name === name)!;
