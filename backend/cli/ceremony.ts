@@ -1,6 +1,7 @@
 /**
  * The key ceremony: makes every key of a deployment, Root 1 of both repositories, the first, empty
- * Targets of the Image repository and the first certificates of the device plane. It appears complete under its name or not at all.
+ * Targets of the Image repository and the first certificates of the device plane. It appears
+ * complete under its name or not at all.
  */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -175,14 +176,18 @@ function prepare(folder: string): string | Refusal {
 async function makeAll(folder: string, options: CeremonyOptions): Promise<readonly MadeKey[]> {
   const crypto = createNodeCrypto();
   const made: MadeKey[] = [];
-  const make = async (path: string, offline: boolean): Promise<KeyPair> => {
+  const onlinePassphrase = options.onlinePassphrase ?? options.passphrase;
+  const note = (path: string, offline: boolean, { key }: KeyPair): void => {
     const name = basename(path, '.key');
-    const wraps = name === 'director-wrapping';
-    const pair = generateKeyPair(wraps ? wrappingAlgorithm : signatureAlgorithm);
-    const online = options.onlinePassphrase ?? options.passphrase;
-    writeKeyFile(path, pair, offline ? options.passphrase : online, options.keyFile);
-    made.push({ name, offline, keyId: keyId(crypto, pair.key) });
+    made.push({ name, offline, keyId: keyId(crypto, key) });
     options.progress?.(`made ${name}`);
+  };
+  const make = async (path: string, offline: boolean): Promise<KeyPair> => {
+    const wraps = basename(path, '.key') === 'director-wrapping';
+    const pair = generateKeyPair(wraps ? wrappingAlgorithm : signatureAlgorithm);
+    const passphrase = offline ? options.passphrase : onlinePassphrase;
+    writeKeyFile(path, pair, passphrase, options.keyFile);
+    note(path, offline, pair);
     await turn(); // lets an interruption be noticed between two keys
     return pair;
   };
@@ -219,7 +224,12 @@ async function makeAll(folder: string, options: CeremonyOptions): Promise<readon
     await makeOnline('timestamp', 'images-timestamp'),
   ];
   const wrapping = await make(onlineKeyPath(folder, 'director-wrapping'), false);
-  made.push(...makeDeviceAuthorities(folder, options));
+  // The offline root of the device plane, and the first enrolment CA that it signs.
+  const place = { ...options, folder, onlinePassphrase };
+  const deviceRoot = makeDeviceRoot(place);
+  note(deviceRootKeyPath(folder), true, deviceRoot.pair);
+  const authority = signEnrolmentCa(place, deviceRoot, 1, enrolmentCaDays);
+  note(enrolmentCaKeyPath(folder, 1), false, authority);
 
   const rootExpires = options.now + options.rootDays * secondsPerDay;
   const targetsExpires = options.now + options.targetsDays * secondsPerDay;
@@ -228,22 +238,6 @@ async function makeAll(folder: string, options: CeremonyOptions): Promise<readon
   writeDurableFile(targetsPath(folder, 1), signFirstTargets(targetsRole, targetsExpires));
   writeDurableFile(wrappingKeyPath(folder), encode(coseKey, wrapping.key));
   return made;
-}
-
-/** The offline root of the device plane, and the first enrolment CA that it signs. */
-function makeDeviceAuthorities(folder: string, options: CeremonyOptions): readonly MadeKey[] {
-  const { passphrase, onlinePassphrase = passphrase, now, keyFile } = options;
-  const place = { folder, passphrase, onlinePassphrase, now, ...(keyFile && { keyFile }) };
-  const root = makeDeviceRoot(place);
-  const authority = signEnrolmentCa(place, root, 1, enrolmentCaDays);
-  return [
-    { path: deviceRootKeyPath(folder), offline: true, pair: root.pair },
-    { path: enrolmentCaKeyPath(folder, 1), offline: false, pair: authority },
-  ].map(({ path, offline, pair }) => {
-    const name = basename(path, '.key');
-    options.progress?.(`made ${name}`);
-    return { name, offline, keyId: keyId(createNodeCrypto(), pair.key) };
-  });
 }
 
 interface Role {
