@@ -11,8 +11,20 @@ export interface Replayed extends Outcome {
   readonly attack: Attack;
 }
 
-/** Replays every attack against a backend of its own making. */
+/** Replays every attack against a backend of its own: none meets a quota that another has used up. */
 export async function replayAttacks(): Promise<readonly Replayed[]> {
+  const slow = resourceAttacks.filter(({ name }) => name.startsWith('slow drip'));
+  const waiting = slow.map(replay);
+  const results: Replayed[] = [];
+  for (const attack of attacks) {
+    if (!slow.includes(attack)) results.push(await replay(attack));
+  }
+  results.push(...(await Promise.all(waiting)));
+  const position = ({ attack }: Replayed) => attacks.indexOf(attack);
+  return results.sort((a, b) => position(a) - position(b));
+}
+
+async function replay(attack: Attack): Promise<Replayed> {
   const backend = await TestBackend.start({ quotas: { ...defaultQuotas, address: addressQuota } });
   const victim = new TestVehicle('victim');
   let counter = 0;
@@ -20,22 +32,9 @@ export async function replayAttacks(): Promise<readonly Replayed[]> {
     counter += 1;
     return victim.manifest({ counter });
   };
-  const target = { backend, victim, manifest };
-  const replay = async (attack: Attack): Promise<Replayed> => ({
-    attack,
-    ...(await attack.replay(target)),
-  });
   try {
     await backend.register(victim);
-    const slow = resourceAttacks.filter(({ name }) => name.startsWith('slow drip'));
-    const waiting = slow.map(replay);
-    const results: Replayed[] = [];
-    for (const attack of attacks) {
-      if (!slow.includes(attack)) results.push(await replay(attack));
-    }
-    results.push(...(await Promise.all(waiting)));
-    const position = ({ attack }: Replayed) => attacks.indexOf(attack);
-    return results.sort((a, b) => position(a) - position(b));
+    return { attack, ...(await attack.replay({ backend, victim, manifest })) };
   } finally {
     await backend.stop();
   }

@@ -193,10 +193,14 @@ test('a tool that does not read is thrown out and named; the bus goes on', async
 test('an SLCAN adapter on TCP and on a unix socket: open, both directions, close', async () => {
   const bus = await startBus(undefined, '--slcan', 'tcp:0', '--slcan', 'unix:FOLDER/slcan');
   const ecu = await joinRaw(bus.address);
+  const witness = await joinRaw(bus.address);
   for (const address of [`tcp:${bus.port('slcan')}`, `unix:${join(bus.folder, 'slcan')}`]) {
     const before = ecu.receivedBytes();
     const adapter = await connectTool(parseBusAddress(address)!);
+    const seen = witness.receivedBytes();
     ecu.socket.write(classic);
+    // On the bus before the adapter opens its side, which comes to the hub by another socket.
+    await until(() => witness.receivedBytes() === seen + classic.length);
     adapter.say('\r\rt1230\rC\rS6\rO\rO\rS6\rt12');
     adapter.say('32AABB\rT1FFFFFFF0\rr1234\rt12322\rV\rF\rN\r');
     await adapter.hears('N0001\r');
@@ -217,6 +221,7 @@ test('an SLCAN adapter on TCP and on a unix socket: open, both directions, close
     adapter.socket.destroy();
   }
   ecu.socket.destroy();
+  witness.socket.destroy();
   await bus.stop();
 });
 
