@@ -4,7 +4,7 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { request as httpRequest } from 'node:http';
+import { type ClientRequest, request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AlgorithmName } from '../../agent/codec/cose-key.ts';
@@ -173,32 +173,35 @@ export interface Call {
 /** One HTTP request; the path goes out exactly as given. */
 export function call(port: number, path: string, options: Call = {}): Promise<Answer> {
   const { method = 'GET', headers = {}, body, type = 'application/cbor' } = options;
+  const outgoing = httpRequest({
+    host: '127.0.0.1',
+    port,
+    path,
+    method,
+    agent: false,
+    headers: {
+      ...(body && { 'content-type': type, 'content-length': String(body.length) }),
+      ...headers,
+    },
+  });
+  return answerTo(outgoing, body);
+}
+
+/** Sends a request with its body; the whole answer. */
+export function answerTo(outgoing: ClientRequest, body?: Uint8Array): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const outgoing = httpRequest(
-      {
-        host: '127.0.0.1',
-        port,
-        path,
-        method,
-        agent: false,
-        headers: {
-          ...(body && { 'content-type': type, 'content-length': String(body.length) }),
-          ...headers,
-        },
-      },
-      (response) => {
-        const pieces: Buffer[] = [];
-        response.on('data', (piece: Buffer) => pieces.push(piece));
-        response.on('error', reject);
-        response.on('end', () =>
-          resolve({
-            status: response.statusCode ?? 0,
-            headers: response.headers,
-            body: new Uint8Array(Buffer.concat(pieces)),
-          }),
-        );
-      },
-    );
+    outgoing.on('response', (response) => {
+      const pieces: Buffer[] = [];
+      response.on('data', (piece: Buffer) => pieces.push(piece));
+      response.on('error', reject);
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          body: new Uint8Array(Buffer.concat(pieces)),
+        }),
+      );
+    });
     outgoing.on('error', reject);
     outgoing.end(body);
   });

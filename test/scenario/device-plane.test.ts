@@ -27,6 +27,7 @@ import { generateKeyPair, type KeyPair, signerOf } from '../../hal/node/signing.
 import { makeHierarchy } from '../unit/net/tls-cases.ts';
 import {
   type Answer,
+  answerTo,
   type Call,
   certificateSeconds,
   codeOf,
@@ -78,30 +79,13 @@ function clientOptions(device: Device | undefined): object {
 /** One request over TLS, with the device's certificate where one is given. */
 function ask(path: string, options: TlsCall = {}, port = backend.backend.ports.director) {
   const { method = 'GET', body, type = 'application/cbor', device, tls } = options;
-  return new Promise<Answer>((resolve, reject) => {
-    const outgoing = httpsRequest(
-      {
-        ...{ host: '127.0.0.1', port, path, method, agent: false },
-        ...clientOptions(device),
-        ...tls,
-        headers: body && { 'content-type': type, 'content-length': String(body.length) },
-      },
-      (response) => {
-        const pieces: Buffer[] = [];
-        response.on('data', (piece: Buffer) => pieces.push(piece));
-        response.on('error', reject);
-        response.on('end', () =>
-          resolve({
-            status: response.statusCode ?? 0,
-            headers: response.headers,
-            body: new Uint8Array(Buffer.concat(pieces)),
-          }),
-        );
-      },
-    );
-    outgoing.on('error', reject);
-    outgoing.end(body);
+  const outgoing = httpsRequest({
+    ...{ host: '127.0.0.1', port, path, method, agent: false },
+    ...clientOptions(device),
+    ...tls,
+    headers: body && { 'content-type': type, 'content-length': String(body.length) },
   });
+  return answerTo(outgoing, body);
 }
 
 function registrationBody(vehicle: TestVehicle, token: string, pair: KeyPair, said?: object) {

@@ -88,6 +88,13 @@ export type Case = readonly [name: string, expected: string, act: Break];
 
 export type Break = (pair: Pair) => void | Promise<void>;
 
+/** Judges repositories that are right but for what is broken. */
+export async function judgeBroken(act: Break): Promise<string> {
+  const pair = correct();
+  await act(pair);
+  return judge(pair, true);
+}
+
 /** A Root with something wrong in it, signed as it has to be. */
 export function nextRoot(repository: Model, change: (root: Json) => void): void {
   settleFirstRoot(repository);
