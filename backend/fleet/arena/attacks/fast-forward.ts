@@ -24,11 +24,12 @@ async function fastForward(arena: Arena, repository: RepositoryName): Promise<vo
     timestamp: (next) => ({ ...next, version: next.version + jump }),
   });
   arena.intercept = async (exchange) => {
+    const { repository: asked, path } = exchange;
+    if (asked !== repository || !path.endsWith('.snapshot.cbor')) return chain(exchange);
     // The vehicle asks for the Snapshot of a Timestamp that it has accepted.
-    if (exchange.repository === repository && exchange.path.endsWith('.snapshot.cbor')) {
-      taken = true;
-    }
-    return chain(exchange);
+    taken = true;
+    // With this Snapshot the update would be installed, and the Image repository be asked no more.
+    return repository === 'images' ? undefined : chain(exchange);
   };
   // The Image repository is asked only when there is something to install (FV-06).
   if (repository === 'images') await arena.updates.offerUpdate();
