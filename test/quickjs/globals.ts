@@ -220,21 +220,12 @@ class BytesBuffer extends Uint8Array {
     return new DataView(this.buffer, this.byteOffset, this.length);
   }
 
-  readUInt16BE(at = 0): number {
-    return this.view.getUint16(at);
-  }
-
   readUInt32BE(at = 0): number {
     return this.view.getUint32(at);
   }
 
   readUInt32LE(at = 0): number {
     return this.view.getUint32(at, true);
-  }
-
-  writeUInt16BE(value: number, at = 0): number {
-    this.view.setUint16(at, value);
-    return at + 2;
   }
 
   writeUInt16LE(value: number, at = 0): number {
