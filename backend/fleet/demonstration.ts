@@ -94,8 +94,7 @@ export class Demonstration {
       OTA_PASSPHRASE: passphrase,
       OTA_OPERATOR_TOKEN: operatorToken,
     };
-    const ceremony = new Operator({ ...secrets, OTA_URL: 'http://127.0.0.1:1' });
-    await ceremony.ota('ceremony', '--out', keys);
+    await Operator.holdCeremony(secrets);
 
     const startBackend = async (at: BackendPorts): Promise<BackendProcess> => {
       const process = await BackendProcess.start({

@@ -27,6 +27,15 @@ export class Operator {
     );
   }
 
+  /**
+   * Holds the key ceremony, before there is a backend.
+   * @param secrets OTA_KEYS, the folder that gets the keys, OTA_OPERATOR_TOKEN and OTA_PASSPHRASE
+   */
+  static async holdCeremony(secrets: Readonly<Record<string, string>>): Promise<void> {
+    const operator = new Operator({ ...secrets, OTA_URL: 'http://127.0.0.1:1' });
+    await operator.ota('ceremony', '--out', secrets['OTA_KEYS']!);
+  }
+
   /** Runs `ota …`; returns what it printed. Rejects with its error output when it fails. */
   async ota(...words: string[]): Promise<string> {
     const given = ['--disable-warning=ExperimentalWarning', program, ...words];

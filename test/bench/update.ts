@@ -11,7 +11,7 @@ import { BackendProcess } from '../../backend/fleet/backend-process.ts';
 import { EmulatedVehicle } from '../../backend/fleet/emulated-vehicle.ts';
 import { enrolVehicle } from '../../backend/fleet/enrol-vehicle.ts';
 import { Operator } from '../../backend/fleet/operator.ts';
-import { manufactureVehicle, readRoot } from '../../backend/fleet/provision.ts';
+import { manufactureVehicle, readRoot, repositoriesAt } from '../../backend/fleet/provision.ts';
 import { hostedEcuId, hostedHardwareId, vehicleId } from '../../backend/fleet/vehicle-layout.ts';
 import type { Result } from './measure.ts';
 
@@ -37,11 +37,7 @@ export async function updateVehicle(sizes: readonly number[]): Promise<VehicleFi
       OTA_PASSPHRASE: randomBytes(18).toString('base64url'),
       OTA_OPERATOR_TOKEN: randomBytes(24).toString('base64url'),
     };
-    await new Operator({ ...secrets, OTA_URL: 'http://127.0.0.1:1' }).ota(
-      'ceremony',
-      '--out',
-      keys,
-    );
+    await Operator.holdCeremony(secrets);
     const backend = await BackendProcess.start({
       ...secrets,
       OTA_STATE: join(folder, 'backend'),
@@ -52,15 +48,12 @@ export async function updateVehicle(sizes: readonly number[]): Promise<VehicleFi
       OPERATOR_PORT: '0',
     });
     stops.push(() => backend.stop());
-    const { director, images, operator: port } = backend.ports;
-    const operator = new Operator({ ...secrets, OTA_URL: `http://127.0.0.1:${port}` });
+    const { ports } = backend;
+    const operator = new Operator({ ...secrets, OTA_URL: `http://127.0.0.1:${ports.operator}` });
     const answer = await operator.ota('vehicle', 'token', '--vehicle', vehicleId, '--json');
     const imageBytes = Math.max(...sizes);
     const busAddress = `unix:${join(folder, 'can0.sock')}`;
-    const repositories = {
-      director: { host: '127.0.0.1', port: director },
-      images: { host: '127.0.0.1', port: images },
-    };
+    const repositories = repositoriesAt({ host: '127.0.0.1', ...ports }, undefined);
     const made = await manufactureVehicle({
       folder: join(folder, 'vehicle'),
       vehicleId,

@@ -120,17 +120,12 @@ if (missing !== undefined) {
       description.flash.partitions[4].length = 1_048_576;
       const board = join(host.folder, 'board.json');
       writeFileSync(board, JSON.stringify(description));
-      const keys = join(host.folder, 'keys');
       const secrets = {
-        OTA_KEYS: keys,
+        OTA_KEYS: join(host.folder, 'keys'),
         OTA_PASSPHRASE: randomBytes(18).toString('base64url'),
         OTA_OPERATOR_TOKEN: randomBytes(24).toString('base64url'),
       };
-      await new Operator({ ...secrets, OTA_URL: 'http://127.0.0.1:1' }).ota(
-        'ceremony',
-        '--out',
-        keys,
-      );
+      await Operator.holdCeremony(secrets);
       const backend = await BackendProcess.start({
         ...secrets,
         OTA_STATE: join(host.folder, 'backend'),

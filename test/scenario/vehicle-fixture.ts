@@ -115,8 +115,7 @@ export class VehicleFixture {
   private async begin(options: VehicleFixtureOptions): Promise<void> {
     const { folder, secrets, vehicleId } = this;
     const keys = secrets['OTA_KEYS']!;
-    const offline = new Operator({ ...secrets, OTA_URL: 'http://127.0.0.1:1' });
-    await offline.ota('ceremony', '--out', keys);
+    await Operator.holdCeremony(secrets);
     await this.startBackend({ director: 0, images: 0, operator: 0 });
     const { ports } = this.backend;
     const repositories = repositoriesAt({ host: '127.0.0.1', ...ports }, readDeviceRoot(keys));

@@ -103,8 +103,7 @@ export class Arena {
       OTA_OPERATOR_TOKEN: randomBytes(24).toString('base64url'),
     };
     mkdirSync(folder, { recursive: true });
-    const ceremony = new Operator({ ...secrets, OTA_URL: 'http://127.0.0.1:1' });
-    await ceremony.ota('ceremony', '--out', secrets.OTA_KEYS);
+    await Operator.holdCeremony(secrets);
     const stops: (() => Promise<void>)[] = [];
     try {
       const backend = await BackendProcess.start({
