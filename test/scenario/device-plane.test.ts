@@ -3,7 +3,7 @@
  * certificates; devices speak by Node's TLS alone, so that nothing of the agent's hides what is sent.
  */
 import { constants, X509Certificate } from 'node:crypto';
-import { Agent, request as httpsRequest } from 'node:https';
+import { Agent } from 'node:https';
 import { connect } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { suite } from 'uvu';
@@ -22,13 +22,10 @@ import {
 import { timeRequest } from '../../agent/metadata/time.ts';
 import { defaultServerName } from '../../backend/configuration.ts';
 import { EnrolmentAuthority } from '../../backend/signer/enrolment-authority.ts';
-import { importPrivateKey } from '../../hal/node/key-format.ts';
-import { generateKeyPair, type KeyPair, signerOf } from '../../hal/node/signing.ts';
+import { generateKeyPair, signerOf } from '../../hal/node/signing.ts';
 import { makeHierarchy } from '../unit/net/tls-cases.ts';
 import {
   type Answer,
-  answerTo,
-  type Call,
   certificateSeconds,
   codeOf,
   crypto,
@@ -39,6 +36,14 @@ import {
   TestVehicle,
   toHex,
 } from './backend-fixture.ts';
+import {
+  callByTls,
+  clientOptions,
+  type Device,
+  enrolDevice,
+  registrationBody,
+  type TlsCall,
+} from './tls-device.ts';
 
 const test = suite('device plane');
 let backend: TestBackend;
@@ -49,58 +54,12 @@ test.before(async () => {
 });
 test.after(() => backend.stop());
 
-/** What a device shows of itself. */
-interface Device {
-  readonly pair: KeyPair;
-  readonly chain: readonly Uint8Array[];
-}
-
-interface TlsCall extends Call {
-  readonly device?: Device;
-  readonly tls?: object;
-}
-
-const pem = (chain: readonly Uint8Array[]) =>
-  chain.map((der) => new X509Certificate(der).toString()).join('');
-
-function clientOptions(device: Device | undefined): object {
-  return {
-    ca: root.toString(),
-    servername: defaultServerName,
-    // The fixture's clock is not the machine's.
-    rejectUnauthorized: false,
-    ...(device && {
-      cert: pem(device.chain),
-      key: importPrivateKey('ESP256', device.pair.secret).export({ type: 'pkcs8', format: 'pem' }),
-    }),
-  };
-}
-
-/** One request over TLS, with the device's certificate where one is given. */
-function ask(path: string, options: TlsCall = {}, port = backend.backend.ports.director) {
-  const { method = 'GET', body, type = 'application/cbor', device, tls } = options;
-  const outgoing = httpsRequest({
-    ...{ host: '127.0.0.1', port, path, method, agent: false },
-    ...clientOptions(device),
-    ...tls,
-    headers: body && { 'content-type': type, 'content-length': String(body.length) },
-  });
-  return answerTo(outgoing, body);
-}
-
-function registrationBody(vehicle: TestVehicle, token: string, pair: KeyPair, said?: object) {
-  const content = encode(enrolmentProof, { token, vehicleId: vehicle.vehicleId, ...said });
-  const proof = signEnvelope(crypto, [signerOf(pair)], 'enrolment', content);
-  return vehicle.registration(token, { deviceKey: pair.key, proof });
-}
+const ask = (path: string, options: TlsCall = {}, port = backend.backend.ports.director) =>
+  callByTls(root, port, path, options);
 
 const register = (body: Uint8Array) => ask('/register', { method: 'POST', body });
 
-async function enrolled(vehicle: TestVehicle): Promise<Device> {
-  const pair = generateKeyPair('ESP256');
-  const answer = await register(registrationBody(vehicle, await backend.token(), pair));
-  return { pair, chain: expectValue(registrationAnswer, answer).certificate!.chain };
-}
+const enrolled = (vehicle: TestVehicle) => enrolDevice(backend, root, vehicle);
 
 const time = (device: Device | undefined) =>
   ask('/time', {
@@ -240,7 +199,7 @@ test('DIR-05: a request for another vehicle is refused, and logged', async () =>
 
 test('DIR-05: a revoked vehicle is refused at once, also on its open connection', async () => {
   const device = await enrolled(new TestVehicle('vehicle-8'));
-  const agent = new Agent({ keepAlive: true, maxSockets: 1, ...clientOptions(device) });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, ...clientOptions(root, device) });
   const path = '/metadata/vehicle-8/timestamp.cbor';
   const onOneConnection = () => ask(path, { tls: { agent } });
   try {
@@ -296,7 +255,7 @@ test('sessions are resumed by id and by ticket, on either listener and after a r
       const socket = tlsConnect({
         host: '127.0.0.1',
         port,
-        ...clientOptions(device),
+        ...clientOptions(root, device),
         ...{ minVersion: version as 'TLSv1.2', maxVersion: version as 'TLSv1.2' },
         ...(tickets ? {} : { secureOptions: constants.SSL_OP_NO_TICKET }),
         ...(session && { session }),
@@ -361,7 +320,7 @@ test('the chain of the server leads to the offline root, for its name', async ()
   const socket = tlsConnect({
     host: '127.0.0.1',
     port: backend.backend.ports.director,
-    ...clientOptions(undefined),
+    ...clientOptions(root, undefined),
   });
   await new Promise((resolve) => socket.once('secureConnect', resolve));
   const own = socket.getPeerX509Certificate()!;
