@@ -46,6 +46,7 @@ import {
   defaultLifetimes,
   defaultQuotas,
   defaultServerName,
+  type Ports,
 } from '../../backend/configuration.ts';
 import {
   assignmentAnswer,
@@ -382,88 +383,30 @@ export function makeImage(
   return { ciphertext, contentKey, target };
 }
 
-/** The running backend with its operator's tools. */
-export class TestBackend {
+/** An operator's tools and what devices ask, against a backend in this process or another. */
+export abstract class TestOperator {
   readonly keys: Ceremony;
-  readonly folder: string;
-  backend!: Backend;
+  /** Where the backend listens. */
+  abstract readonly ports: Ports;
   /** Unix seconds of the backend's clock. */
-  now = startSeconds;
+  abstract now: number;
 
-  private readonly changes: Partial<Configuration>;
-
-  private constructor(keys: Ceremony, folder: string, changes: Partial<Configuration>) {
+  constructor(keys: Ceremony) {
     this.keys = keys;
-    this.folder = folder;
-    this.changes = changes;
-  }
-
-  static async start(changes: Partial<Configuration> = {}): Promise<TestBackend> {
-    const folder = mkdtempSync(join(tmpdir(), 'ota-backend-'));
-    const fixture = new TestBackend(holdCeremony(), folder, changes);
-    writeRoots(join(fixture.folder, 'keys'), fixture.keys);
-    await fixture.open();
-    return fixture;
-  }
-
-  /** With mutual TLS of the device plane; its authorities as a ceremony leaves them. */
-  static async startWithTls(): Promise<{ backend: TestBackend; root: X509Certificate }> {
-    const deviceTls = { serverName: defaultServerName, certificateSeconds };
-    const temporary = mkdtempSync(join(tmpdir(), 'ota-backend-'));
-    const backend = new TestBackend(holdCeremony(), temporary, { deviceTls });
-    const { keysFolder: folder, passphrase } = backend.configuration;
-    writeRoots(folder, backend.keys);
-    for (const name of ['devices', 'online', 'offline']) mkdirSync(join(folder, name));
-    const keyFile = { cost: 16 }; // keys of no worth
-    const place = { folder, passphrase, onlinePassphrase: passphrase, now: startSeconds, keyFile };
-    const root = makeDeviceRoot(place);
-    signEnrolmentCa(place, root, 1, 1_825);
-    await backend.open();
-    return { backend, root: root.certificate };
-  }
-
-  get configuration(): Configuration {
-    return {
-      stateFolder: join(this.folder, 'state'),
-      keysFolder: join(this.folder, 'keys'),
-      passphrase: 'none: keys come from memory',
-      operatorToken,
-      ports: { director: 0, images: 0, operator: 0 },
-      host: '127.0.0.1',
-      lifetimes: defaultLifetimes,
-      quotas: defaultQuotas,
-      logLevel: 'silent',
-      ...this.changes,
-    };
-  }
-
-  async open(keys: KeySource = (name) => this.keys.online[name]): Promise<void> {
-    const started = await startBackend(this.configuration, { keys, now: () => this.now });
-    this.backend = opened(started);
-  }
-
-  async restart(): Promise<void> {
-    await this.backend.close();
-    await this.open();
-  }
-
-  async stop(): Promise<void> {
-    await this.backend.close();
-    rmSync(this.folder, { recursive: true, force: true });
   }
 
   director(path: string, options?: Call): Promise<Answer> {
-    return call(this.backend.ports.director, path, options);
+    return call(this.ports.director, path, options);
   }
 
   images(path: string, options?: Call): Promise<Answer> {
-    return call(this.backend.ports.images, path, options);
+    return call(this.ports.images, path, options);
   }
 
   /** A request with the operator's token. */
   operator(path: string, options: Call = {}): Promise<Answer> {
     const headers = { authorization: `Bearer ${operatorToken}`, ...options.headers };
-    return call(this.backend.ports.operator, path, { ...options, headers });
+    return call(this.ports.operator, path, { ...options, headers });
   }
 
   async token(vehicleId?: string): Promise<string> {
@@ -542,6 +485,79 @@ export class TestBackend {
 
   manifest(vehicleId: string, body: Uint8Array): Promise<Answer> {
     return this.director(`/manifest/${vehicleId}`, { method: 'POST', body });
+  }
+}
+
+/** The running backend with its operator's tools. */
+export class TestBackend extends TestOperator {
+  readonly folder: string;
+  backend!: Backend;
+  override now = startSeconds;
+
+  private readonly changes: Partial<Configuration>;
+
+  private constructor(keys: Ceremony, folder: string, changes: Partial<Configuration>) {
+    super(keys);
+    this.folder = folder;
+    this.changes = changes;
+  }
+
+  static async start(changes: Partial<Configuration> = {}): Promise<TestBackend> {
+    const folder = mkdtempSync(join(tmpdir(), 'ota-backend-'));
+    const fixture = new TestBackend(holdCeremony(), folder, changes);
+    writeRoots(join(fixture.folder, 'keys'), fixture.keys);
+    await fixture.open();
+    return fixture;
+  }
+
+  /** With mutual TLS of the device plane; its authorities as a ceremony leaves them. */
+  static async startWithTls(): Promise<{ backend: TestBackend; root: X509Certificate }> {
+    const deviceTls = { serverName: defaultServerName, certificateSeconds };
+    const temporary = mkdtempSync(join(tmpdir(), 'ota-backend-'));
+    const backend = new TestBackend(holdCeremony(), temporary, { deviceTls });
+    const { keysFolder: folder, passphrase } = backend.configuration;
+    writeRoots(folder, backend.keys);
+    for (const name of ['devices', 'online', 'offline']) mkdirSync(join(folder, name));
+    const keyFile = { cost: 16 }; // keys of no worth
+    const place = { folder, passphrase, onlinePassphrase: passphrase, now: startSeconds, keyFile };
+    const root = makeDeviceRoot(place);
+    signEnrolmentCa(place, root, 1, 1_825);
+    await backend.open();
+    return { backend, root: root.certificate };
+  }
+
+  override get ports(): Ports {
+    return this.backend.ports;
+  }
+
+  get configuration(): Configuration {
+    return {
+      stateFolder: join(this.folder, 'state'),
+      keysFolder: join(this.folder, 'keys'),
+      passphrase: 'none: keys come from memory',
+      operatorToken,
+      ports: { director: 0, images: 0, operator: 0 },
+      host: '127.0.0.1',
+      lifetimes: defaultLifetimes,
+      quotas: defaultQuotas,
+      logLevel: 'silent',
+      ...this.changes,
+    };
+  }
+
+  async open(keys: KeySource = (name) => this.keys.online[name]): Promise<void> {
+    const started = await startBackend(this.configuration, { keys, now: () => this.now });
+    this.backend = opened(started);
+  }
+
+  async restart(): Promise<void> {
+    await this.backend.close();
+    await this.open();
+  }
+
+  async stop(): Promise<void> {
+    await this.backend.close();
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   /** Names of all files in the blob store, temporary ones too. */

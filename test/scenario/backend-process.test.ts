@@ -11,8 +11,6 @@ import * as assert from 'uvu/assert';
 import { isRefusal } from '../../agent/codes.ts';
 import { uploadAnswer, vehicleView } from '../../backend/http/messages.ts';
 import { startBackend } from '../../backend/server.ts';
-import { makeDeviceRoot, signEnrolmentCa } from '../../backend/signer/device-authorities.ts';
-import { writeKeyFile } from '../../backend/signer/key-file.ts';
 import type { OnlineKeyName } from '../../backend/signer/online-keys.ts';
 import { generateKeyPair } from '../../hal/node/signing.ts';
 import {
@@ -20,7 +18,6 @@ import {
   codeOf,
   directorTable,
   expectValue,
-  holdCeremony,
   makeImage,
   operatorToken,
   signRoot,
@@ -28,8 +25,8 @@ import {
   TestBackend,
   TestVehicle,
   toHex,
-  writeRoots,
 } from './backend-fixture.ts';
+import { writeKeysFolder } from './keys-folder.ts';
 
 const test = suite('process');
 const passphrase = 'a passphrase of the tests';
@@ -45,20 +42,10 @@ test.after(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-/** A folder with keys as the ceremony leaves them, sealed cheaply. */
 function ceremonyFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'ota-process-'));
   folders.push(folder);
-  const keys = holdCeremony();
-  writeRoots(join(folder, 'keys'), keys);
-  mkdirSync(join(folder, 'keys', 'online'));
-  for (const [name, pair] of Object.entries(keys.online)) {
-    writeKeyFile(join(folder, 'keys', 'online', `${name}.key`), pair, passphrase, { cost: 16 });
-  }
-  for (const name of ['devices', 'offline']) mkdirSync(join(folder, 'keys', name));
-  const place = { folder: join(folder, 'keys'), passphrase, onlinePassphrase: passphrase };
-  const options = { ...place, now: Math.floor(Date.now() / 1_000), keyFile: { cost: 16 } };
-  signEnrolmentCa(options, makeDeviceRoot(options), 1, 30);
+  writeKeysFolder(join(folder, 'keys'), passphrase);
   return folder;
 }
 
