@@ -23,7 +23,7 @@ export NODE_COMPILE_CACHE := $(CURDIR)/out/compile-cache
 
 .PHONY: demo flash agent boards test help setup packages backend can-bus secondaries runtime \
   provider-hosts typecheck lint format arrows licences conformance mutants ci fuzz attacks bench \
-  powercut wear clean kill-test container dos bench-backend size size-diff fuzz-native
+  powercut wear clean kill-test kill-backend container dos bench-backend size size-diff fuzz-native
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 KILLS=n SEED=n BOARD=name|path)
 	@programs=$$($(NODE) boards/make-arguments.ts) || exit 2; \
@@ -174,6 +174,9 @@ powercut: setup ## Power cuts at every point of an update, and again in each rec
 
 kill-test: setup ## Demonstrations until kill -9 has hit ECU processes 100 times at random instants (SEED=n)
 	@$(NODE) backend/fleet/kill-test.ts
+
+kill-backend: setup ## The backend killed 50 times by kill -9 under load: nothing acknowledged is lost (KILLS=n SEED=n)
+	@$(NODE) --disable-warning=ExperimentalWarning test/kill/run.ts
 
 wear: setup ## What one update erases and writes in each partition of the flash
 	@$(NODE) test/powercut/wear.ts

@@ -12,48 +12,65 @@ export interface BackendPorts {
 }
 
 export class BackendProcess {
-  readonly ports: BackendPorts;
+  /** Where it listens; rejects with what it printed when it does not come up. */
+  readonly listening: Promise<BackendPorts>;
   private readonly child: Child;
+  private taken: BackendPorts | undefined;
 
-  private constructor(child: Child, ports: BackendPorts) {
-    this.child = child;
-    this.ports = ports;
-  }
-
-  /** Starts it; rejects with what it printed when it does not come up. */
-  static start(environment: Readonly<Record<string, string>>): Promise<BackendProcess> {
-    return new Promise((resolve, reject) => {
-      const errors: string[] = [];
-      const child = new Child({
-        arguments: [program],
-        environment,
-        onLine: (line, stream) => {
-          const match = started.exec(line);
-          if (match !== null) {
-            const [director, images, operator] = match.slice(1).map(portOf);
-            resolve(
-              new BackendProcess(child, {
-                director: director!,
-                images: images!,
-                operator: operator!,
-              }),
-            );
-          } else if (stream === 'stderr') errors.push(line);
-        },
-        onExit: (status) => {
-          reject(new Error(errors.join('\n') || `the backend ended with status ${status}`));
-        },
-      });
+  /** Starts it; `listening` tells when it is up. */
+  constructor(environment: Readonly<Record<string, string>>) {
+    const errors: string[] = [];
+    let resolve: (ports: BackendPorts) => void = () => undefined;
+    let reject: (error: Error) => void = () => undefined;
+    this.listening = new Promise((resolveIt, rejectIt) => {
+      resolve = resolveIt;
+      reject = rejectIt;
+    });
+    this.child = new Child({
+      arguments: [program],
+      environment,
+      onLine: (line, stream) => {
+        const match = started.exec(line);
+        if (match !== null) {
+          const [director, images, operator] = match.slice(1).map(portOf);
+          this.taken = { director: director!, images: images!, operator: operator! };
+          resolve(this.taken);
+        } else if (stream === 'stderr') errors.push(line);
+      },
+      onExit: (status) => {
+        reject(new Error(errors.join('\n') || `the backend ended with status ${status}`));
+      },
     });
   }
 
-  /** Ends it in the middle of whatever it does; the state in its folder is what a restart finds. */
-  kill(): void {
-    this.child.kill();
+  /** Starts it and waits until it listens; rejects as `listening`. */
+  static async start(environment: Readonly<Record<string, string>>): Promise<BackendProcess> {
+    const process = new BackendProcess(environment);
+    await process.listening;
+    return process;
   }
 
-  stop(): Promise<void> {
+  /** Throws before it listens. */
+  get ports(): BackendPorts {
+    if (this.taken === undefined) throw new Error('the backend does not listen yet');
+    return this.taken;
+  }
+
+  /**
+   * Ends it in the middle of whatever it does; the state in its folder is what a restart finds.
+   * @returns when it is gone: null, or its own status when it had ended by itself before
+   */
+  kill(): Promise<number | null> {
+    return this.child.kill();
+  }
+
+  /** Asks it to end, and waits; its status, null when it had to be killed. */
+  terminate(): Promise<number | null> {
     return this.child.stop();
+  }
+
+  async stop(): Promise<void> {
+    await this.terminate();
   }
 }
 

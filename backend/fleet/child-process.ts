@@ -3,7 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
-const killAfterMilliseconds = 5_000;
+/** Longer than the backend drains. */
+const killAfterMilliseconds = 15_000;
 
 export interface ChildOptions {
   /** An executable file; this Node when absent. */
@@ -52,12 +53,13 @@ export class Child {
     return this.exited;
   }
 
-  /** Asks the process to end, then ends it; returns when it is gone. */
-  async stop(): Promise<void> {
-    if (this.ended) return;
+  /** Asks the process to end, then ends it; returns its status when it is gone. */
+  async stop(): Promise<number | null> {
+    if (this.ended) return this.exited;
     this.process.kill('SIGTERM');
     const timer = setTimeout(() => this.process.kill('SIGKILL'), killAfterMilliseconds);
-    await this.exited;
+    const status = await this.exited;
     clearTimeout(timer);
+    return status;
   }
 }
