@@ -14,12 +14,7 @@ import {
   TestVehicle,
   toHex,
 } from '../scenario/backend-fixture.ts';
-import {
-  callOverTls,
-  type Device,
-  registrationBody,
-  tlsOptions,
-} from '../scenario/device-client.ts';
+import { callByTls, clientOptions, type Device, registrationBody } from '../scenario/tls-device.ts';
 import type { ProcessBackend } from './process-backend.ts';
 
 export class EnrolledVehicle {
@@ -57,18 +52,18 @@ export class EnrolledVehicle {
     this.token ??= await backend.token(vehicle.vehicleId);
     const body = registrationBody(vehicle, this.token, pair);
     const options = { method: 'POST', body };
-    const answer = await callOverTls(backend.root, backend.ports.director, '/register', options);
+    const answer = await callByTls(backend.root, backend.ports.director, '/register', options);
     const { certificate } = expectValue(registrationAnswer, answer);
     this.device = { pair, chain: certificate!.chain };
     // One connection, kept, as an agent does.
-    const tls = tlsOptions(backend.root, this.device);
+    const tls = clientOptions(backend.root, this.device);
     this.agent = new Agent({ keepAlive: true, maxSockets: 1, ...tls });
   }
 
   ask(path: string, options: Call = {}, plane: 'director' | 'images' = 'director') {
     const { backend, agent } = this;
     const port = backend.ports[plane];
-    return callOverTls(backend.root, port, path, { ...options, tls: { agent } });
+    return callByTls(backend.root, port, path, { ...options, tls: { agent } });
   }
 
   /** Sends a manifest as it is. */
