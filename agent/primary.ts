@@ -8,6 +8,7 @@ import { LinkDriver } from './can/link-driver.ts';
 import { UdsClient } from './can/uds-client.ts';
 import { codes, isRefusal, refuse } from './codes.ts';
 import { agentRelease, logRefusal, openState, settleTrials } from './ecu/start-up.ts';
+import { BootBlock } from './install/boot-block.ts';
 import {
   failedCyclesReported,
   maxRetryMilliseconds,
@@ -28,6 +29,9 @@ import { Repositories } from './primary/repositories.ts';
 import { SecondaryClient } from './primary/secondary-client.ts';
 import { UpdateCycle } from './primary/update-cycle.ts';
 import { endpointOf } from './verify/repository-mapping.ts';
+
+/** A platform opens its boot record by this program's own code: it lies in memory once. */
+export { BootBlock, isRefusal };
 
 /** Starts the program; it runs until the platform restarts it. */
 export function start(hal: Hal): void {

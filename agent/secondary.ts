@@ -11,11 +11,15 @@ import { UdsServerLink } from './can/uds-server-link.ts';
 import { isRefusal, refuse } from './codes.ts';
 import { agentRelease, logRefusal, openState, settleTrials } from './ecu/start-up.ts';
 import { UpdateServer } from './ecu/update-server.ts';
+import { BootBlock } from './install/boot-block.ts';
 import { maxUdsMessageBytes } from './limits.ts';
 import type { CanAddress } from './metadata/configuration.ts';
 
 /** The last frame of the answer leaves the platform's buffers before the restart. */
 const resetDelayMilliseconds = 20;
+
+/** A platform opens its boot record by this program's own code: it lies in memory once. */
+export { BootBlock, isRefusal };
 
 /** Starts the program; it runs until the platform restarts it. */
 export function start(hal: Hal): void {

@@ -10,8 +10,8 @@ import { internalNames } from './internal-names.ts';
 import type { ProgramName, Runtime } from './load.ts';
 
 const root = join(import.meta.dirname, '..');
-/** By which the program in the binary (hal/quickjs) reaches into the agent. */
-const interfaceNames = ['start'];
+/** By which the programs in the binary (hal/quickjs) reach into the agent and its refusals. */
+const interfaceNames = ['start', 'BootBlock', 'isRefusal', 'open', 'refused', 'detail'];
 const compiler = join(root, 'out/bin/bytecode-compiler');
 
 export interface AgentBuild {

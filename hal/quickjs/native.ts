@@ -16,8 +16,16 @@ export interface NativeFlash {
   erase(offset: number, length: number): void;
   sync(): void;
   close(): void;
-  /** Runs the bytecode in the flash: true; undefined: its SHA-256 is another; false: its version. */
-  loadProgram(offset: number, length: number, sha256: Uint8Array): boolean | undefined;
+  /**
+   * Whether the bytecode in the flash is that of `slot`: true, and it is what `loadProgram` loads;
+   * undefined: its SHA-256 is another; false: its version.
+   */
+  proveProgram(
+    slot: number,
+    offset: number,
+    length: number,
+    sha256: Uint8Array,
+  ): boolean | undefined;
 }
 
 export interface NativeKeyValue {
@@ -116,6 +124,8 @@ export interface Native {
   randomBytes(count: number): Uint8Array;
 
   openFlash(path: string, size: number, blockLength: number, eraseValue: number): NativeFlash;
+  /** Runs the program that was proved, which defines `agent`; returns its slot. */
+  loadProgram(): number;
   openKeyValue(folder: string): NativeKeyValue;
   openCan(
     address: string,

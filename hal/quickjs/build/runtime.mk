@@ -67,12 +67,12 @@ programs: $(BIN)/ecu-primary $(BIN)/ecu-secondary
 
 objects = $(patsubst %,$(OBJECTS)/%.o,$(1))
 
-$(BIN)/ecu-primary: $(call objects,$(primary) $(engine) bootloader)
+$(BIN)/ecu-primary: $(call objects,$(primary) $(engine) bootloader main)
 	@mkdir -p $(@D)
 	@$(link)
 	@$(STRIP) $@
 
-$(BIN)/ecu-secondary: $(call objects,$(secondary) $(engine) bootloader)
+$(BIN)/ecu-secondary: $(call objects,$(secondary) $(engine) bootloader main)
 	@mkdir -p $(@D)
 	@$(link)
 	@$(STRIP) $@
@@ -128,21 +128,25 @@ $(COMPILER): $(HERE)/build/bytecode-compiler.c $(patsubst %,$(HOST_OBJECTS)/%.o,
 	@mkdir -p $(@D)
 	@gcc $(common) -O2 $(warnings) -isystem $(QUICKJS) -o $@ $^ -lm -lpthread
 
-$(WORK)/bootloader.js: $(shell find agent/install agent/codec hal -name '*.ts') agent/codes.ts agent/limits.ts
-	@node_modules/.bin/esbuild hal/quickjs/main.ts --bundle --format=iife --target=es2020 --minify \
+# The two programs in the binary.
+in-binary := bootloader main
+
+$(in-binary:%=$(WORK)/%.js): $(WORK)/%.js: $(shell find agent/install agent/codec hal -name '*.ts') agent/codes.ts agent/limits.ts
+	@node_modules/.bin/esbuild hal/quickjs/$*.ts --bundle --format=iife --target=es2020 --minify \
 	  --platform=neutral --charset=ascii --log-level=warning --outfile=$@
 
-$(WORK)/bootloader.bytecode: $(WORK)/bootloader.js $(COMPILER)
+$(in-binary:%=$(WORK)/%.bytecode): $(WORK)/%.bytecode: $(WORK)/%.js $(COMPILER)
 	@$(COMPILER) $< $@
 
-# An assembler program that takes in the file of that name.
-bytecode-assembly := .section .rodata\n.global bootloader_bytecode, bootloader_bytecode_size\n.balign \
-  4\nbootloader_bytecode_size: .long end - bootloader_bytecode\nbootloader_bytecode: .incbin \
-  "%s"\nend:\n.section .note.GNU-stack,"",%%progbits\n
+# An assembler program that takes in the file of the second name under the first; writable, since the
+# engine binds names in it.
+bytecode-assembly = .section .data\n.global $(1)_bytecode, $(1)_bytecode_size\n.balign \
+  4\n$(1)_bytecode_size: .long end - $(1)_bytecode\n$(1)_bytecode: .incbin \
+  "$(2).bytecode"\nend:\n.section .note.GNU-stack,"",%%progbits\n
 
-$(OBJECTS)/bootloader.o: $(WORK)/bootloader.bytecode
+$(call objects,$(in-binary)): $(OBJECTS)/%.o: $(WORK)/%.bytecode
 	@mkdir -p $(@D)
-	@cd $(WORK) && printf '$(bytecode-assembly)' bootloader.bytecode | $(CC) -x assembler -c - -o $(abspath $@)
+	@cd $(WORK) && printf '$(call bytecode-assembly,$*,$*)' | $(CC) -x assembler -c - -o $(abspath $@)
 
 # -- The native crypto as a program for tests (test/native), with this machine's C library -----------
 
@@ -175,7 +179,7 @@ $(eval $(call provider-host,openssl,openssl,-O2,-lcrypto))
 $(eval $(call provider-host,bearssl-sanitized,bearssl,-O1 -g -fsanitize=address$(comma)undefined \
   -fno-sanitize-recover=all,-l:libbearssl.a))
 
-# -- Programs for tests: the host of the Primary, with sanitizers, and a script in the bootloader's place
+# -- Programs for tests: the host of the Primary, with sanitizers, and a script in main.ts's place
 
 scripts := tls-client fuzz
 
@@ -195,9 +199,15 @@ $(PROVIDER)/%.bytecode: $(PROVIDER)/%.js $(COMPILER)
 	@$(COMPILER) $< $@
 
 $(PROVIDER)/script-%.o: $(PROVIDER)/%.bytecode
-	@cd $(PROVIDER) && printf '$(bytecode-assembly)' $*.bytecode | gcc -x assembler -c - -o $(abspath $@)
+	@cd $(PROVIDER) && printf '$(call bytecode-assembly,main,$*)' | gcc -x assembler -c - -o $(abspath $@)
 
-$(PROVIDER)/script-host-%: $(PROVIDER)/script-%.o $(patsubst %,$(PROVIDER)/bearssl-sanitized/%.o,\
+$(PROVIDER)/no-bootloader.js:
+	@mkdir -p $(@D) && touch $@
+
+$(PROVIDER)/no-bootloader.o: $(PROVIDER)/no-bootloader.bytecode
+	@cd $(PROVIDER) && printf '$(call bytecode-assembly,bootloader,no-bootloader)' | gcc -x assembler -c - -o $(abspath $@)
+
+$(PROVIDER)/script-host-%: $(PROVIDER)/script-%.o $(PROVIDER)/no-bootloader.o $(patsubst %,$(PROVIDER)/bearssl-sanitized/%.o,\
     $(filter-out linux/fortify,$(primary))) $(engine-objects)
 	@gcc -fsanitize=address,undefined -o $@ $^ -l:libbearssl.a -lm -lpthread
 

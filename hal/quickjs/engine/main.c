@@ -3,8 +3,10 @@
  * that the watchdog ended the run before.
  *
  * Makes a runtime with a bounded heap and a context with only the intrinsics that the agent uses,
- * without parser, `eval` and RegExp, and runs the bootloader whose bytecode is part of this binary
- * (hal/quickjs/bootloader.ts). The agent itself lies in a flash slot.
+ * without parser, `eval` and RegExp, and runs two programs whose bytecode is part of this binary, one
+ * after the other, each in a runtime of its own: the bootloader (hal/quickjs/bootloader.ts), and
+ * what starts the agent that it has chosen (hal/quickjs/main.ts). The agent itself lies in a flash
+ * slot.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,13 +16,15 @@
 #include "host.h"
 #include "platform.h"
 
-/* Made from bootloader.ts by the build. */
-extern const uint8_t bootloader_bytecode[];
-extern const uint32_t bootloader_bytecode_size;
+/* Made from bootloader.ts and main.ts by the build. Writable: the engine binds names in them. */
+extern uint8_t bootloader_bytecode[], main_bytecode[];
+extern const uint32_t bootloader_bytecode_size, main_bytecode_size;
+/* Of the engine as the build changes it: bytes of all its heaps at their largest. */
+extern size_t js_heap_peak_bytes;
 
 enum { STACK_BYTES = 256 * 1024, COLLECT_EVERY_BYTES = 32 * 1024 };
 
-/* The bootloader was compiled for this engine. */
+/* The programs of this binary were compiled for this engine. */
 uint8_t bytecode_version(void) { return bootloader_bytecode[0]; }
 
 static void say(const char *line) { platform_log(line, strlen(line)); }
@@ -80,7 +84,13 @@ static void rejected(JSContext *context, JSValueConst promise, JSValueConst reas
   host_fail(context);
 }
 
-static JSContext *make_context(JSRuntime *runtime) {
+static JSContext *make_context(size_t heap_bytes) {
+  JSRuntime *runtime = JS_NewRuntime();
+  if (runtime == NULL) return NULL;
+  JS_SetMemoryLimit(runtime, heap_bytes);
+  JS_SetMaxStackSize(runtime, STACK_BYTES);
+  JS_SetGCThreshold(runtime, COLLECT_EVERY_BYTES);
+  JS_SetHostPromiseRejectionTracker(runtime, rejected, NULL);
   JSContext *context = JS_NewContextRaw(runtime);
   if (context == NULL) return NULL;
   JS_AddIntrinsicBaseObjects(context);
@@ -113,9 +123,8 @@ static void add_native(JSContext *context, const char *description, size_t lengt
   JS_FreeValue(context, global);
 }
 
-static void run_bootloader(JSContext *context) {
-  JSValue code = JS_ReadObject(context, bootloader_bytecode, bootloader_bytecode_size,
-                               JS_READ_OBJ_BYTECODE);
+static void run(JSContext *context, uint8_t *bytecode, size_t length) {
+  JSValue code = JS_ReadObject(context, bytecode, length, JS_READ_OBJ_BYTECODE);
   if (JS_IsException(code)) host_fail(context);
   JSValue result = JS_EvalFunction(context, code);
   if (JS_IsException(result)) host_fail(context);
@@ -152,7 +161,7 @@ int main(int argc, char **argv) {
   }
   if (path == NULL) usage(argv[0], NULL);
 
-  const char *problem = platform_start();
+  const char *problem = platform_start(&js_heap_peak_bytes);
   if (problem != NULL) {
     char line[256];
     snprintf(line, sizeof line, "refused code=%s", problem);
@@ -163,19 +172,19 @@ int main(int argc, char **argv) {
   char *description = platform_read_text(path, &length, &problem);
   if (description == NULL) usage(argv[0], problem);
 
-  JSRuntime *runtime = JS_NewRuntime();
-  JSContext *context = NULL;
-  if (runtime != NULL) {
-    JS_SetMemoryLimit(runtime, heap_bytes);
-    JS_SetMaxStackSize(runtime, STACK_BYTES);
-    JS_SetGCThreshold(runtime, COLLECT_EVERY_BYTES);
-    JS_SetHostPromiseRejectionTracker(runtime, rejected, NULL);
-    context = make_context(runtime);
-  }
+  JSContext *context = make_context(heap_bytes);
+  if (context == NULL) usage(argv[0], "--heap: too small to start");
+  add_native(context, description, length, expired);
+  run(context, bootloader_bytecode, bootloader_bytecode_size);
+  JSRuntime *runtime = JS_GetRuntime(context);
+  JS_FreeContext(context);
+  JS_FreeRuntime(runtime);
+
+  context = make_context(heap_bytes);
   if (context == NULL) usage(argv[0], "--heap: too small to start");
   add_native(context, description, length, expired);
   free(description);
-  run_bootloader(context);
+  run(context, main_bytecode, main_bytecode_size);
   platform_run();
   platform_exit(0);
 }

@@ -17,8 +17,10 @@ enum { status_bug = 1, status_usage = 2, status_nothing_to_run = 70, status_rebo
 
 /* -- Start, time and events ------------------------------------------------------------------- */
 
-/* Prepares the platform; NULL, or what is missing: a code of agent/codes.ts and its detail. */
-const char *platform_start(void);
+/* Prepares the platform; NULL, or what is missing: a code of agent/codes.ts and its detail.
+ * `heap_peak`: bytes of the engine's heap at their largest so far, which `platform_exit` tells beside
+ * the memory of the process. */
+const char *platform_start(const size_t *heap_peak);
 /* Delivers events and due timers until nothing is left to wait for or `platform_exit`. */
 void platform_run(void);
 _Noreturn void platform_exit(int status);

@@ -112,48 +112,72 @@ static JSValue js_flash_close(JSContext *context, JSValueConst this, int argc, J
   return JS_UNDEFINED;
 }
 
-/*
- * loadProgram(offset, length, sha256): proves the bytes in the flash and makes them a program.
- * Bytecode is native code to the engine, which does not verify it: nothing of it is looked at
- * before its digest is right. Returns undefined for another digest, false for another version.
- */
-static JSValue js_flash_load_program(JSContext *context, JSValueConst this, int argc,
-                                     JSValueConst *argv) {
-  (void)argc;
-  uint64_t offset, length;
+/* The program that the bootloader has proved. It outlives the bootloader's runtime: the engine runs
+ * instructions where they lie (build/reduce-engine.pl). */
+static struct {
+  uint32_t slot;
+  size_t length;
+  uint8_t *bytes;
+} proven;
+
+static bool is_digest_of(const uint8_t *bytes, size_t length, const uint8_t *expected) {
   uint8_t found[DIGEST_MAX_BYTES];
+  digest_state *digest = digest_new(DIGEST_SHA_256);
+  if (digest == NULL) return false;
+  digest_update(digest, bytes, length);
+  digest_finish(digest, found);
+  digest_free(digest);
+  return memcmp(found, expected, 32) == 0;
+}
+
+/*
+ * proveProgram(slot, offset, length, sha256): reads the bytes in the flash and keeps them when they
+ * are right. Bytecode is native code to the engine, which does not verify it: nothing of it is
+ * looked at before its digest is right. Returns undefined for another digest, false for another
+ * version.
+ */
+static JSValue js_flash_prove_program(JSContext *context, JSValueConst this, int argc,
+                                      JSValueConst *argv) {
+  (void)argc;
+  uint64_t slot, offset, length;
   flash_storage *storage = flash_this(context, this);
-  if (storage == NULL || !integer_argument(context, argv[0], "offset", max_offset, &offset) ||
-      !integer_argument(context, argv[1], "length", UINT32_MAX, &length)) {
+  if (storage == NULL || !integer_argument(context, argv[0], "slot", 1, &slot) ||
+      !integer_argument(context, argv[1], "offset", max_offset, &offset) ||
+      !integer_argument(context, argv[2], "length", UINT32_MAX, &length)) {
     return JS_EXCEPTION;
   }
-  const uint8_t *expected = fixed_argument(context, argv[2], "sha256", 32);
+  const uint8_t *expected = fixed_argument(context, argv[3], "sha256", 32);
   if (expected == NULL) return JS_EXCEPTION;
-  uint8_t *program = malloc((size_t)length + 1);
-  digest_state *digest = digest_new(DIGEST_SHA_256);
+  free(proven.bytes);
+  proven.slot = (uint32_t)slot;
+  proven.length = (size_t)length;
+  proven.bytes = malloc((size_t)length + 1);
   JSValue result = JS_UNDEFINED;
-  if (program == NULL || digest == NULL) {
+  if (proven.bytes == NULL) {
     result = JS_ThrowOutOfMemory(context);
-  } else if (!flash_read(storage, offset, program, (size_t)length)) {
+  } else if (!flash_read(storage, offset, proven.bytes, (size_t)length)) {
     result = JS_ThrowInternalError(context, "flash: reading the program failed");
-  } else {
-    digest_update(digest, program, (size_t)length);
-    digest_finish(digest, found);
-    if (memcmp(found, expected, 32) == 0) {
-      /* The version is the first byte: asked for here, so that no other error looks like it. */
-      bool runs = length > 0 && program[0] == bytecode_version();
-      result = runs ? JS_ReadObject(context, program, (size_t)length, JS_READ_OBJ_BYTECODE)
-                    : JS_FALSE;
-      if (runs && !JS_IsException(result)) result = JS_EvalFunction(context, result);
-      if (runs && !JS_IsException(result)) {
-        JS_FreeValue(context, result);
-        result = JS_TRUE;
-      }
-    }
+  } else if (is_digest_of(proven.bytes, (size_t)length, expected)) {
+    /* The version is the first byte: asked for here, so that no other error looks like it. */
+    bool runs = length > 0 && proven.bytes[0] == bytecode_version();
+    if (runs) return JS_TRUE;
+    result = JS_FALSE;
   }
-  digest_free(digest);
-  free(program);
+  free(proven.bytes);
+  proven.bytes = NULL;
   return result;
+}
+
+/* loadProgram(): the slot of the program */
+static JSValue js_load_program(JSContext *context, JSValueConst this, int argc,
+                               JSValueConst *argv) {
+  (void)this, (void)argc, (void)argv;
+  if (proven.bytes == NULL) return JS_ThrowInternalError(context, "no program was proved");
+  JSValue code = JS_ReadObject(context, proven.bytes, proven.length, JS_READ_OBJ_BYTECODE);
+  JSValue result = JS_IsException(code) ? code : JS_EvalFunction(context, code);
+  if (JS_IsException(result)) return result;
+  JS_FreeValue(context, result);
+  return JS_NewUint32(context, proven.slot);
 }
 
 static void finalize_key_value(JSRuntime *runtime, JSValueConst value) {
@@ -258,7 +282,7 @@ void add_storage(JSContext *context, JSValueConst native) {
   add_function(context, flash, "erase", js_flash_erase, 2);
   add_function(context, flash, "sync", js_flash_sync, 0);
   add_function(context, flash, "close", js_flash_close, 0);
-  add_function(context, flash, "loadProgram", js_flash_load_program, 3);
+  add_function(context, flash, "proveProgram", js_flash_prove_program, 4);
   JS_SetClassProto(context, flash_class, flash);
 
   JS_NewClassID(runtime, &key_value_class);
@@ -270,5 +294,6 @@ void add_storage(JSContext *context, JSValueConst native) {
   JS_SetClassProto(context, key_value_class, store);
 
   add_function(context, native, "openFlash", js_open_flash, 4);
+  add_function(context, native, "loadProgram", js_load_program, 0);
   add_function(context, native, "openKeyValue", js_open_key_value, 1);
 }

@@ -21,13 +21,15 @@ enum { MAX_TEXT_BYTES = 1 << 20 };
 const char *events_start(void);
 
 static int watchdog_file = -1;
+static const size_t *heap_peak;
 
 static void stop_signal(int number) {
   (void)number;
   platform_exit(0);
 }
 
-const char *platform_start(void) {
+const char *platform_start(const size_t *peak) {
+  heap_peak = peak;
   signal(SIGPIPE, SIG_IGN);
   signal(SIGTERM, stop_signal);
   setvbuf(stdout, NULL, _IOLBF, 1024);
@@ -57,7 +59,7 @@ static long peak_kibibytes(void) {
 }
 
 void platform_exit(int status) {
-  printf("peak-rss bytes=%lld\n", (long long)peak_kibibytes() * 1024);
+  printf("peak-rss bytes=%lld heap=%zu\n", (long long)peak_kibibytes() * 1024, *heap_peak);
   fflush(stdout);
   _exit(status);
 }
