@@ -145,6 +145,9 @@ const catalogue = {
   'tls-not-yet-valid': { row: 'VER-01', attack: 'denial-of-service', transient: true },
   'tls-refused': { row: 'VER-01', attack: 'denial-of-service', transient: true },
   'tls-malformed': { row: 'VER-01', attack: 'denial-of-service', transient: true },
+  // The doorbell is a convenience: without it, the vehicle polls.
+  'mqtt-malformed': { row: 'DBP-20', transient: true },
+  'mqtt-refused': { row: 'VER-01', transient: true },
 
   // In-vehicle bus (agent/can)
   'can-frame-malformed': { row: 'DBP-20' },

@@ -154,6 +154,19 @@ export const maxDownloadWaitMilliseconds = 120_000;
 /** Longest Retry-After that is obeyed: no peer may silence a vehicle for longer. */
 export const maxRetryAfterSeconds = 86_400;
 
+// Doorbell (docs/POUF.md §2.6)
+export const maxDoorbellBytes = 64;
+/** Fixed header, topic of the longest vehicle id, packet identifier and payload: 150 at most. */
+export const maxMqttPacketBytes = 256;
+/** A connection without a word for so long gets a PINGREQ; without an answer to it, it is over. */
+export const mqttKeepAliveSeconds = 60;
+/** Packets of a broker within one such time: more is a flood, and ends the connection. */
+export const maxMqttPacketsPerKeepAlive = 32;
+/** Longest wait between two attempts to reach the broker: polling goes on meanwhile. */
+export const maxDoorbellRetryMilliseconds = 300_000;
+/** Least time between two cycles that a doorbell begins: all that a forged one costs. */
+export const minimumDoorbellMilliseconds = 5_000;
+
 // ISO-TP and UDS
 /** SID, block sequence counter, one Cobblestone chunk with its tag. */
 export const maxUdsBlockBytes = 2 + cobblestoneChunkBytes + cobblestoneTagBytes;

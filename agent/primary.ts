@@ -6,7 +6,7 @@
 import type { Hal } from '../hal/types.ts';
 import { LinkDriver } from './can/link-driver.ts';
 import { UdsClient } from './can/uds-client.ts';
-import { codes, isRefusal, refuse } from './codes.ts';
+import { codes, isRefusal, type Refusal, refuse } from './codes.ts';
 import { agentRelease, logRefusal, openState, settleTrials } from './ecu/start-up.ts';
 import { BootBlock } from './install/boot-block.ts';
 import {
@@ -18,9 +18,11 @@ import {
 } from './limits.ts';
 import { Backoff } from './net/backoff.ts';
 import { DeviceTls } from './net/device-tls.ts';
+import { DoorbellClient } from './net/doorbell-client.ts';
 import { HttpClient } from './net/http.ts';
 import { RepositoryClient } from './net/repository-client.ts';
 import { BundleState } from './primary/bundle-state.ts';
+import { Doorbell } from './primary/doorbell.ts';
 import { ImageStaging } from './primary/image-staging.ts';
 import { OfflineCycle } from './primary/offline-cycle.ts';
 import type { PrimaryContext } from './primary/primary-context.ts';
@@ -89,22 +91,48 @@ export function start(hal: Hal): void {
 }
 
 /**
- * Waits between two cycles, and looks at the medium meanwhile: it needs no network (PURE-2). What
- * an update from there has opened is closed, so that others may ask the Secondaries.
+ * Waits between two cycles: `pause` because of a failure, then until the next poll or until somebody
+ * rings. Looks at the medium meanwhile: it needs no network (PURE-2). What an update from there has
+ * opened is closed, so that others may ask the Secondaries.
  */
 async function waitForNext(
   context: PrimaryContext,
   offline: OfflineCycle,
-  milliseconds: number,
+  doorbell: Doorbell,
+  pause: number,
 ): Promise<void> {
   const { clock, medium } = context.state.hal;
-  const end = clock.monotonic() + milliseconds;
+  const earliest = clock.monotonic() + pause;
+  const latest = earliest + context.configuration.pollMilliseconds;
+  let left: number;
   do {
     await offline.run();
     for (const secondary of context.secondaries) await secondary.release();
-    const left = Math.max(0, end - clock.monotonic());
-    await context.wait(medium === undefined ? left : Math.min(left, mediumPollMilliseconds));
-  } while (clock.monotonic() < end);
+    left = Math.max(0, doorbell.due(earliest, latest) - clock.monotonic());
+    await doorbell.wait(medium === undefined ? left : Math.min(left, mediumPollMilliseconds));
+  } while (doorbell.due(earliest, latest) > clock.monotonic());
+}
+
+/**
+ * Listens to the broker, once the vehicle is enrolled: without a certificate nobody there knows it.
+ * True when that is done, or there is none to listen to.
+ */
+function listen({ state, configuration, tls }: PrimaryContext, doorbell: Doorbell): boolean {
+  const { doorbell: broker } = configuration;
+  if (broker === undefined) return true;
+  if (tls?.enrolled === false) return false;
+  const { net, clock, random, board } = state.hal;
+  const { vehicleId } = state.configuration;
+  const onRing = (version: number) => {
+    board.log(`doorbell rung=${version}`);
+    doorbell.ring(version);
+  };
+  const onChange = (refusal: Refusal | undefined) =>
+    board.log(
+      refusal ? `doorbell code=${refusal.refused} detail=${refusal.detail}` : 'doorbell on',
+    );
+  new DoorbellClient({ net, clock, random, vehicleId, broker, tls, onRing, onChange });
+  return true;
 }
 
 /**
@@ -120,10 +148,14 @@ async function run(context: PrimaryContext): Promise<void> {
   });
   let failures = 0;
   const offline = new OfflineCycle(context);
+  const doorbell = new Doorbell(context.state.hal.clock, context.state.store);
+  let listening = false;
   try {
     await offline.run();
     for (;;) {
+      doorbell.answer();
       const refusal = await new UpdateCycle(context).run();
+      if (!listening) listening = listen(context, doorbell);
       const failed = refusal !== undefined && codes[refusal.refused].transient === true;
       failures = failed ? failures + 1 : 0;
       // EVR-04: what fails again and again is told as the attack that it looks like (§4.3.2)
@@ -135,8 +167,7 @@ async function run(context: PrimaryContext): Promise<void> {
         board.log(`cycle-ended code=${refusal.refused} detail=${refusal.detail}`);
       }
       if (!failed) backoff.reset();
-      const pause = failed ? backoff.next() : 0;
-      await waitForNext(context, offline, context.configuration.pollMilliseconds + pause);
+      await waitForNext(context, offline, doorbell, failed ? backoff.next() : 0);
     }
   } catch (error) {
     // Without memory nothing can be trusted to be said here: the platform ends the program, and its

@@ -5,6 +5,7 @@ import { type AnyField, type Schema, type Shape, unsigned } from '../agent/codec
 import * as common from '../agent/metadata/common.ts';
 import * as configuration from '../agent/metadata/configuration.ts';
 import * as deviceMessages from '../agent/metadata/device-messages.ts';
+import * as doorbells from '../agent/metadata/doorbell.ts';
 import * as keyObjects from '../agent/metadata/key-object.ts';
 import * as offline from '../agent/metadata/offline.ts';
 import * as reports from '../agent/metadata/report.ts';
@@ -51,6 +52,7 @@ export const formats: readonly (readonly [string, Schema<unknown>])[] = [
   keyObjects,
   offline,
   deviceMessages,
+  doorbells,
   vehicleMessages,
   repositoryMaps,
   configuration,

@@ -28,7 +28,7 @@ import {
 } from '../limits.ts';
 import { identifier, profiles, unixSeconds } from './common.ts';
 import { verifications } from './device-messages.ts';
-import { repositoryMap } from './repository-map.ts';
+import { endpoint, repositoryMap } from './repository-map.ts';
 import { imageKinds } from './targets.ts';
 
 const partitionName = text(32);
@@ -86,6 +86,8 @@ export const primaryConfiguration = record({
       maxMaintenanceWindows,
     ),
   ),
+  /** The broker that rings when there is something new; without one, polling alone finds it. */
+  doorbell: optional(7, endpoint),
 });
 
 /** How this ECU keeps its time (docs/POUF.md, time). */

@@ -22,6 +22,7 @@ const maxStoredKeyBytes = 256;
 const renewalShare = 2 / 3;
 
 export type Peer = 'director' | 'images';
+type AnyPeer = Peer | 'doorbell';
 
 export class DeviceTls {
   private readonly keyValue: KeyValue;
@@ -33,7 +34,7 @@ export class DeviceTls {
   /** One object as long as the certificate is the same, so that platforms can keep what they made. */
   private identity: TlsIdentity | undefined;
   /** What the last connection to each came to. */
-  private last: Record<Peer, TlsStatus | undefined> = { director: undefined, images: undefined };
+  private last: Partial<Record<AnyPeer, TlsStatus>> = {};
 
   private constructor(
     keyValue: KeyValue,
@@ -82,7 +83,7 @@ export class DeviceTls {
   }
 
   /** For a connection to `peer`. */
-  connect(peer: Peer, { host, serverName = host }: Endpoint): TlsOptions {
+  connect(peer: AnyPeer, { host, serverName = host }: Endpoint): TlsOptions {
     const time = this.knownTime();
     const last = this.last[peer];
     const resumable = last?.session !== undefined && judgeBounds(last, time) === undefined;
@@ -96,7 +97,7 @@ export class DeviceTls {
   }
 
   /** Keeps what a connection came to: the next one resumes it. */
-  connected(peer: Peer, status: TlsStatus): void {
+  connected(peer: AnyPeer, status: TlsStatus): void {
     this.last[peer] = status;
   }
 
@@ -124,7 +125,7 @@ export class DeviceTls {
       const status = this.last[peer];
       const refused = status && judgeBounds(status, this.knownTime());
       if (refused === undefined) continue;
-      this.last[peer] = undefined;
+      delete this.last[peer];
       refusal ??= refused;
     }
     return refusal;
@@ -134,7 +135,7 @@ export class DeviceTls {
     this.certificate = certificate;
     this.identity = { chain: certificate.chain, privateKey: this.privateKey };
     // What was agreed under another certificate, or none, is not for this one.
-    this.last = { director: undefined, images: undefined };
+    this.last = {};
   }
 
   private knownTime(): KnownTime {

@@ -68,6 +68,8 @@ export interface ManufactureOptions {
   /** Where a medium for offline updates is plugged in (PURE-2). */
   readonly mediumFolder?: string;
   readonly pollMilliseconds: number;
+  /** The broker that rings when there is something new; polling alone when absent. */
+  readonly doorbell?: Endpoint | undefined;
 }
 
 /** One Uptane ECU as it left the factory. */
@@ -305,6 +307,7 @@ function configurePrimary(
     }),
     download: downloadPartition,
     pollMilliseconds: options.pollMilliseconds,
+    ...(options.doorbell && { doorbell: options.doorbell }),
   };
 }
 

@@ -16,6 +16,8 @@ export const leftOut: Readonly<Record<string, string>> = {
   'unit/fuzz/': "counts branches by V8's coverage",
   'unit/install/overlapping-cuts.test.ts': 'thousands of power cuts take minutes interpreted',
   'unit/install/power-cut.test.ts': 'thousands of power cuts take minutes interpreted',
+  'unit/net/doorbell-client.test.ts': 'the peer, mqtt-packet, is made of Node streams',
+  'unit/net/mqtt-packets.test.ts': 'the peer, mqtt-packet, is made of Node streams',
   'unit/primary/two-phase.test.ts':
     'whole bundles, again and again, take half a minute interpreted',
   'unit/runner/': 'the runner of the tests runs on Node only',

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TLS_CONNECTIONS = 2, TLS_SESSION_BYTES = 83, TLS_SCALAR_BYTES = 32 };
+enum { TLS_CONNECTIONS = 3, TLS_SESSION_BYTES = 83, TLS_SCALAR_BYTES = 32 };
 
 typedef struct tls_client tls_client;
 
