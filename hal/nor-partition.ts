@@ -14,6 +14,7 @@ export interface NorStorage {
   program(bytes: Uint8Array, offset: number): void;
   /** Sets `length` bytes, whole blocks, to `eraseValue`. */
   erase(offset: number, length: number, eraseValue: number): void;
+  /** For the whole part: what was changed through another opening of it, too. */
   sync(): void;
   close(): void;
 }

@@ -37,7 +37,7 @@ export interface FlashPartition {
    * when it returns, even when the part is busy with them afterwards.
    */
   write(buffer: Uint8Array, offset: number): void;
-  /** Returns when everything written or erased before is durable. */
+  /** Returns when everything written or erased before is durable, in every partition of the part. */
   sync(): void;
   /** Called when a busy part has finished. */
   onReady: (() => void) | undefined;

@@ -11,8 +11,8 @@ import type { Signer } from '../crypto/sign-envelope.ts';
 import { imageContext } from '../image/image-context.ts';
 import { areTrialsOf } from '../install/boot-block.ts';
 import { startPair } from '../install/boot-selection.ts';
+import { flashDigest } from '../install/flash-digest.ts';
 import { SlotInstaller } from '../install/slot-installer.ts';
-import { slotDigest } from '../install/slot-writer.ts';
 import { maxFailedTrials } from '../limits.ts';
 import { hashAlgorithms } from '../metadata/common.ts';
 import { type EcuConfiguration, storedKeyPair } from '../metadata/configuration.ts';
@@ -287,7 +287,7 @@ function startHosted(
     const partition = slots[slot]!;
     if (image.length > partition.status().size) return false;
     try {
-      return sameBytes(slotDigest(partition, crypto, image.length), image.sha256);
+      return sameBytes(flashDigest(partition, crypto, 0, image.length), image.sha256);
     } catch {
       // A slot that cannot be read holds nothing that may run.
       return false;

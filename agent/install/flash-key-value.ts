@@ -188,6 +188,7 @@ export class FlashKeyValue implements KeyValue {
       return;
     }
     this.records.seal(record);
+    this.records.sync();
     this.take(record);
     this.next = { offset: record.end, sequence: record.sequence + 1 };
   }
@@ -235,6 +236,7 @@ export class FlashKeyValue implements KeyValue {
     if (change !== undefined && change.payload[0] === present) add(change.key, change.payload);
     const generation = this.active === undefined ? 1 : this.active.generation + 1;
     this.headers.seal(this.writeHeader(start, generation, offset - start));
+    this.headers.sync();
     this.active = { index, generation, sealed: true, copiedEnd: offset };
     this.entries = entries;
     this.next = { offset, sequence };

@@ -9,9 +9,9 @@
  */
 import type { Crypto, FlashPartition, FlashStatus } from '../../hal/types.ts';
 import { fillBytes, sameBytes } from '../codec/reader.ts';
+import { flashCheckBytes } from './flash-digest.ts';
 
 const headBytes = 16;
-const checkBytes = 8;
 const scanBytes = 1_024;
 
 /** A valid record, as it was found. */
@@ -77,7 +77,7 @@ export class FlashRecords {
     if (length > this.maxPayload || sequence > Number.MAX_SAFE_INTEGER) return undefined;
     const size = this.size(length);
     if (size > room) return undefined;
-    const bytes = new Uint8Array(headBytes + length + checkBytes);
+    const bytes = new Uint8Array(headBytes + length + flashCheckBytes);
     this.partition.read(bytes, offset);
     const body = bytes.subarray(0, headBytes + length);
     if (!sameBytes(this.check(body), bytes.subarray(headBytes + length))) return undefined;
@@ -106,11 +106,17 @@ export class FlashRecords {
     return same ? kept : undefined;
   }
 
-  /** Programs the seal of a record that is durable. */
+  /** Programs the seal of a record that is durable; the seal is durable with the next `sync`. */
   seal(record: FlashRecord): void {
     const { writeAlign, eraseValue } = this.geometry;
     const unit = fillBytes(new Uint8Array(writeAlign), 0xff - eraseValue);
     this.partition.write(unit, record.end - writeAlign);
+    // What comes next may be programmed as soon as the part has finished.
+    if (this.partition.status().busy) this.partition.sync();
+  }
+
+  /** Returns when everything before is durable. */
+  sync(): void {
     this.partition.sync();
   }
 
@@ -141,11 +147,11 @@ export class FlashRecords {
   }
 
   private check(body: Uint8Array): Uint8Array {
-    return this.crypto.digest('SHA-256', body).subarray(0, checkBytes);
+    return this.crypto.digest('SHA-256', body).subarray(0, flashCheckBytes);
   }
 
   private padded(payloadLength: number): number {
     const { writeAlign } = this.geometry;
-    return Math.ceil((headBytes + payloadLength + checkBytes) / writeAlign) * writeAlign;
+    return Math.ceil((headBytes + payloadLength + flashCheckBytes) / writeAlign) * writeAlign;
   }
 }

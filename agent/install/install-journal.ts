@@ -20,6 +20,7 @@ import { isRefusal } from '../codes.ts';
 import { cobblestoneHeaderBytes, maxFlashRecordBytes } from '../limits.ts';
 import { sha256 } from '../metadata/common.ts';
 import { type ConfirmedImage, slotImage, slotNumber } from './boot-block.ts';
+import { flashCheckBytes } from './flash-digest.ts';
 import { RecordLog } from './record-log.ts';
 
 const installation = record({
@@ -34,6 +35,11 @@ const installation = record({
   header: optional(7, bytes(cobblestoneHeaderBytes)),
   /** Block of the slot in which the durable beginning of the unfinished block lies meanwhile. */
   movedTo: optional(8, unsigned),
+  /**
+   * Of the last of these chunks, when it became durable together with this record: without an order
+   * between the two, the record alone does not prove it.
+   */
+  lastChunkCheck: optional(9, bytes(flashCheckBytes)),
 });
 
 const confirmedImage = record({
@@ -76,6 +82,14 @@ export class InstallJournal {
     this.append(entry, this.copy);
   }
 
+  /**
+   * Records the progress of a chunk and makes it durable together with the chunk, by one `sync`; all
+   * chunks before must be durable.
+   */
+  writeWithChunk(entry: JournalEntry & { readonly lastChunkCheck: Uint8Array }): void {
+    this.append(entry, this.copy, true);
+  }
+
   /** Ends the installation. */
   clear(): void {
     if (this.entry !== undefined) this.append(undefined, this.copy);
@@ -99,13 +113,17 @@ export class InstallJournal {
     }
   }
 
-  private append(entry: JournalEntry | undefined, confirmed: ConfirmedImage | undefined): void {
+  private append(
+    entry: JournalEntry | undefined,
+    confirmed: ConfirmedImage | undefined,
+    sealLater = false,
+  ): void {
     const payload = encode(journalRecord, {
       formatVersion: 2,
       ...(entry && { installation: entry }),
       ...(confirmed && { confirmed }),
     });
-    this.log.append(payload);
+    this.log.append(payload, sealLater);
     this.entry = entry;
     this.copy = confirmed;
   }

@@ -5,6 +5,10 @@
  * A record without its seal may have been torn in its last bits and read differently each time, so
  * it is copied, sealed, before anybody acts on it. The block of the newest sealed record is never
  * erased.
+ *
+ * A record of many that follow each other may leave its seal to the next one, which saves a
+ * synchronisation each. The first of a block is sealed at once: so the copy that is made after a cut
+ * never goes to the block of the record that it copies.
  */
 import type { Crypto, FlashPartition } from '../../hal/types.ts';
 import { maxFlashRecordBytes } from '../limits.ts';
@@ -20,17 +24,23 @@ interface FoundRecord extends FlashRecord {
 export class RecordLog {
   private readonly partition: FlashPartition;
   private readonly records: FlashRecords;
+  /** The log's first block in the partition, and how many there are. */
+  private readonly first: number;
+  private readonly blocks: number;
   private newest: FoundRecord | undefined;
 
   /**
    * Opens the log and finds its newest record; writes only if that one has no seal.
-   * @param partition two or more erase blocks, each with room for a record of the greatest size
+   * @param partition its last `blocks` erase blocks are the log's
+   * @param blocks two or more, each with room for a record of the greatest size; all when absent
    */
-  constructor(partition: FlashPartition, crypto: Crypto) {
+  constructor(partition: FlashPartition, crypto: Crypto, blocks = partition.status().blocks) {
     this.partition = partition;
     this.records = new FlashRecords(partition, crypto, magic, maxFlashRecordBytes);
-    const { blocks, blockLength } = this.records.geometry;
-    if (blocks < 2 || blockLength < this.records.size(maxFlashRecordBytes)) {
+    const { blockLength } = this.records.geometry;
+    this.blocks = blocks;
+    this.first = this.records.geometry.blocks - blocks;
+    if (blocks < 2 || this.first < 0 || blockLength < this.records.size(maxFlashRecordBytes)) {
       throw new RangeError(
         `partition: ${blocks} blocks of ${blockLength} bytes hold no record log`,
       );
@@ -47,12 +57,14 @@ export class RecordLog {
    * Adds a record and returns when it is durable. Cut before that, the old or the new one is found.
    * A part that does not keep what was written throws.
    * @param payload at most `maxFlashRecordBytes`
+   * @param sealLater another record follows soon; costs one `sync` instead of two
    */
-  append(payload: Uint8Array): void {
-    const sequence = this.newest === undefined ? 1 : this.newest.sequence + 1;
+  append(payload: Uint8Array, sealLater = false): void {
     const last = this.newest;
+    const sequence = last === undefined ? 1 : last.sequence + 1;
+    if (last !== undefined && !last.sealed) this.records.seal(last);
     if (last !== undefined && this.fits(last, payload.length)) {
-      if (this.place(last.block, last.end, sequence, payload)) return;
+      if (this.place(last.block, last.end, sequence, payload, sealLater)) return;
     }
     this.appendToOtherBlock(last, sequence, payload);
   }
@@ -63,11 +75,12 @@ export class RecordLog {
     sequence: number,
     payload: Uint8Array,
   ): void {
-    const { blocks, blockLength } = this.records.geometry;
-    const first = keep === undefined ? 0 : keep.block + 1;
+    const { blockLength } = this.records.geometry;
+    const { first, blocks } = this;
+    const next = keep === undefined ? 0 : keep.block - first + 1;
     const candidates = keep === undefined ? blocks : blocks - 1;
     for (let i = 0; i < candidates; i++) {
-      const block = (first + i) % blocks;
+      const block = first + ((next + i) % blocks);
       const offset = block * blockLength;
       this.partition.eraseBlock(block);
       this.partition.sync();
@@ -81,8 +94,8 @@ export class RecordLog {
   private open(): void {
     let sealed: FoundRecord | undefined;
     let newest: FoundRecord | undefined;
-    const { blocks, blockLength } = this.records.geometry;
-    for (let block = 0; block < blocks; block++) {
+    const { blockLength } = this.records.geometry;
+    for (let block = this.first; block < this.first + this.blocks; block++) {
       let offset = block * blockLength;
       for (;;) {
         const record = this.records.read(offset, (block + 1) * blockLength);
@@ -107,11 +120,20 @@ export class RecordLog {
   }
 
   /** Writes record, then seal; false when the part reads back something else. */
-  private place(block: number, offset: number, sequence: number, payload: Uint8Array): boolean {
+  private place(
+    block: number,
+    offset: number,
+    sequence: number,
+    payload: Uint8Array,
+    sealLater = false,
+  ): boolean {
     const kept = this.records.write(offset, sequence, payload);
     if (kept === undefined) return false;
-    this.records.seal(kept);
-    this.newest = { ...kept, sealed: true, block };
+    if (!sealLater) {
+      this.records.seal(kept);
+      this.records.sync();
+    }
+    this.newest = { ...kept, sealed: !sealLater, block };
     return true;
   }
 }

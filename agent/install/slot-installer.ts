@@ -1,8 +1,9 @@
 /**
  * Installs one encrypted image into the inactive slot of a pair, as a stream (Uptane §5.4.3.4-5).
  *
- * Order of persistence: data → sync → journal; at the end data → sync → read back and verify →
- * boot record. The metadata was verified before `begin`; the active slot is never written. After
+ * Order of persistence: chunk → journal → sync, where the journal's record carries the check of its
+ * chunk and all chunks before are durable; at the end data → sync → read back and verify → boot
+ * record. The metadata was verified before `begin`; the active slot is never written. After
  * an interruption of any kind `begin` with the same request says where to go on.
  */
 import type { Boot, Crypto, FlashPartition, SlotImage } from '../../hal/types.ts';
@@ -11,8 +12,9 @@ import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { CobblestoneDecryptor, chunkOffset, plaintextLength } from '../image/cobblestone.ts';
 import { cobblestoneChunkBytes, defaultTrialBoots } from '../limits.ts';
 import { blockStart, continueBlock } from './block-continuation.ts';
+import { flashCheck, flashDigest } from './flash-digest.ts';
 import { InstallJournal, type JournalEntry } from './install-journal.ts';
-import { SlotWriter, slotDigest } from './slot-writer.ts';
+import { SlotWriter } from './slot-writer.ts';
 
 export interface InstallRequest {
   readonly filename: string;
@@ -144,7 +146,7 @@ export class SlotInstaller {
     }
     this.installation = undefined;
     const partition = this.options.slots[slot]!;
-    const digest = slotDigest(partition, this.options.crypto, request.plaintextLength);
+    const digest = flashDigest(partition, this.options.crypto, 0, request.plaintextLength);
     // VIM-08: the digest of what is really in the slot, not of what was sent there
     if (!sameBytes(digest, request.plaintextSha256)) {
       this.journal.clear();
@@ -201,11 +203,8 @@ export class SlotInstaller {
     this.installation = undefined;
     const { decryptor, writer } = installation;
     if (decryptor === undefined || writer.failure !== undefined) return;
+    // Each chunk is recorded when the part has programmed it.
     writer.sync();
-    if (writer.failure !== undefined) return;
-    // The short last chunk is vouched for by `finish` alone.
-    const chunks = Math.min(decryptor.chunks(), chunkCount(installation.request) - 1);
-    if (chunks > installation.recorded) this.recordProgress(installation, decryptor, chunks);
   }
 
   /**
@@ -248,7 +247,8 @@ export class SlotInstaller {
   }
 
   /** Undefined when the journal's header does not fit this key and context. */
-  private resume(request: InstallRequest, entry: JournalEntry): Installation | undefined {
+  private resume(request: InstallRequest, found: JournalEntry): Installation | undefined {
+    const entry = this.proven(found);
     const { slot, header } = entry;
     const installation = this.start(request, slot, entry.chunks, header);
     const { decryptor } = installation;
@@ -256,6 +256,24 @@ export class SlotInstaller {
     if (decryptor.refusal() !== undefined) return undefined;
     const chunks = this.continueAt(entry);
     return chunks === entry.chunks ? installation : this.start(request, slot, chunks, header);
+  }
+
+  /**
+   * What of `entry` is there. A chunk that was made durable together with its record is looked at,
+   * since a cut may have kept the record alone; all chunks before it were durable then.
+   */
+  private proven(entry: JournalEntry): JournalEntry {
+    const { lastChunkCheck, ...settled } = entry;
+    if (lastChunkCheck === undefined) return entry;
+    const partition = this.options.slots[entry.slot]!;
+    const end = entry.chunks * cobblestoneChunkBytes;
+    const begin = end - cobblestoneChunkBytes;
+    if (!sameBytes(flashCheck(partition, this.options.crypto, begin, end), lastChunkCheck)) {
+      return { ...settled, chunks: entry.chunks - 1 };
+    }
+    // Where the program alone was restarted, the chunk may be read, and not be durable yet.
+    partition.sync();
+    return settled;
   }
 
   /** Chunks behind which the slot is erased up to the next block: all of `entry`, where possible. */
@@ -315,19 +333,13 @@ export class SlotInstaller {
   private programmed(installation: Installation, offset: number): void {
     // The short last chunk is vouched for by `finish` alone.
     const chunks = Math.floor(offset / cobblestoneChunkBytes);
-    if (chunks > installation.recorded) {
-      this.recordProgress(installation, installation.decryptor!, chunks);
-    }
-  }
-
-  private recordProgress(
-    installation: Installation,
-    decryptor: CobblestoneDecryptor,
-    chunks: number,
-  ): void {
-    const { request, slot } = installation;
-    this.options.slots[slot]!.sync();
-    this.journal.write(journalEntry(request, slot, chunks, decryptor.header()));
+    if (chunks === installation.recorded) return;
+    const { request, slot, decryptor } = installation;
+    const end = chunks * cobblestoneChunkBytes;
+    const { crypto, slots } = this.options;
+    const lastChunkCheck = flashCheck(slots[slot]!, crypto, end - cobblestoneChunkBytes, end);
+    const entry = journalEntry(request, slot, chunks, decryptor!.header());
+    this.journal.writeWithChunk({ ...entry, lastChunkCheck });
     installation.recorded = chunks;
   }
 }
@@ -368,6 +380,8 @@ function isFor(
     entry.plaintextLength === request.plaintextLength &&
     sameBytes(entry.plaintextSha256, request.plaintextSha256) &&
     entry.chunks <= chunkCount(request) &&
+    (entry.lastChunkCheck === undefined ||
+      (entry.chunks > 0 && entry.chunks < chunkCount(request))) &&
     (entry.chunks === 0 || entry.header !== undefined) &&
     (entry.movedTo ?? 0) < blocks
   );

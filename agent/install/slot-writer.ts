@@ -6,7 +6,7 @@
  * overlaps: it queues what comes meanwhile, goes on whenever the part is ready, and erases ahead
  * while nothing is queued. A part that is never busy is written as if none of this were there.
  */
-import type { Crypto, FlashPartition, FlashStatus } from '../../hal/types.ts';
+import type { FlashPartition, FlashStatus } from '../../hal/types.ts';
 import { fillBytes } from '../codec/reader.ts';
 import { type Refusal, refuse } from '../codes.ts';
 import {
@@ -185,25 +185,4 @@ export class SlotWriter {
     }
     return true;
   }
-}
-
-/**
- * SHA-256 of the first `length` bytes in a slot, read through one small buffer.
- * `onBytes` sees each piece; the view is valid during the call only.
- */
-export function slotDigest(
-  partition: FlashPartition,
-  crypto: Crypto,
-  length: number,
-  onBytes?: (bytes: Uint8Array, offset: number) => void,
-): Uint8Array {
-  const buffer = new Uint8Array(Math.min(slotReadBytes, length));
-  const digest = crypto.createDigest('SHA-256');
-  for (let offset = 0; offset < length; offset += buffer.length) {
-    const piece = buffer.subarray(0, Math.min(buffer.length, length - offset));
-    partition.read(piece, offset);
-    digest.update(piece);
-    if (onBytes !== undefined) onBytes(piece, offset);
-  }
-  return digest.finish();
 }

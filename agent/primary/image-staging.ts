@@ -1,15 +1,18 @@
 /**
  * Where the Primary keeps encrypted images between download and delivery (Uptane §5.4.2.4): a flash
- * partition, filled front to back, with its directory in the key-value store. Holds ciphertext only.
+ * partition, filled front to back, with its directory in the key-value store and the progress of a
+ * download in the partition's last blocks. Holds ciphertext only.
  *
- * Order of persistence: bytes, sync, then how many there are; after a power cut a download goes on
- * from the last recorded byte, less than one chunk before the cut, whatever the size of the erase
- * blocks. Memory is constant: what was received is hashed from flash.
+ * Order of persistence: bytes, how many there are with a check of the last ones, then one sync for
+ * both; after a power cut a download goes on from the last recorded byte whose check is right, less
+ * than one chunk before the cut, whatever the size of the erase blocks. Memory is constant: what was
+ * received is hashed from flash.
  */
 import type { Crypto, FlashPartition, KeyValue } from '../../hal/types.ts';
 import { sameBytes } from '../codec/reader.ts';
 import {
   array,
+  bytes,
   decode,
   encode,
   field,
@@ -21,13 +24,22 @@ import {
 } from '../codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { blockStart, continueBlock } from '../install/block-continuation.ts';
-import { cobblestoneChunkBytes, cobblestoneTagBytes, maxEcusPerVehicle } from '../limits.ts';
+import { flashCheck, flashCheckBytes } from '../install/flash-digest.ts';
+import { RecordLog } from '../install/record-log.ts';
+import {
+  cobblestoneChunkBytes,
+  cobblestoneTagBytes,
+  maxEcusPerVehicle,
+  maxFlashRecordBytes,
+} from '../limits.ts';
 import { hashAlgorithms, hashes, sha256 } from '../metadata/common.ts';
 import type { Target } from '../metadata/targets.ts';
 
 const directoryKey = 'staging';
-/** A value of its own, since it changes with every chunk and the directory does not. */
-const progressKey = 'staging-progress';
+/** Blocks at the partition's end with the progress, which changes with every chunk. */
+export const stagingProgressBlocks = 2;
+/** The record that says that no image is on its way. */
+const noProgress = new Uint8Array(0);
 const chunkBytes = cobblestoneChunkBytes + cobblestoneTagBytes;
 const maxEntityTagCharacters = 128;
 const readBufferBytes = 16_384;
@@ -49,22 +61,32 @@ const progressSchema = record({
   received: field(2, unsigned),
   /** Block of the partition in which the beginning of the unfinished block lies meanwhile. */
   movedTo: optional(3, unsigned),
+  /** The bytes from here on became durable together with this record; their check. */
+  checkedFrom: optional(4, unsigned),
+  check: optional(5, bytes(flashCheckBytes)),
 });
 const directorySchema = array(entrySchema, 0, maxEcusPerVehicle);
 export type StagedImage = Infer<typeof entrySchema>;
+type Progress = Infer<typeof progressSchema>;
 
 export class ImageStaging {
   private readonly partition: FlashPartition;
   private readonly keyValue: KeyValue;
   private readonly crypto: Crypto;
+  private readonly progressLog: RecordLog;
+  /** Blocks for images. */
+  private readonly blocks: number;
   private directory: readonly StagedImage[];
 
+  /** @param partition three blocks or more */
   constructor(partition: FlashPartition, keyValue: KeyValue, crypto: Crypto) {
     this.partition = partition;
     this.keyValue = keyValue;
     this.crypto = crypto;
-    const bytes = keyValue.read(directoryKey);
-    const directory = bytes === undefined ? [] : decode(directorySchema, bytes, bytes.length);
+    this.progressLog = new RecordLog(partition, crypto, stagingProgressBlocks);
+    this.blocks = partition.status().blocks - stagingProgressBlocks;
+    const stored = keyValue.read(directoryKey);
+    const directory = stored === undefined ? [] : decode(directorySchema, stored, stored.length);
     this.directory = isRefusal(directory) ? [] : directory;
     this.takeProgress();
   }
@@ -74,7 +96,8 @@ export class ImageStaging {
    * are forgotten. Code `target-too-large` when they do not fit the partition together.
    */
   reserve(targets: readonly Target[]): Refusal | undefined {
-    const { blockLength, size } = this.partition.status();
+    const { blockLength } = this.partition.status();
+    const size = this.blocks * blockLength;
     const wanted: StagedImage[] = [];
     for (const target of targets) {
       const digest = target.hashes.filter((one) => one.key === hashAlgorithms['SHA-256'])[0];
@@ -115,8 +138,8 @@ export class ImageStaging {
     this.settleProgress();
     const isWhole = image.received === image.length;
     const from = isWhole ? image.length : this.continueAt(image, undefined);
-    return new StagingWriter(this.partition, image, from, (received) =>
-      this.progress(image, received),
+    return new StagingWriter(this.partition, image, from, (before, received) =>
+      this.received(image, before, received),
     );
   }
 
@@ -147,7 +170,7 @@ export class ImageStaging {
   /** Forgets every staged image: they were delivered, or are not wanted any more. */
   clear(): void {
     if (this.directory.length === 0) return;
-    this.keyValue.delete(progressKey);
+    this.forgetProgress();
     this.store([]);
   }
 
@@ -170,9 +193,9 @@ export class ImageStaging {
 
   /** A block that holds nothing of any image: behind what is there of this one, or free. */
   private spareBlock(image: StagedImage): number | undefined {
-    const { blocks, blockLength } = this.partition.status();
+    const { blockLength } = this.partition.status();
     const reached = Math.floor((image.offset + image.received) / blockLength);
-    for (let block = 0; block < blocks; block++) {
+    for (let block = 0; block < this.blocks; block++) {
       const isTaken = this.directory.some((one) => {
         const first = one.offset / blockLength;
         const last = isSame(one, image) ? reached : first + blocksOf(one, blockLength) - 1;
@@ -188,21 +211,50 @@ export class ImageStaging {
    * moved is brought back, before anything else may take that block.
    */
   private takeProgress(): void {
-    const bytes = this.keyValue.read(progressKey);
-    const progress = bytes === undefined ? undefined : decode(progressSchema, bytes, bytes.length);
-    if (progress === undefined || isRefusal(progress)) return;
-    const { sha256: digest, received, movedTo } = progress;
+    if (!this.hasProgress) return;
+    const progress = decode(progressSchema, this.progressLog.latest()!, maxFlashRecordBytes);
+    if (isRefusal(progress)) return;
+    const { sha256: digest, movedTo } = progress;
     const found = this.directory.filter((one) => sameBytes(one.sha256, digest))[0];
-    if (found === undefined || received > found.length) return;
-    const image = { ...found, received };
+    if (found === undefined || progress.received > found.length) return;
+    const image = { ...found, received: this.proven(found, progress) };
     this.directory = this.directory.map((one) => (one === found ? image : one));
     if (movedTo !== undefined) this.continueAt(image, movedTo);
   }
 
+  /**
+   * Bytes that are there. Those that were made durable together with their record are looked at,
+   * since a cut may have kept the record alone; all before them were durable then.
+   */
+  private proven({ offset }: StagedImage, progress: Progress): number {
+    const { received, checkedFrom, check } = progress;
+    if (checkedFrom === undefined || check === undefined || checkedFrom > received) return received;
+    const found = flashCheck(this.partition, this.crypto, offset + checkedFrom, offset + received);
+    if (!sameBytes(found, check)) return checkedFrom;
+    // Where the program alone was restarted, they may be read, and not be durable yet.
+    this.partition.sync();
+    return received;
+  }
+
+  /** Makes the bytes from `before` to `received` and the record of it durable, by one `sync`. */
+  private received(image: StagedImage, before: number, received: number): void {
+    const { offset, sha256: digest } = image;
+    const check = flashCheck(this.partition, this.crypto, offset + before, offset + received);
+    const progress = { sha256: digest, received, checkedFrom: before, check };
+    // The last one is followed by nothing for a while.
+    this.progressLog.append(encode(progressSchema, progress), received < image.length);
+    this.follow(image, received);
+  }
+
+  /** Records how many bytes are durable. */
   private progress(image: StagedImage, received: number, movedTo?: number): void {
     const { sha256: digest } = image;
     const progress = { sha256: digest, received, ...(movedTo !== undefined && { movedTo }) };
-    this.keyValue.write(progressKey, encode(progressSchema, progress));
+    this.progressLog.append(encode(progressSchema, progress));
+    this.follow(image, received);
+  }
+
+  private follow(image: StagedImage, received: number): void {
     this.directory = this.directory.map((one) => (isSame(one, image) ? { ...one, received } : one));
   }
 
@@ -211,9 +263,18 @@ export class ImageStaging {
    * image can be made anew: progress must never vouch for bytes that are not there any more.
    */
   private settleProgress(): void {
-    if (this.keyValue.read(progressKey) === undefined) return;
+    if (!this.hasProgress) return;
     this.store(this.directory);
-    this.keyValue.delete(progressKey);
+    this.forgetProgress();
+  }
+
+  private get hasProgress(): boolean {
+    const payload = this.progressLog.latest();
+    return payload !== undefined && payload.length > 0;
+  }
+
+  private forgetProgress(): void {
+    if (this.hasProgress) this.progressLog.append(noProgress);
   }
 
   private store(directory: readonly StagedImage[]): void {
@@ -262,7 +323,7 @@ function pieceBytes(blockLength: number): number {
 export class StagingWriter {
   private readonly partition: FlashPartition;
   private readonly image: StagedImage;
-  private readonly onDurable: (received: number) => void;
+  private readonly onReceived: (before: number, received: number) => void;
   private readonly piece: Uint8Array;
   private filled = 0;
   private written: number;
@@ -272,11 +333,11 @@ export class StagingWriter {
     partition: FlashPartition,
     image: StagedImage,
     from: number,
-    onDurable: (received: number) => void,
+    onReceived: (before: number, received: number) => void,
   ) {
     this.partition = partition;
     this.image = image;
-    this.onDurable = onDurable;
+    this.onReceived = onReceived;
     this.piece = new Uint8Array(pieceBytes(partition.status().blockLength));
     // Only whole pieces are recorded until the end, so a continued download starts with one.
     this.written = from;
@@ -293,7 +354,7 @@ export class StagingWriter {
     this.written = 0;
     this.filled = 0;
     this.recorded = 0;
-    this.onDurable(0);
+    this.onReceived(0, 0);
   }
 
   /** Takes the next bytes. Code `image-length` for more than the signed length (INS-09). */
@@ -306,7 +367,10 @@ export class StagingWriter {
       this.piece.set(part, this.filled);
       this.filled += part.length;
       offset += part.length;
-      if (this.filled === this.piece.length) this.flush();
+      if (this.filled < this.piece.length) continue;
+      this.flush();
+      // With the piece that fills up meanwhile, a power cut costs less than a chunk.
+      if (this.written - this.recorded + this.piece.length > chunkBytes) this.record();
     }
     return undefined;
   }
@@ -329,8 +393,7 @@ export class StagingWriter {
   /** Makes what was received durable, as far as whole pieces go. */
   record(): void {
     if (this.written === this.recorded) return;
-    this.partition.sync();
-    this.onDurable(this.written);
+    this.onReceived(this.recorded, this.written);
     this.recorded = this.written;
   }
 
@@ -341,7 +404,5 @@ export class StagingWriter {
     this.partition.write(this.piece, at);
     this.written += this.piece.length;
     this.filled = 0;
-    // With the piece that fills up meanwhile, a power cut costs less than a chunk.
-    if (this.written - this.recorded + this.piece.length > chunkBytes) this.record();
   }
 }

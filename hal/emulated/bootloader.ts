@@ -6,7 +6,7 @@
 import { sameBytes } from '../../agent/codec/reader.ts';
 import { isRefusal, type Refusal } from '../../agent/codes.ts';
 import { startPair } from '../../agent/install/boot-selection.ts';
-import { slotDigest } from '../../agent/install/slot-writer.ts';
+import { flashDigest } from '../../agent/install/flash-digest.ts';
 import type { Boot, Crypto, Flash, SlotImage } from '../types.ts';
 
 /** Partition names of one slot pair. */
@@ -36,7 +36,7 @@ function readImage(
   try {
     if (image.length > partition.status().size) return undefined;
     const program = new Uint8Array(image.length);
-    const digest = slotDigest(partition, crypto, image.length, (bytes, offset) =>
+    const digest = flashDigest(partition, crypto, 0, image.length, (bytes, offset) =>
       program.set(bytes, offset),
     );
     return sameBytes(digest, image.sha256) ? program : undefined;

@@ -28,7 +28,7 @@ export interface Cut {
   readonly stage: 'before' | 'inside' | 'after';
   /** Inside: whole units (of an erasure: blocks) that were done before the torn one. */
   readonly done?: number;
-  /** Operations since the last `sync` of their partition are lost, in any combination. */
+  /** Operations since the last `sync` are lost, in any combination. */
   readonly loseUnsynced?: boolean;
 }
 
@@ -53,9 +53,8 @@ export type Fault =
   /** The block keeps its content when it is erased. */
   | { readonly kind: 'stuck-block'; readonly block: number };
 
-/** What one operation changed; `handle` stands for the open partition that asked for it. */
+/** What one operation changed. */
 export interface Change {
-  readonly handle: object;
   readonly offset: number;
   readonly before: Uint8Array;
   readonly after: Uint8Array;
@@ -127,6 +126,8 @@ export class FaultyFlash {
   /** Program and erase operations, and reads, since the last `powerOn`. */
   operations = 0;
   reads = 0;
+  /** Synchronisations since the part was made. */
+  syncs = 0;
   /** Faults that `powerOn` planned, and those that happened, since the part was made. */
   planned = 0;
   fired = 0;
@@ -166,37 +167,32 @@ export class FaultyFlash {
 
   /** The storage of one open partition. */
   open(): FlashStorage {
-    const handle = {};
     return {
       read: (buffer, offset) => {
         this.checkPower();
         this.readError();
         this.memory.read(buffer, offset);
       },
-      program: (bytes, offset) => this.apply('program', handle, offset, bytes.slice()),
+      program: (bytes, offset) => this.apply('program', offset, bytes.slice()),
       erase: (offset, length, eraseValue) =>
-        this.apply('erase', handle, offset, new Uint8Array(length).fill(eraseValue)),
+        this.apply('erase', offset, new Uint8Array(length).fill(eraseValue)),
       sync: () => {
         this.checkPower();
-        this.unsynced = this.unsynced.filter((change) => change.handle !== handle);
+        this.syncs += 1;
+        this.unsynced = [];
       },
       close: () => undefined,
     };
   }
 
-  private apply(
-    kind: 'program' | 'erase',
-    handle: object,
-    offset: number,
-    after: Uint8Array,
-  ): void {
+  private apply(kind: 'program' | 'erase', offset: number, after: Uint8Array): void {
     this.checkPower();
     const number = this.operations++;
     this.rot(number);
     const before = this.bytes.slice(offset, offset + after.length);
     if (kind === 'erase') this.keepStuckBlocks(offset, before, after);
     const { unsynced } = this;
-    const operation: FlashOperation = { kind, handle, offset, before, after, unsynced };
+    const operation: FlashOperation = { kind, offset, before, after, unsynced };
     this.onOperation?.(operation);
     for (const fault of this.faults) {
       if (fault.kind !== 'cut' || fault.operation !== number) continue;
@@ -214,7 +210,7 @@ export class FaultyFlash {
       throw new PowerCut(`power cut ${stage} operation ${number}`);
     }
     this.bytes.set(after, offset);
-    this.unsynced = [...unsynced, { handle, offset, before, after }];
+    this.unsynced = [...unsynced, { offset, before, after }];
   }
 
   private rot(operation: number): void {

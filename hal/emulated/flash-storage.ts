@@ -67,6 +67,7 @@ export function openFileStorage(path: string, size: number, eraseValue: number):
       }
     },
     erase: (offset, length, value) => fill(file, offset, length, value),
+    // Pages belong to the file: those that other partitions have changed are written, too.
     sync: () => fdatasyncSync(file),
     close: () => closeSync(file),
   };

@@ -1,4 +1,5 @@
 /** The flash parts and kinds of ECU over which the power is cut. */
+import { stagingProgressBlocks } from '../../agent/primary/image-staging.ts';
 import type { FlashMap, FlashRegion } from '../../hal/ecu-description.ts';
 import type { FlashGeometry } from '../../hal/emulated/flash.ts';
 
@@ -44,7 +45,8 @@ export function layoutOf(part: PartKind, role: Role): { map: FlashMap; size: num
     ['key-value', part.keyValueBlocks],
   ];
   if (role === 'primary') {
-    sizes.push(['download', Math.ceil((imageBytes + 200) / blockLength) + spare]);
+    const download = Math.ceil((imageBytes + 200) / blockLength) + spare;
+    sizes.push(['download', download + stagingProgressBlocks]);
   }
   if (role === 'hosted') {
     sizes.push(['hosted-a', slot], ['hosted-b', slot], ['hosted-state', 2], ['hosted-journal', 2]);

@@ -1,9 +1,10 @@
 /** Runs a scenario without a cut and notes every flash operation with all that a cut there leaves. */
 
+import { stagingProgressBlocks } from '../../agent/primary/image-staging.ts';
 import type { FlashMap } from '../../hal/ecu-description.ts';
 import { FaultyFlash, type FlashOperation } from '../../hal/emulated/faulty-flash.ts';
 import { EcuUnderTest, type Floors, type Step, steps } from './ecu.ts';
-import { layoutOf } from './geometries.ts';
+import { layoutOf, type PartKind } from './geometries.ts';
 import type { Scenario } from './scenario.ts';
 import type { DirectorView, Told } from './world.ts';
 
@@ -28,11 +29,13 @@ export interface Snapshot {
 
 const noFloors: Floors = { rootVersions: { director: 0, images: 0 }, versions: {} };
 
-function partitionAt(map: FlashMap, offset: number): string {
-  const found = Object.entries(map).find(
-    ([, region]) => offset >= region.offset && offset < region.offset + region.size,
-  );
-  return found![0];
+/** Where an operation is; the records at the end of the download partition are no image data. */
+function partitionAt(map: FlashMap, offset: number, { blockLength }: PartKind): string {
+  const [name, region] = Object.entries(map).find(
+    ([, one]) => offset >= one.offset && offset < one.offset + one.size,
+  )!;
+  const records = region.offset + region.size - stagingProgressBlocks * blockLength;
+  return name === 'download' && offset >= records ? 'download-progress' : name;
 }
 
 /**
@@ -58,7 +61,7 @@ export function record(
     }
     traced.push({
       operation,
-      partition: partitionAt(map, operation.offset),
+      partition: partitionAt(map, operation.offset, setup.part),
       step,
       told: { ...director.told },
       floors: ecu.floors!,

@@ -80,7 +80,8 @@ function liveUntilCut(part: Part, operation: number): boolean {
     liveOn(part);
     return false;
   } catch (error) {
-    if (!(error instanceof PowerCut)) throw error;
+    // The bootloader bears a journal that fails, and meets the missing power at its next step.
+    if (!storage.isOff) throw error;
     return true;
   } finally {
     storage.powerOn();

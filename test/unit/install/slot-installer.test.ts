@@ -254,6 +254,35 @@ test('after a sudden stop at any chunk boundary no chunk is sent again, whatever
   }
 });
 
+test('a chunk costs one synchronisation, for its bytes and its record', () => {
+  const rig = factory();
+  const installer = openInstaller(rig);
+  installer.begin(newImage.request);
+  const { syncs } = rig.storage;
+  const chunks = Math.floor(newImage.plaintext.length / 16_384);
+  installer.write(newImage.ciphertext.subarray(0, 56 + chunks * chunk));
+  // Records that begin a block of the journal: the erasure and the seal are one more each.
+  const blocks = 2;
+  const made = rig.storage.syncs - syncs;
+  assert.ok(made >= chunks && made <= chunks + 2 * blocks, `${made} for ${chunks} chunks`);
+});
+
+test('a record whose chunk is not there is believed up to the chunk before', () => {
+  for (const blockLength of [4_096, 65_536]) {
+    const rig = factory({ geometry: { blockLength }, slotBlocks: 6 * (65_536 / blockLength) });
+    const installer = openInstaller(rig);
+    installer.begin(newImage.request);
+    installer.write(newImage.ciphertext.subarray(0, 56 + 6 * chunk));
+    // The cut has kept the record, and of the sixth chunk the first pages alone.
+    const end = rig.slotBytes + 6 * 16_384;
+    rig.storage.bytes.fill(0xff, end - 8_192, end);
+    const again = openInstaller(rig);
+    assert.is(transfer(again, newImage), 56 + 5 * chunk, `${blockLength}`);
+    assert.not.ok(isRefusal(again.finish()));
+    assert.ok(holds(rig, 1, newImage));
+  }
+});
+
 test('large blocks: the last one of a slot has no spare one behind it, and begins anew', () => {
   const rig = factory({ geometry: { blockLength: 131_072, writeAlign: 256 }, slotBlocks: 3 });
   for (const [end, resumed] of [

@@ -35,7 +35,7 @@ test("the journal's example is what an installation writes", () => {
   const rig = createRig({ slotBlocks: 1 });
   const journal = new InstallJournal(openPartition(rig, 'journal'), crypto);
   journal.keepConfirmed({ slot: 0, counter: 1, image });
-  journal.write({
+  journal.writeWithChunk({
     slot: 1,
     ciphertextLength: 17_088,
     ciphertextSha256: filled(32, 0xc1),
@@ -43,6 +43,7 @@ test("the journal's example is what an installation writes", () => {
     plaintextSha256: filled(32, 0xb2),
     chunks: 1,
     header: filled(56, 0x5e),
+    lastChunkCheck: filled(8, 0xc5),
   });
   const expected = exampleOf('journal');
   assert.ok(expected.length > 100);

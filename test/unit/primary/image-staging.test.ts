@@ -4,20 +4,26 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isRefusal, type Refusal } from '../../../agent/codes.ts';
 import type { Target } from '../../../agent/metadata/targets.ts';
-import { ImageStaging } from '../../../agent/primary/image-staging.ts';
+import { ImageStaging, stagingProgressBlocks } from '../../../agent/primary/image-staging.ts';
+import { FaultyFlash } from '../../../hal/emulated/faulty-flash.ts';
 import { createFlash, norGeometry } from '../../../hal/emulated/flash.ts';
-import { createMemoryStorage } from '../../../hal/emulated/flash-storage.ts';
 import { MemoryKeyValue, RepositorySimulator } from '../../simulator/repository-simulator.ts';
 import { crypto } from '../../simulator/simulated-repository.ts';
 
 const test = suite('Image staging');
 const sizeBytes = 64 * 4_096;
+const partitionBytes = sizeBytes + stagingProgressBlocks * norGeometry.blockLength;
 
-function create(keyValue = new MemoryKeyValue(), flash = new Uint8Array(sizeBytes).fill(0xff)) {
-  const map = { download: { offset: 0, size: sizeBytes } };
-  const part = createFlash(map, norGeometry, () => createMemoryStorage(flash));
-  const open = () => new ImageStaging(part.open({ path: 'download' }), keyValue, crypto);
-  return { staging: open(), open, flash };
+function create(keyValue = new MemoryKeyValue()) {
+  const map = { download: { offset: 0, size: partitionBytes } };
+  const flash = new FaultyFlash(new Uint8Array(partitionBytes).fill(0xff), norGeometry);
+  const over = (part: FaultyFlash) => {
+    const partition = createFlash(map, norGeometry, () => part.open()).open({ path: 'download' });
+    return new ImageStaging(partition, keyValue, crypto);
+  };
+  /** Another start, with what the part holds now. */
+  const open = () => over(new FaultyFlash(flash.bytes.slice(), norGeometry));
+  return { staging: over(flash), open, flash };
 }
 
 const template = new RepositorySimulator('ecdsa').target({ filename: 'a.bin', releaseCounter: 1 });
@@ -117,6 +123,62 @@ test('a power cut costs less than one chunk, whatever the pieces', () => {
       assert.equal(back, new Uint8Array(content.subarray(0, received)));
     }
   }
+});
+
+test('a chunk costs one synchronisation and no key-value write', () => {
+  const keyValue = new MemoryKeyValue();
+  const { staging, flash } = create(keyValue);
+  const chunks = 12;
+  const content = randomBytes(chunks * 16_384);
+  const target = targetOf(content);
+  staging.reserve([target]);
+  const writer = staging.writer(staging.find(target.hashes[0]!.value));
+  const { syncs } = flash;
+  const { changes } = keyValue;
+  writer.write(content);
+  // Two more where the records go on in another block: they are sealed at once there, and erased.
+  const blocks = 2;
+  assert.ok(flash.syncs - syncs <= chunks + 2 * blocks, `${flash.syncs - syncs} syncs`);
+  assert.is(keyValue.changes, changes);
+  assert.is(writer.finish(), undefined);
+});
+
+test('a record whose bytes are not there is believed up to the chunk before', () => {
+  const { staging, open, flash } = create();
+  const content = randomBytes(100_000);
+  const target = targetOf(content);
+  staging.reserve([target]);
+  const image = staging.find(target.hashes[0]!.value);
+  staging.writer(image).write(content.subarray(0, 3 * 16_384));
+  assert.is(open().find(image.sha256).received, 3 * 16_384);
+  // The cut has kept the record, and of the chunk all but its last page.
+  flash.bytes.fill(0xff, 3 * 16_384 - 4_096, 3 * 16_384);
+  const again = open();
+  const found = again.find(image.sha256);
+  assert.is(found.received, 2 * 16_384);
+  const writer = again.writer(found);
+  assert.is(writer.write(content.subarray(writer.received)), undefined);
+  assert.is(writer.finish(), undefined);
+  assert.is(again.check(again.find(image.sha256)), undefined);
+});
+
+test('a cut right behind the last piece, before it is recorded, costs no more than a chunk', () => {
+  const { staging, open, flash } = create();
+  const content = randomBytes(2 * 16_384 - 100);
+  const target = targetOf(content);
+  staging.reserve([target]);
+  const image = staging.find(target.hashes[0]!.value);
+  const writer = staging.writer(image);
+  writer.write(content);
+  const received: number[] = [];
+  flash.onOperation = () => received.push(open().find(image.sha256).received);
+  assert.is(writer.finish(), undefined);
+  assert.ok(received.length > 1);
+  assert.ok(
+    received.every((bytes) => bytes >= 16_384),
+    received.join(),
+  );
+  assert.is(open().find(image.sha256).received, content.length);
 });
 
 test('images that are still wanted stay where they are, others make room', () => {
