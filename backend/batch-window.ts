@@ -8,8 +8,11 @@ export interface BatchWindowOptions<T, R> {
   readonly milliseconds: number;
   /** A batch is never larger; what is over goes into the next one. */
   readonly maxItems: number;
-  /** One result an item, in their order. What it throws, all items of the batch get. */
-  readonly run: (items: readonly T[]) => readonly R[];
+  /**
+   * One result an item, in their order. What it throws, all items of the batch get. The next batch
+   * does not wait for it.
+   */
+  readonly run: (items: readonly T[]) => Promise<readonly R[]>;
 }
 
 interface Waiting<T, R> {
@@ -37,7 +40,7 @@ export class BatchWindow<T, R> {
     });
   }
 
-  /** Does at once what waits. */
+  /** Begins at once with what waits. */
   flush(): void {
     if (this.timer !== undefined) clearTimeout(this.timer);
     if (this.immediate !== undefined) clearImmediate(this.immediate);
@@ -45,10 +48,13 @@ export class BatchWindow<T, R> {
     this.immediate = undefined;
     const batch = this.waiting.splice(0, this.options.maxItems);
     if (this.waiting.length > 0) this.runSoon();
-    if (batch.length === 0) return;
+    if (batch.length > 0) void this.run(batch);
+  }
+
+  private async run(batch: readonly Waiting<T, R>[]): Promise<void> {
     let results: readonly R[];
     try {
-      results = this.options.run(batch.map(({ item }) => item));
+      results = await this.options.run(batch.map(({ item }) => item));
     } catch (error) {
       for (const { reject } of batch) reject(error);
       return;

@@ -24,6 +24,12 @@ export interface Ports {
 export interface Configuration {
   /** Database and images. */
   readonly stateFolder: string;
+  /** A PostgreSQL that several processes share; SQLite in the state folder when absent. */
+  readonly database?: {
+    readonly url: string;
+    /** Connections that this process opens to it, at most. */
+    readonly connections: number;
+  };
   /** `online/*.key`, `director/1.root.cbor`, `images/1.root.cbor` as the ceremony left them. */
   readonly keysFolder: string;
   /** Opens the online key files. */
@@ -86,6 +92,8 @@ const settings = {
     fallback: String(90 * day),
   },
   'passphrase-file': { variable: 'OTA_PASSPHRASE_FILE', fallback: '' },
+  'database-url-file': { variable: 'DATABASE_URL_FILE', fallback: '' },
+  'database-connections': { variable: 'DATABASE_CONNECTIONS', fallback: '10' },
   'operator-token-file': { variable: 'OTA_OPERATOR_TOKEN_FILE', fallback: '' },
   'director-port': { variable: 'DIRECTOR_PORT', fallback: defaultPorts.director },
   'images-port': { variable: 'IMAGES_PORT', fallback: defaultPorts.images },
@@ -169,6 +177,8 @@ export function readConfiguration(
   if (!logLevels.includes(settingOf('log-level'))) {
     refused ??= invalid('log-level', `expected one of ${logLevels.join(', ')}`);
   }
+  // One would wait for itself when a request needs two.
+  const connections = number('database-connections', 2, 1_000);
   const certificateSeconds = seconds('device-certificate-seconds');
   const tls = settingOf('device-tls');
   const host = settingOf('host');
@@ -191,8 +201,11 @@ export function readConfiguration(
     const wanted = `at least ${minTokenCharacters} printable characters without spaces`;
     return refuse('configuration-invalid', `OTA_OPERATOR_TOKEN: expected ${wanted}`);
   }
+  const url = databaseUrlOf(settingOf('database-url-file'), environment);
+  if (isRefusal(url)) return url;
   return {
     stateFolder: settingOf('state'),
+    ...(url !== undefined && { database: { url, connections } }),
     keysFolder: settingOf('keys'),
     passphrase,
     operatorToken: token,
@@ -229,6 +242,14 @@ function readFlags(argumentsGiven: readonly string[]): Partial<Record<Setting, s
     // parseArgs throws TypeErrors for what a person typed.
     return refuse('argument-invalid', error instanceof Error ? error.message : String(error));
   }
+}
+
+/** It may hold a password: from the environment or a file, as secrets are. */
+function databaseUrlOf(file: string, environment: Environment): string | undefined | Refusal {
+  if (!environment['DATABASE_URL'] && file === '') return undefined;
+  const url = secretOf('DATABASE_URL', file, environment);
+  if (isRefusal(url) || /^postgres(ql)?:\/\//.test(url)) return url;
+  return refuse('configuration-invalid', 'DATABASE_URL: expected postgresql://…');
 }
 
 function secretOf(variable: string, file: string, environment: Environment): string | Refusal {

@@ -27,9 +27,10 @@ import { type KeySource, keyPairProvider } from './signer/key-pairs.ts';
 import { type KeyProvider, OnlineKeys } from './signer/online-keys.ts';
 import { RootStore } from './signer/root-store.ts';
 import { BlobStore } from './store/blobs.ts';
-import { Database } from './store/database.ts';
+import { DatabaseNewer, type OpenDatabase } from './store/database.ts';
 import { imageBySha256 } from './store/images.ts';
-import { isUrgentVehicle, vehicleById } from './store/inventory.ts';
+import { senderById } from './store/inventory.ts';
+import { SqliteDatabase } from './store/sqlite.ts';
 
 export interface Backend {
   /** The ports that were really taken. */
@@ -90,11 +91,11 @@ export async function startBackend(
   options: BackendOptions = {},
 ): Promise<Backend | Refusal> {
   const { logLevel, operatorToken } = configuration;
-  const database = openDatabase(configuration);
+  const database = await openDatabase(configuration);
   if (isRefusal(database)) return database;
-  const services = openServices(configuration, options, database);
+  const services = await openServices(configuration, options, database);
   if (isRefusal(services)) {
-    database.close();
+    await database.close();
     return services;
   }
   const { metrics, admission, enrolment, now } = services;
@@ -117,13 +118,17 @@ export async function startBackend(
   addImagesRoutes(images, services, imagesPlane);
   addOperatorRoutes(operator, services, operatorsPlane, operatorToken);
   warnOfExpiredRoots(services, operator);
-  const refused = importFirstTargets(services, configuration.keysFolder);
+  const refused = await importFirstTargets(services, configuration.keysFolder);
   if (refused !== undefined) {
     operator.log.warn({ code: refused.refused, detail: refused.detail }, 'no image Targets yet');
   }
   const planes = { director, images, operator } as const;
-  recordSilentVehicles(services);
-  const looks = setInterval(() => recordSilentVehicles(services), silenceLookMilliseconds);
+  const look = () =>
+    recordSilentVehicles(services).catch((err: unknown) => {
+      operator.log.error({ code: 'internal-error', err }, 'the look for silent vehicles');
+    });
+  await look();
+  const looks = setInterval(look, silenceLookMilliseconds);
   looks.unref();
   const close = async () => {
     clearInterval(looks);
@@ -133,7 +138,7 @@ export async function startBackend(
     // What had been taken is answered by now; nothing waits any more.
     await services.verifier.close();
     services.metrics.close();
-    database.close();
+    await database.close();
   };
   const ports = { director: 0, images: 0, operator: 0 };
   for (const name of ['director', 'images', 'operator'] as const) {
@@ -147,24 +152,37 @@ export async function startBackend(
   return { ports, metrics, admission, close };
 }
 
-/** Code `file-unreadable`: a folder that cannot be made, a file that is no database of ours. */
-function openDatabase({ stateFolder }: Configuration): Database | Refusal {
+/**
+ * Codes `file-unreadable` (a folder that cannot be made, a file that is no database of ours),
+ * `database-newer`, `database-unavailable`.
+ */
+async function openDatabase(configuration: Configuration): Promise<OpenDatabase | Refusal> {
+  const { stateFolder, database } = configuration;
   const path = join(stateFolder, 'director.sqlite');
   try {
     mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
-    return new Database(path);
+    if (database === undefined) return new SqliteDatabase(path);
+    // Only who uses it pays for loading it.
+    const { PostgresDatabase } = await import('./store/postgres.ts');
+    return await PostgresDatabase.open(database.url, database.connections);
   } catch (error) {
+    if (error instanceof DatabaseNewer) return refuse(error.code, error.message);
+    if (database !== undefined) {
+      // The message, never the URL: that holds the password.
+      const reason = error instanceof Error ? error.message : String(error);
+      return refuse('database-unavailable', `DATABASE_URL: ${reason}`);
+    }
     const known = error instanceof Error && 'code' in error && error.code !== 'ERR_SQLITE_ERROR';
     const reason = known ? reasonOf(error) : error instanceof Error ? error.message : String(error);
     return refuse('file-unreadable', `${path}: ${reason}`);
   }
 }
 
-function openServices(
+async function openServices(
   configuration: Configuration,
   options: BackendOptions,
-  database: Database,
-): Services | Refusal {
+  database: OpenDatabase,
+): Promise<Services | Refusal> {
   const { stateFolder, keysFolder, passphrase, lifetimes, deviceTls } = configuration;
   const crypto = createNodeCrypto();
   const now = options.now ?? (() => Math.floor(Date.now() / 1000));
@@ -173,18 +191,25 @@ function openServices(
   const metrics = new Metrics();
   const provider = options.provider ?? keyPairProvider(crypto, options.keys ?? fromFiles);
   const keys = new OnlineKeys(crypto, provider, metrics);
-  const roots = RootStore.open(database, crypto, keys, keysFolder);
+  const roots = await RootStore.open(database, crypto, keys, keysFolder);
   if (isRefusal(roots)) return roots;
   const enrolment =
     deviceTls && EnrolmentAuthority.open(keysFolder, passphrase, deviceTls.certificateSeconds);
   if (isRefusal(enrolment)) return enrolment;
-  const blobs = new BlobStore(join(stateFolder, 'blobs'));
-  blobs.removeUnknown((sha256) => database.one(imageBySha256, sha256) !== undefined);
+  const blobs = new BlobStore(join(stateFolder, 'blobs'), database.shared);
+  // Another process may be about to record it.
+  if (!database.shared)
+    await blobs.removeUnknown(
+      async (sha256) => (await database.one(imageBySha256, sha256)) !== undefined,
+    );
   const admission = new Admission({
     limits: configuration.quotas,
     metrics,
-    fleetOf: (vehicleId) => database.one(vehicleById, vehicleId)?.fleet,
-    isUrgent: (vehicleId) => database.one(isUrgentVehicle, vehicleId) !== undefined,
+    shared: database.shared,
+    async vehicleOf(vehicleId) {
+      const row = await database.one(senderById, vehicleId);
+      return row && { fleet: row.fleet, urgent: row.urgent > 0 };
+    },
   });
   const services: Services = {
     ...{ database, blobs, crypto, keys, roots, lifetimes, now, metrics, admission, enrolment },

@@ -2,21 +2,23 @@
 import { performance } from 'node:perf_hooks';
 import type { Metrics } from '../metrics.ts';
 import { Lanes, type ShedReason } from './lanes.ts';
-import { LastSigned } from './last-signed.ts';
+import { LastSigned, maxKeptBytes } from './last-signed.ts';
 import { type Lane, laneNames, type Priority } from './priorities.ts';
 import { type QuotaLimits, type QuotaRefusal, Quotas, type Sender } from './quotas.ts';
 
 export interface AdmissionOptions {
   readonly limits: QuotaLimits;
   readonly metrics: Metrics;
-  /** The fleet of a vehicle that a certificate names; undefined when it is not registered. */
-  readonly fleetOf: (vehicleId: string) => string | undefined;
-  /** It is told to leave an image for safety's sake and has not reported that it did. */
-  readonly isUrgent: (vehicleId: string) => boolean;
+  /** Other processes sign as well: what memory holds may be old, and would look like a rollback. */
+  readonly shared: boolean;
+  /** What is kept of a vehicle that a certificate names; undefined when it is not registered. */
+  readonly vehicleOf: (
+    vehicleId: string,
+  ) => Promise<{ readonly fleet: string; readonly urgent: boolean } | undefined>;
 }
 
 export class Admission {
-  readonly memory = new LastSigned();
+  readonly memory: LastSigned;
   readonly lanes: Lanes;
   readonly quotas: Quotas;
   readonly metrics: Metrics;
@@ -29,6 +31,7 @@ export class Admission {
     this.options = options;
     this.metrics = metrics;
     this.quotas = new Quotas(limits);
+    this.memory = new LastSigned(options.shared ? 0 : maxKeptBytes);
     this.lanes = new Lanes({
       now: () => performance.now(),
       soon: setImmediate,
@@ -45,10 +48,11 @@ export class Admission {
    * Who sends, for the quotas. A certificate of a vehicle that is not in the inventory names
    * nobody: such a sender is its address.
    */
-  senderOf(vehicleId: string | undefined, address: string): Sender {
-    if (vehicleId === undefined) return { address };
-    const fleet = this.options.fleetOf(vehicleId);
-    return fleet === undefined ? { address } : { vehicleId, fleet };
+  async senderOf(vehicleId: string | undefined, address: string): Promise<Sender> {
+    const vehicle = vehicleId === undefined ? undefined : await this.options.vehicleOf(vehicleId);
+    if (vehicleId === undefined || vehicle === undefined) return { address };
+    const { fleet, urgent } = vehicle;
+    return { vehicleId, fleet, urgent };
   }
 
   async spend(sender: Sender, points = 1): Promise<QuotaRefusal | undefined> {
@@ -60,7 +64,7 @@ export class Admission {
   /** The priority of a route, raised for a vehicle whose safety hangs on it. */
   priorityFor(priority: Priority, sender: Sender | undefined): Priority {
     if (sender === undefined || !('vehicleId' in sender)) return priority;
-    return this.options.isUrgent(sender.vehicleId) ? 'safety' : priority;
+    return sender.urgent ? 'safety' : priority;
   }
 
   /** Whether to refuse before the body is read; counted like every refusal of a lane. */

@@ -8,7 +8,12 @@ import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 
 /** Who sends: an authenticated vehicle with its fleet, or an address. */
 export type Sender =
-  | { readonly vehicleId: string; readonly fleet: string }
+  | {
+      readonly vehicleId: string;
+      readonly fleet: string;
+      /** It is told to leave an image for safety's sake and has not reported that it did. */
+      readonly urgent: boolean;
+    }
   | { readonly address: string };
 
 export type Scope = 'vehicle' | 'fleet' | 'address' | 'anonymous' | 'global';

@@ -18,6 +18,7 @@ import {
   storeReport,
   trimManifests,
 } from '../store/manifests.ts';
+import { changeVehicle, inTransaction } from '../transactions.ts';
 import { judgeManifests, type ReceivedManifest } from './judge-manifests.ts';
 import { recordAnomaly, recordDetection } from './log.ts';
 import type { CheckedManifest } from './manifest-checks.ts';
@@ -30,19 +31,37 @@ import { isUpdateAvailable } from './updates.ts';
 /** Manifests that one commit makes durable. */
 export const maxManifestsPerCommit = 64;
 
-export type CommitWindow = BatchWindow<() => Refusal | undefined, Refusal | undefined>;
+type Work = (services: Services) => Promise<Refusal | undefined>;
+
+export type CommitWindow = BatchWindow<Work, Refusal | undefined>;
 
 /** Group commit: those that come in the same turn share one transaction, each undone alone. */
 export function createCommitWindow(services: () => Services): CommitWindow {
   return new BatchWindow({
     milliseconds: 0,
     maxItems: maxManifestsPerCommit,
-    run(works) {
-      const { database, metrics } = services();
-      metrics.commitItems.observe(works.length);
-      return database.transaction(() => works.map((work) => work()));
-    },
+    run: (works) => commitTogether(services(), works),
   });
+}
+
+async function commitTogether(
+  services: Services,
+  works: readonly Work[],
+): Promise<readonly (Refusal | undefined)[]> {
+  const results = await inTransaction(services, async (within) => {
+    const refusals: (Refusal | undefined)[] = [];
+    for (const work of works) refusals.push(await work(within));
+    return refusals;
+  });
+  services.metrics.commitItems.observe(works.length);
+  return results;
+}
+
+/** A server of many processes commits what its connections bring together by itself. */
+async function makeDurable(services: Services, work: Work): Promise<Refusal | undefined> {
+  if (!services.database.shared) return services.commits.add(work);
+  const [refused] = await commitTogether(services, [work]);
+  return refused;
 }
 
 /**
@@ -69,21 +88,23 @@ export async function acceptManifests(
   return Promise.all(
     judged.map(async (checked, i) => {
       const { vehicleId, body } = manifests[i]!;
-      const refused = await services.commits.add(() => commit(services, vehicleId, body, checked));
+      const refused = await makeDurable(services, (within) =>
+        commit(within, vehicleId, body, checked),
+      );
       services.metrics.manifests.inc({ code: refused?.refused ?? 'ok' });
       return refused ?? answer(services, vehicleId);
     }),
   );
 }
 
-function commit(
+async function commit(
   services: Services,
   vehicleId: string,
   body: Uint8Array,
   checked: CheckedManifest | Refusal,
-): Refusal | undefined {
-  const refused = isRefusal(checked) ? checked : take(services, vehicleId, body, checked);
-  if (refused !== undefined) recordAnomaly(services, vehicleId, refused);
+): Promise<Refusal | undefined> {
+  const refused = isRefusal(checked) ? checked : await take(services, vehicleId, body, checked);
+  if (refused !== undefined) await recordAnomaly(services, vehicleId, refused);
   return refused;
 }
 
@@ -91,8 +112,8 @@ async function answer(services: Services, vehicleId: string): Promise<ManifestAn
   await freshenMetadata(services, vehicleId);
   return {
     accepted: true,
-    updateAvailable: isUpdateAvailable(services, vehicleId),
-    timestampVersion: latestMetadata(services, vehicleId, 'timestamp').version,
+    updateAvailable: await isUpdateAvailable(services, vehicleId),
+    timestampVersion: (await latestMetadata(services, vehicleId, 'timestamp')).version,
   };
 }
 
@@ -101,63 +122,63 @@ function take(
   vehicleId: string,
   body: Uint8Array,
   checked: CheckedManifest,
-): Refusal | undefined {
-  return services.database.transaction(() => {
-    const refused = store(services, vehicleId, body, checked);
+): Promise<Refusal | undefined> {
+  return changeVehicle(services, vehicleId, async (within) => {
+    const refused = await store(within, vehicleId, body, checked);
     if (refused !== undefined) return refused;
     const reports = checked.reports.map(({ report }) => report);
-    recoverFromRestore(services, vehicleId, checked.primaryEcuId, reports);
-    withdrawOlderAssignments(services, vehicleId, reports);
+    await recoverFromRestore(within, vehicleId, checked.primaryEcuId, reports);
+    await withdrawOlderAssignments(within, vehicleId, reports);
     // What was assigned since the last manifest is installed or not: this one says.
-    services.database.run(forgetUnconfirmedImages, vehicleId);
-    noticeMixedBundle(services, vehicleId, reports);
-    endUrgency(services, vehicleId);
+    await within.database.run(forgetUnconfirmedImages, vehicleId);
+    await noticeMixedBundle(within, vehicleId, reports);
+    await endUrgency(within, vehicleId);
     return undefined;
   });
 }
 
 /** A vehicle that runs what it shall waits like all others again. */
-function endUrgency(services: Services, vehicleId: string): void {
-  if (services.database.one(isUrgentVehicle, vehicleId) === undefined) return;
-  if (isUpdateAvailable(services, vehicleId)) return;
-  services.database.run(forgetUrgentVehicle, vehicleId);
+async function endUrgency(services: Services, vehicleId: string): Promise<void> {
+  if ((await services.database.one(isUrgentVehicle, vehicleId)) === undefined) return;
+  if (await isUpdateAvailable(services, vehicleId)) return;
+  await services.database.run(forgetUrgentVehicle, vehicleId);
 }
 
 /** HRD-17: counters are compared in the transaction that stores them, so no replay slips between. */
-function store(
+async function store(
   services: Services,
   vehicleId: string,
   body: Uint8Array,
   { reports, absent }: CheckedManifest,
-): Refusal | undefined {
+): Promise<Refusal | undefined> {
   const { database } = services;
-  const inserted = database.one(insertManifest, vehicleId, services.now(), body);
+  const inserted = await database.one(insertManifest, vehicleId, services.now(), body);
   const id = inserted!.id;
   let position = 0;
   for (const { report, bytes } of reports) {
     const { ecuId, counter } = report;
-    const stored = database.run(storeReport, ecuId, counter, bytes) === 1;
+    const stored = (await database.run(storeReport, ecuId, counter, bytes)) === 1;
     // DIR-12, HRD-17: the counter was never used before
     if (!stored) return refuse('report-replayed', `${ecuId}: counter ${counter}`);
     for (const found of report.detections) {
       const { code, row, attack } = found;
-      database.run(insertDetection, id, position, ecuId, code, row, attack ?? null);
-      recordDetection(services, vehicleId, ecuId, found);
+      await database.run(insertDetection, id, position, ecuId, code, row, attack ?? null);
+      await recordDetection(services, vehicleId, ecuId, found);
       position += 1;
     }
-    database.run(forgetAbsence, ecuId);
+    await database.run(forgetAbsence, ecuId);
   }
   for (const { ecuId, code } of absent) {
     const known = Object.hasOwn(codes, code) ? codes[code as Code] : undefined;
     const found = { code, row: known?.row ?? 'DIR-08', attack: known?.attack };
-    database.run(insertDetection, id, position, ecuId, code, found.row, found.attack ?? null);
+    await database.run(insertDetection, id, position, ecuId, code, found.row, found.attack ?? null);
     // Said again in every manifest; recorded when it begins.
-    if (database.one(absenceOfEcu, ecuId)?.code !== code) {
-      recordDetection(services, vehicleId, ecuId, found);
+    if ((await database.one(absenceOfEcu, ecuId))?.code !== code) {
+      await recordDetection(services, vehicleId, ecuId, found);
     }
-    database.run(storeAbsence, ecuId, code, services.now());
+    await database.run(storeAbsence, ecuId, code, services.now());
     position += 1;
   }
-  database.run(trimManifests, vehicleId, vehicleId, historyEntries);
+  await database.run(trimManifests, vehicleId, vehicleId, historyEntries);
   return undefined;
 }

@@ -22,6 +22,7 @@ import {
 } from '../store/images.ts';
 import { insertUrgentVehicle } from '../store/inventory.ts';
 import { recoveryOf } from '../store/metadata.ts';
+import { changeVehicle, type WithinTransaction } from '../transactions.ts';
 import { planBundle, type Wanted } from './bundle.ts';
 import { ecusOf, findVehicle } from './inventory.ts';
 import { recordDecision } from './log.ts';
@@ -40,17 +41,18 @@ function sealContext(filename: string, ciphertextSha256: Uint8Array): WrapContex
  * can be.
  * @returns codes `image-unknown`, `key-object-unwrap`, `cbor-…`
  */
-export function acceptContentKey(
+export async function acceptContentKey(
   services: Services,
   request: ContentKeyRequest,
-): Refusal | undefined {
+): Promise<Refusal | undefined> {
+  const { database } = services;
   const { filename, ciphertextSha256, sealed } = request;
-  const image = services.database.one(imageByDigest, filename, ciphertextSha256, ciphertextSha256);
+  const image = await database.one(imageByDigest, filename, ciphertextSha256, ciphertextSha256);
   if (image === undefined) return refuse('image-unknown', `${filename} was not uploaded`);
   const contentKey = services.keys.unseal(sealed, sealContext(filename, ciphertextSha256));
   if (isRefusal(contentKey)) return contentKey;
   contentKey.fill(0);
-  services.database.run(storeContentKey, filename, ciphertextSha256, sealed);
+  await database.run(storeContentKey, filename, ciphertextSha256, sealed);
   return undefined;
 }
 
@@ -67,103 +69,110 @@ export async function assign(
   request: AssignmentRequest,
 ): Promise<number | Refusal> {
   const { vehicleId } = request;
-  const prepare = () => assignBundle(services, request) ?? 'targets';
+  const prepare = async (within: WithinTransaction) =>
+    (await assignBundle(within, request)) ?? ('targets' as const);
   const result = request.urgent
-    ? services.database.transaction(() => assignAtOnce(services, request))
+    ? await changeVehicle(services, vehicleId, (within) => assignAtOnce(within, request))
     : await signInWindow(services, { vehicleId, prepare });
   if (result !== undefined) {
     const named = request.assignments.map(({ ecuId, filename }) => `${filename} for ${ecuId}`);
     const detail = `${result.refused} (${result.row}): ${named.join(', ')}: ${result.detail}`;
-    recordDecision(services, 'assignment-refused', { vehicleId, detail });
+    await recordDecision(services, 'assignment-refused', { vehicleId, detail });
     return result;
   }
-  return latestMetadata(services, vehicleId, 'targets').version;
+  return (await latestMetadata(services, vehicleId, 'targets')).version;
 }
 
 /** The vehicle goes before all others until it reports that it runs what it shall. */
-function assignAtOnce(services: Services, request: AssignmentRequest): Refusal | undefined {
-  const refused = assignBundle(services, request);
+async function assignAtOnce(
+  services: WithinTransaction,
+  request: AssignmentRequest,
+): Promise<Refusal | undefined> {
+  const refused = await assignBundle(services, request);
   if (refused !== undefined) return refused;
-  services.database.run(insertUrgentVehicle, request.vehicleId);
-  issueMetadata(services, request.vehicleId, 'targets');
+  await services.database.run(insertUrgentVehicle, request.vehicleId);
+  await issueMetadata(services, request.vehicleId, 'targets');
   return undefined;
 }
 
-function assignBundle(services: Services, request: AssignmentRequest): Refusal | undefined {
+async function assignBundle(
+  services: WithinTransaction,
+  request: AssignmentRequest,
+): Promise<Refusal | undefined> {
   const { vehicleId, assignments, bundlePolicy } = request;
   const { database } = services;
-  const vehicle = findVehicle(services, vehicleId);
+  const vehicle = await findVehicle(services, vehicleId);
   if (isRefusal(vehicle)) return vehicle;
-  const recovery = database.one(recoveryOf, vehicleId);
+  const recovery = await database.one(recoveryOf, vehicleId);
   // MET-07: what the vehicle holds of a lost past ends with the Targets that it has to fetch first
   if (recovery !== undefined) {
     const wait = `${vehicleId} has yet to report that it holds Targets ${recovery.targets_version}`;
     return refuse('assignment-refused', `${wait}, issued after a restore: wait for it`, 'MET-07');
   }
-  const ecus = ecusOf(services, vehicleId);
-  const published = publishedImages(services);
-  const images = imagesOfVehicle(services, vehicleId, ecus, published);
-  const search = new ImageSearch(services);
+  const ecus = await ecusOf(services, vehicleId);
+  const published = await publishedImages(services);
+  const images = await imagesOfVehicle(services, vehicleId, ecus, published);
+  const search = await ImageSearch.open(services);
   const wanted = new Map<string, Wanted>();
   for (const { ecuId, filename, installStep = 0 } of assignments) {
     const place = ecus.findIndex((ecu) => ecu.ecuId === ecuId);
     if (place < 0) return refuse('ecu-unknown', `${ecuId} is not in this vehicle`);
     // CTG-07: never two images for one ECU
     if (wanted.has(ecuId)) return refuse('targets-ecu-repeated', `${ecuId} is named twice`);
-    const target = chooseTarget(services, search, ecus[place]!, filename, images[place]!);
+    const target = await chooseTarget(services, search, ecus[place]!, filename, images[place]!);
     if (isRefusal(target)) return target;
     wanted.set(ecuId, { target, installStep });
   }
   const steps = planBundle(images, wanted, published);
   if (isRefusal(steps)) return steps;
-  for (const [ecuId, step] of steps) database.run(storeInstallStep, step, ecuId);
+  for (const [ecuId, step] of steps) await database.run(storeInstallStep, step, ecuId);
   for (const [ecuId, { target }] of wanted) {
     const ecu = ecus.find((one) => one.ecuId === ecuId)!;
-    const refused = storeWanted(services, vehicleId, ecu, target, steps.get(ecuId)!);
+    const refused = await storeWanted(services, vehicleId, ecu, target, steps.get(ecuId)!);
     if (refused !== undefined) return refused;
   }
   if (bundlePolicy !== undefined) {
     const { onFailure, attempts } = bundlePolicy;
-    database.run(storeBundlePolicy, vehicleId, onFailure, attempts);
+    await database.run(storeBundlePolicy, vehicleId, onFailure, attempts);
   }
   return undefined;
 }
 
-function storeWanted(
+async function storeWanted(
   services: Services,
   vehicleId: string,
   ecu: EcuDescription,
   target: Target,
   installStep: number,
-): Refusal | undefined {
-  const keyObject = makeKeyObject(services, vehicleId, ecu, target);
+): Promise<Refusal | undefined> {
+  const keyObject = await makeKeyObject(services, vehicleId, ecu, target);
   if (isRefusal(keyObject)) return keyObject;
   const { database, crypto } = services;
   const { ecuId } = ecu;
   const sha256 = crypto.digest('SHA-256', keyObject);
-  database.run(insertKeyObject, vehicleId, sha256, keyObject);
+  await database.run(insertKeyObject, vehicleId, sha256, keyObject);
   const encoded = encode(targetSchema, target);
   const { length } = keyObject;
   const now = services.now();
-  database.run(storeAssignment, ecuId, vehicleId, encoded, sha256, length, installStep, now);
-  database.run(insertUnconfirmedImage, ecuId, vehicleId, encoded, ecuId);
+  await database.run(storeAssignment, ecuId, vehicleId, encoded, sha256, length, installStep, now);
+  await database.run(insertUnconfirmedImage, ecuId, vehicleId, encoded, ecuId);
   const { releaseCounter } = target.mustMatch;
   const detail = `${target.filename}, release ${releaseCounter}, step ${installStep}`;
-  recordDecision(services, 'image-assigned', { vehicleId, ecuId, detail });
+  await recordDecision(services, 'image-assigned', { vehicleId, ecuId, detail });
   return undefined;
 }
 
 /** The Image repository's entry of a filename, as this ECU's hardware will find it. */
-function listedFor(
+async function listedFor(
   services: Services,
   search: ImageSearch,
   ecu: EcuDescription,
   filename: string,
-): Target | Refusal {
+): Promise<Target | Refusal> {
   // TGT-01: only what verified Image-repository Targets list, as this hardware will find it
-  const target = search.find(filename, ecu.hardwareId);
+  const target = await search.find(filename, ecu.hardwareId);
   if (target === undefined) {
-    return entriesOf(services, filename).length === 0
+    return (await entriesOf(services, filename)).length === 0
       ? refuse('image-not-listed', `${filename} is not published`)
       : refuse('image-not-listed', `${filename} is not published for ${ecu.hardwareId}`);
   }
@@ -173,17 +182,17 @@ function listedFor(
   return target;
 }
 
-function chooseTarget(
+async function chooseTarget(
   services: Services,
   search: ImageSearch,
   ecu: EcuDescription,
   filename: string,
   images: EcuImages,
-): Target | Refusal {
-  const target = listedFor(services, search, ecu, filename);
+): Promise<Target | Refusal> {
+  const target = await listedFor(services, search, ecu, filename);
   if (isRefusal(target)) return target;
   const { releaseCounter } = target.mustMatch;
-  const report = lastReport(services, ecu.ecuId);
+  const report = await lastReport(services, ecu.ecuId);
   const installed = report?.installed.releaseCounter ?? 0;
   const lower = `${filename} is release ${releaseCounter}, ${ecu.ecuId}`;
   // CUS-02: the ECU would refuse a release older than the one it runs
@@ -201,31 +210,31 @@ function chooseTarget(
  * Codes `vehicle-unknown`, `ecu-unknown`, `image-not-listed`, `target-hardware`,
  * `assignment-refused`.
  */
-export function wrapForEcu(
+export async function wrapForEcu(
   services: Services,
   { vehicleId, ecuId, filename }: KeyObjectRequest,
-): Uint8Array | Refusal {
-  const vehicle = findVehicle(services, vehicleId);
+): Promise<Uint8Array | Refusal> {
+  const vehicle = await findVehicle(services, vehicleId);
   if (isRefusal(vehicle)) return vehicle;
-  const ecu = ecusOf(services, vehicleId).find((one) => one.ecuId === ecuId);
+  const ecu = (await ecusOf(services, vehicleId)).find((one) => one.ecuId === ecuId);
   if (ecu === undefined) return refuse('ecu-unknown', `${ecuId} is not in this vehicle`);
-  const target = listedFor(services, new ImageSearch(services), ecu, filename);
+  const target = await listedFor(services, await ImageSearch.open(services), ecu, filename);
   return isRefusal(target) ? target : makeKeyObject(services, vehicleId, ecu, target);
 }
 
 /** CUS-05: opens the content key with the Director's key and wraps it for this one ECU. */
-function makeKeyObject(
+async function makeKeyObject(
   services: Services,
   vehicleId: string,
   ecu: EcuDescription,
   target: Target,
-): Uint8Array | Refusal {
+): Promise<Uint8Array | Refusal> {
   const { filename } = target;
   const ciphertextSha256 = sha256Of(target.hashes);
   if (ciphertextSha256 === undefined) {
     return refuse('assignment-refused', `${filename} is listed without SHA-256`, 'CUS-05');
   }
-  const row = services.database.one(contentKeyOf, filename, ciphertextSha256);
+  const row = await services.database.one(contentKeyOf, filename, ciphertextSha256);
   if (row === undefined) {
     return refuse('assignment-refused', `the content key of ${filename} is missing`, 'CUS-05');
   }

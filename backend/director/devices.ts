@@ -26,6 +26,7 @@ import {
   insertRevocation,
   vehicleById,
 } from '../store/inventory.ts';
+import { changeVehicle, type WithinTransaction } from '../transactions.ts';
 import { recordAnomaly, recordDecision } from './log.ts';
 
 /**
@@ -58,8 +59,12 @@ export function provenDeviceKey(
 }
 
 /** True when `key` is the vehicle's device key already. */
-export function isDeviceKey({ database }: Services, vehicleId: string, key: PublicKey): boolean {
-  const row = database.one(deviceOfVehicle, vehicleId);
+export async function isDeviceKey(
+  { database }: Services,
+  vehicleId: string,
+  key: PublicKey,
+): Promise<boolean> {
+  const row = await database.one(deviceOfVehicle, vehicleId);
   return row !== undefined && sameBytes(row.public_key, key.bytes);
 }
 
@@ -68,14 +73,14 @@ export function isDeviceKey({ database }: Services, vehicleId: string, key: Publ
  * revoked gets a new one by a fresh token, and is accepted with it.
  * Codes `vehicle-registered` (it has another one), `key-duplicate`.
  */
-export function keepDeviceKey(
-  services: Services,
+export async function keepDeviceKey(
+  services: WithinTransaction,
   vehicleId: string,
   primaryEcuId: string,
   key: PublicKey,
-): Refusal | undefined {
+): Promise<Refusal | undefined> {
   const { database, crypto } = services;
-  const before = database.one(deviceOfVehicle, vehicleId);
+  const before = await database.one(deviceOfVehicle, vehicleId);
   if (before !== undefined && sameBytes(before.public_key, key.bytes)) return undefined;
   if (before !== undefined && before.revoked !== 1) {
     const advice = 'revoke it before it enrols by another';
@@ -83,12 +88,12 @@ export function keepDeviceKey(
   }
   const id = keyId(crypto, key);
   // KEY-05: no key is an ECU's signing key, or another vehicle's device key, as well
-  if (database.one(ecuByKeyId, id) !== undefined) {
+  if ((await database.one(ecuByKeyId, id)) !== undefined) {
     return refuse('key-duplicate', `${vehicleId}: the device key is in use`, 'KEY-05');
   }
-  database.run(insertEcuKey, id, primaryEcuId);
-  database.run(insertDeviceKey, vehicleId, key.bytes);
-  if (before !== undefined) writeRevoked(services, vehicleId, false);
+  await database.run(insertEcuKey, id, primaryEcuId);
+  await database.run(insertDeviceKey, vehicleId, key.bytes);
+  if (before !== undefined) await writeRevoked(services, vehicleId, false);
   return undefined;
 }
 
@@ -98,13 +103,13 @@ export function keepDeviceKey(
  * @returns codes `certificate-unknown`, `certificate-revoked`, `certificate-expired`,
  *   `certificate-vehicle`
  */
-export function admitDevice(
+export async function admitDevice(
   services: Services,
   identity: DeviceIdentity,
   about: { readonly renewing?: boolean; readonly vehicleId?: string | undefined },
-): Refusal | undefined {
+): Promise<Refusal | undefined> {
   const { vehicleId, publicKey, notAfter } = identity;
-  const device = services.database.one(deviceOfVehicle, vehicleId);
+  const device = await services.database.one(deviceOfVehicle, vehicleId);
   if (device === undefined || !sameBytes(device.public_key, publicKey)) {
     return refuse('certificate-unknown', 'no vehicle of the inventory has this key');
   }
@@ -115,7 +120,7 @@ export function admitDevice(
   if (about.vehicleId !== undefined && about.vehicleId !== vehicleId) {
     const detail = `${vehicleId} asked as ${about.vehicleId}`;
     const refused = refuse('certificate-vehicle', detail);
-    recordAnomaly(services, vehicleId, refused);
+    await recordAnomaly(services, vehicleId, refused);
     return refused;
   }
   return undefined;
@@ -138,21 +143,25 @@ export function setRevoked(
   services: Services,
   vehicleId: string,
   revoked: boolean,
-): Refusal | undefined {
-  const { database } = services;
-  return database.transaction(() => {
-    if (database.one(vehicleById, vehicleId) === undefined) {
+): Promise<Refusal | undefined> {
+  return changeVehicle(services, vehicleId, async (within) => {
+    const { database } = within;
+    if ((await database.one(vehicleById, vehicleId)) === undefined) {
       return refuse('vehicle-unknown', `no vehicle ${vehicleId}`);
     }
-    const before = database.one(deviceOfVehicle, vehicleId)?.revoked === 1;
+    const before = (await database.one(deviceOfVehicle, vehicleId))?.revoked === 1;
     if (before === revoked) return undefined;
-    writeRevoked(services, vehicleId, revoked);
+    await writeRevoked(within, vehicleId, revoked);
     return undefined;
   });
 }
 
-function writeRevoked(services: Services, vehicleId: string, revoked: boolean): void {
-  services.database.run(insertRevocation, vehicleId, revoked ? 1 : 0, services.now());
+async function writeRevoked(
+  services: WithinTransaction,
+  vehicleId: string,
+  revoked: boolean,
+): Promise<void> {
+  await services.database.run(insertRevocation, vehicleId, revoked ? 1 : 0, services.now());
   const code = revoked ? 'device-revoked' : 'device-accepted';
-  recordDecision(services, code, { vehicleId, detail: 'certificates of its device key' });
+  await recordDecision(services, code, { vehicleId, detail: 'certificates of its device key' });
 }

@@ -30,6 +30,7 @@ import {
   type VehicleRow,
   vehicleById,
 } from '../store/inventory.ts';
+import { changeVehicle, inTransaction, type WithinTransaction } from '../transactions.ts';
 import { isDeviceKey, keepDeviceKey, provenDeviceKey } from './devices.ts';
 import { recordDecision } from './log.ts';
 import { issueMetadata } from './metadata.ts';
@@ -48,31 +49,41 @@ const defaultFleet = 'default';
  * Makes a one-time enrolment token, for one vehicle or for any. Only its hash is kept.
  * @param fleet whose quota the vehicle's requests will count against
  */
-export function createEnrolmentToken(
+export async function createEnrolmentToken(
   services: Services,
   vehicleId: string | undefined,
   fleet = defaultFleet,
-): string {
+): Promise<string> {
   const token = toBase64Url(randomBytes(tokenBytes));
-  services.database.transaction(() => {
-    services.database.run(insertToken, hashOf(token), vehicleId ?? null, services.now(), fleet);
+  await inTransaction(services, async (within) => {
+    const { database, now } = within;
+    await database.run(insertToken, hashOf(token), vehicleId ?? null, now(), fleet);
     const detail = vehicleId === undefined ? 'for any vehicle' : 'for this vehicle';
-    recordDecision(services, 'enrolment-token-made', { ...(vehicleId && { vehicleId }), detail });
+    await recordDecision(within, 'enrolment-token-made', {
+      ...(vehicleId && { vehicleId }),
+      detail,
+    });
   });
   return token;
 }
 
 /** The vehicle's row. Code `vehicle-unknown`. */
-export function findVehicle(services: Services, vehicleId: string): VehicleRow | Refusal {
+export async function findVehicle(
+  services: Services,
+  vehicleId: string,
+): Promise<VehicleRow | Refusal> {
   return (
-    services.database.one(vehicleById, vehicleId) ??
+    (await services.database.one(vehicleById, vehicleId)) ??
     refuse('vehicle-unknown', `no vehicle ${vehicleId}`)
   );
 }
 
 /** The vehicle's ECUs in the order of their registration. */
-export function ecusOf(services: Services, vehicleId: string): readonly EcuDescription[] {
-  return services.database.all(ecusOfVehicle, vehicleId).map((row) => {
+export async function ecusOf(
+  services: Services,
+  vehicleId: string,
+): Promise<readonly EcuDescription[]> {
+  return (await services.database.all(ecusOfVehicle, vehicleId)).map((row) => {
     const ecu = decode(ecuDescription, row.description, row.description.length);
     if (isRefusal(ecu)) throw new Error(`stored ECU ${row.ecu_id}: ${ecu.detail}`);
     return ecu;
@@ -88,50 +99,58 @@ export function ecusOf(services: Services, vehicleId: string): readonly EcuDescr
  * @returns codes `enrolment-token-invalid`, `vehicle-registered`, `ecu-registered`,
  *   `key-duplicate`, `key-malformed`, `request-malformed`, those of `provenDeviceKey`
  */
-export function registerVehicle(
+export async function registerVehicle(
   services: Services,
   request: Registration,
-): RegistrationAnswer | Refusal {
-  const { database, enrolment } = services;
+): Promise<RegistrationAnswer | Refusal> {
+  const { enrolment } = services;
   const deviceKey = provenDeviceKey(services, request);
   if (isRefusal(deviceKey)) return deviceKey;
   const { vehicleId, primaryEcuId } = request;
-  const refused = database.transaction(() => {
-    const fleet = consume(services, request.token, vehicleId, deviceKey);
+  const refused = await changeVehicle(services, vehicleId, async (within) => {
+    const fleet = await consume(within, request.token, vehicleId, deviceKey);
     if (isRefusal(fleet)) return fleet;
-    const vehicle = database.one(vehicleById, vehicleId);
+    const vehicle = await within.database.one(vehicleById, vehicleId);
     if (vehicle === undefined) {
-      const refusal = insertAll(services, request, fleet);
+      const refusal = await insertAll(within, request, fleet);
       if (refusal !== undefined) return refusal;
-    } else if (deviceKey === undefined || !isRegisteredAs(services, vehicle, request)) {
+    } else if (deviceKey === undefined || !(await isRegisteredAs(within, vehicle, request))) {
       // INV-02: the vehicle's identifier is unique
       return refuse('vehicle-registered', `${vehicleId} is registered already`);
     }
-    return deviceKey && keepDeviceKey(services, vehicleId, primaryEcuId, deviceKey);
+    return deviceKey && keepDeviceKey(within, vehicleId, primaryEcuId, deviceKey);
   });
   if (refused !== undefined) return refused;
   if (deviceKey === undefined || enrolment === undefined) return {};
   return { certificate: enrolment.issueDevice(vehicleId, deviceKey.bytes, services.now()) };
 }
 
-function insertAll(services: Services, request: Registration, fleet: string): Refusal | undefined {
+async function insertAll(
+  services: WithinTransaction,
+  request: Registration,
+  fleet: string,
+): Promise<Refusal | undefined> {
   const { vehicleId, primaryEcuId, ecus } = request;
   const layout = checkLayout(request);
   if (layout !== undefined) return layout;
-  services.database.run(insertVehicle, vehicleId, primaryEcuId, services.now(), fleet);
+  await services.database.run(insertVehicle, vehicleId, primaryEcuId, services.now(), fleet);
   for (let position = 0; position < ecus.length; position++) {
-    const refused = insert(services, vehicleId, position, ecus[position]!);
+    const refused = await insert(services, vehicleId, position, ecus[position]!);
     if (refused !== undefined) return refused;
   }
   // A vehicle without assignments is told so, by name and signed (TGT-03).
-  issueMetadata(services, vehicleId, 'targets');
+  await issueMetadata(services, vehicleId, 'targets');
   const detail = `${ecus.length} ECUs, Primary ${primaryEcuId}`;
-  recordDecision(services, 'vehicle-registered', { vehicleId, detail });
+  await recordDecision(services, 'vehicle-registered', { vehicleId, detail });
   return undefined;
 }
 
-function isRegisteredAs(services: Services, vehicle: VehicleRow, request: Registration): boolean {
-  const rows = services.database.all(ecusOfVehicle, vehicle.vehicle_id);
+async function isRegisteredAs(
+  services: Services,
+  vehicle: VehicleRow,
+  request: Registration,
+): Promise<boolean> {
+  const rows = await services.database.all(ecusOfVehicle, vehicle.vehicle_id);
   return (
     vehicle.primary_ecu_id === request.primaryEcuId &&
     rows.length === request.ecus.length &&
@@ -140,23 +159,24 @@ function isRegisteredAs(services: Services, vehicle: VehicleRow, request: Regist
 }
 
 /** Uses the token up; returns the fleet that it enrols into. */
-function consume(
-  services: Services,
+async function consume(
+  services: WithinTransaction,
   token: string,
   vehicleId: string,
   deviceKey: PublicKey | undefined,
-): string | Refusal {
+): Promise<string | Refusal> {
   const hash = hashOf(token);
-  const row = services.database.one(tokenByHash, hash);
+  const row = await services.database.one(tokenByHash, hash);
   // One answer for unknown, used and foreign tokens: it must not help to find out which.
   const refused = refuse('enrolment-token-invalid', 'the token cannot enrol this vehicle');
   if (row === undefined || (row.vehicle_id ?? vehicleId) !== vehicleId) return refused;
   if (row.consumed !== null) {
-    const again = deviceKey !== undefined && isDeviceKey(services, vehicleId, deviceKey);
+    const again = deviceKey !== undefined && (await isDeviceKey(services, vehicleId, deviceKey));
     return again ? row.fleet : refused;
   }
-  services.database.run(consumeToken, services.now(), hash);
-  return row.fleet;
+  // Another process may have used it since it was read.
+  const used = (await services.database.run(consumeToken, services.now(), hash)) === 1;
+  return used ? row.fleet : refused;
 }
 
 function malformed(detail: string, row: string): Refusal {
@@ -192,15 +212,15 @@ function checkLayout({ primaryEcuId, ecus }: Registration): Refusal | undefined 
   return undefined;
 }
 
-function insert(
-  services: Services,
+async function insert(
+  services: WithinTransaction,
   vehicleId: string,
   position: number,
   ecu: EcuDescription,
-): Refusal | undefined {
+): Promise<Refusal | undefined> {
   const { database, crypto } = services;
   // INV-03: ECU identifiers are unique, in this vehicle and among all
-  if (database.one(ecuById, ecu.ecuId) !== undefined) {
+  if ((await database.one(ecuById, ecu.ecuId)) !== undefined) {
     return refuse('ecu-registered', `${ecu.ecuId} is registered already`);
   }
   const { signingKey, wrappingKey } = ecu;
@@ -214,14 +234,14 @@ function insert(
   if (!wraps) {
     return refuse('key-malformed', `${ecu.ecuId}: the wrapping key is unusable`, 'KEY-06');
   }
-  database.run(insertEcu, ecu.ecuId, vehicleId, position, encode(ecuDescription, ecu));
+  await database.run(insertEcu, ecu.ecuId, vehicleId, position, encode(ecuDescription, ecu));
   // KEY-05: a key is one ECU's; a shared one would let an ECU report for another
   for (const key of [signingKey, wrappingKey]) {
     const id = keyId(crypto, key);
-    if (database.one(ecuByKeyId, id) !== undefined) {
+    if ((await database.one(ecuByKeyId, id)) !== undefined) {
       return refuse('key-duplicate', `${ecu.ecuId}: another ECU has this key`, 'KEY-05');
     }
-    database.run(insertEcuKey, id, ecu.ecuId);
+    await database.run(insertEcuKey, id, ecu.ecuId);
   }
   return undefined;
 }

@@ -45,7 +45,7 @@ async function judge(
     claims.push(claim);
     return true;
   });
-  const checked = checkManifest(noting, vehicleId, body);
+  const checked = await checkManifest(noting, vehicleId, body);
   if (isRefusal(checked)) return checked;
   const answers = await services.verifier.verify(claims);
   if (!answers.includes(false)) return checked;

@@ -43,17 +43,21 @@ export function recordDecision(
   services: Services,
   code: Decision,
   about: { readonly vehicleId?: string; readonly ecuId?: string; readonly detail: string },
-): void {
+): Promise<void> {
   const { vehicleId = '', ecuId = '', detail } = about;
-  insert(services, 'decision', vehicleId, ecuId, { code, row: decisions[code], detail });
+  return insert(services, 'decision', vehicleId, ecuId, { code, row: decisions[code], detail });
 }
 
 /** Records a refused request or what the Director noticed by itself. */
-export function recordAnomaly(services: Services, vehicleId: string, refused: Refusal): void {
+export function recordAnomaly(
+  services: Services,
+  vehicleId: string,
+  refused: Refusal,
+): Promise<void> {
   const { refused: code, row, detail } = refused;
   const attack = attackOf(refused);
   const entry = { code, row, detail, ...(attack && { attack }) };
-  record(services, 'anomaly', vehicleId, '', entry);
+  return record(services, 'anomaly', vehicleId, '', entry);
 }
 
 /** Records what an ECU detected, by its verified report or by its Primary's statement. */
@@ -62,8 +66,8 @@ export function recordDetection(
   vehicleId: string,
   ecuId: string,
   found: { readonly code: string; readonly row: string; readonly attack?: string | undefined },
-): void {
-  record(services, 'detection', vehicleId, ecuId, { ...found, detail: '' });
+): Promise<void> {
+  return record(services, 'detection', vehicleId, ecuId, { ...found, detail: '' });
 }
 
 /** Entries after an id, oldest first, of one vehicle or of all. */
@@ -72,7 +76,7 @@ export function readLog(
   after: number,
   limit: number,
   vehicleId?: string,
-): readonly LogRow[] {
+): Promise<readonly LogRow[]> {
   return vehicleId === undefined
     ? services.database.all(logAfter, after, limit)
     : services.database.all(logOfVehicleAfter, vehicleId, after, limit);
@@ -85,13 +89,13 @@ interface Entry {
   readonly detail: string;
 }
 
-function record(
+async function record(
   services: Services,
   kind: LogKind,
   vehicleId: string,
   ecuId: string,
   entry: Entry,
-): void {
+): Promise<void> {
   const { database } = services;
   const since = services.now() - (services.now() % hourSeconds);
   const { code } = entry;
@@ -100,30 +104,30 @@ function record(
   const limit = unknown ? loggedOfUnknownVehiclesPerHour : loggedPerVehicleCodeAndHour;
   const { count } = (
     unknown
-      ? database.one(countCodeSince, code, since, limit)
-      : database.one(countVehicleCodeSince, vehicleId, code, since, limit)
+      ? await database.one(countCodeSince, code, since, limit)
+      : await database.one(countVehicleCodeSince, vehicleId, code, since, limit)
   )!;
   if (count < limit) {
-    insert(services, kind, vehicleId, ecuId, entry);
+    await insert(services, kind, vehicleId, ecuId, entry);
     return;
   }
   const about = unknown ? '' : vehicleId;
   const detail = `${code}: more than ${limit} in one hour; further ones of it are not recorded`;
-  const last = database.one(lastLogOfCode, about, 'log-limit');
+  const last = await database.one(lastLogOfCode, about, 'log-limit');
   if (last !== undefined && last.recorded >= since && last.detail === detail) return;
-  insert(services, 'anomaly', about, '', { code: 'log-limit', row: 'DBP-09', detail });
+  await insert(services, 'anomaly', about, '', { code: 'log-limit', row: 'DBP-09', detail });
 }
 
-function insert(
+async function insert(
   services: Services,
   kind: LogKind,
   vehicleId: string,
   ecuId: string,
   { code, row, attack, detail }: Entry,
-): void {
+): Promise<void> {
   const shown = detail.slice(0, maxRefusalDetailCharacters);
   const time = services.now();
-  services.database.run(
+  await services.database.run(
     insertLogEntry,
     time,
     kind,

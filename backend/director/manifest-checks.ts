@@ -42,17 +42,17 @@ export interface CheckedManifest {
  * @returns codes `cbor-…`, `vehicle-unknown`, `vehicle-mismatch`, `signature-…`,
  *   `payload-hash-mismatch`, `ecu-unknown`, `ecu-missing`, `report-time`, `report-mismatch`
  */
-export function checkManifest(
+export async function checkManifest(
   services: Services,
   vehicleId: string,
   body: Uint8Array,
-): CheckedManifest | Refusal {
+): Promise<CheckedManifest | Refusal> {
   // DIR-05: first, which vehicle
-  const vehicle = findVehicle(services, vehicleId);
+  const vehicle = await findVehicle(services, vehicleId);
   if (isRefusal(vehicle)) return vehicle;
   const envelope = decodeEnvelope(body, maxManifestBytes);
   if (isRefusal(envelope)) return envelope;
-  const ecus = new Map(ecusOf(services, vehicleId).map((ecu) => [ecu.ecuId, ecu]));
+  const ecus = new Map((await ecusOf(services, vehicleId)).map((ecu) => [ecu.ecuId, ecu]));
   // DIR-09: signed by the Primary of this vehicle
   const primary = ecus.get(vehicle.primary_ecu_id)!;
   const forged = verifyByEcu(services, envelope, primary, 'manifest');
@@ -67,7 +67,7 @@ export function checkManifest(
   }
   const reports = new Map<string, CheckedReport>();
   for (const bytes of manifest.reports) {
-    const checked = checkReport(services, vehicleId, ecus, bytes);
+    const checked = await checkReport(services, vehicleId, ecus, bytes);
     if (isRefusal(checked)) return checked;
     const { ecuId } = checked.report;
     if (reports.has(ecuId)) return refuse('report-mismatch', `two reports of ${ecuId}`);
@@ -103,12 +103,12 @@ function checkAbsences(
   return undefined;
 }
 
-function checkReport(
+async function checkReport(
   services: Services,
   vehicleId: string,
   ecus: ReadonlyMap<string, EcuDescription>,
   bytes: Uint8Array,
-): CheckedReport | Refusal {
+): Promise<CheckedReport | Refusal> {
   const envelope = decodeEnvelope(bytes, maxReportBytes);
   if (isRefusal(envelope)) return envelope;
   // Decoded before its signature is checked, but only to learn whose key has to fit.
@@ -123,7 +123,7 @@ function checkReport(
   }
   const mismatch = matchInventory(report, ecu, vehicleId);
   if (mismatch !== undefined) return mismatch;
-  return checkAgainstLast(services, report) ?? { report, bytes: envelope.payload };
+  return (await checkAgainstLast(services, report)) ?? { report, bytes: envelope.payload };
 }
 
 /** HRD-19: manifests and reports state the hash of what they sign. */
@@ -156,8 +156,8 @@ function matchInventory(
 }
 
 /** What a report has to be after the one before it. */
-function checkAgainstLast(services: Services, report: Report): Refusal | undefined {
-  const last = lastReport(services, report.ecuId);
+async function checkAgainstLast(services: Services, report: Report): Promise<Refusal | undefined> {
+  const last = await lastReport(services, report.ecuId);
   // Judged again in the transaction that stores it; here it spares a replay's verification.
   if (last !== undefined && report.counter <= last.counter) {
     return refuse('report-replayed', `${report.ecuId}: counter ${report.counter}`);

@@ -23,13 +23,17 @@ import {
   type MetadataRow,
   trimDirectorMetadata,
 } from '../store/metadata.ts';
+import type { WithinTransaction } from '../transactions.ts';
 
 /** Older versions stay for vehicles in the middle of a download, then go (DBP-10). */
 const keptVersions = 16;
 
 /** What each ECU of a vehicle shall run, with the key object made for it, in order of ECU id. */
-export function assignedTargets(services: Services, vehicleId: string): readonly Target[] {
-  return services.database.all(assignmentsOfVehicle, vehicleId).map((row) => {
+export async function assignedTargets(
+  services: Services,
+  vehicleId: string,
+): Promise<readonly Target[]> {
+  return (await services.database.all(assignmentsOfVehicle, vehicleId)).map((row) => {
     const target = decode(targetSchema, row.target, row.target.length);
     if (isRefusal(target)) throw new Error(`stored target of ${row.ecu_id}: ${target.detail}`);
     const assignment = {
@@ -43,20 +47,20 @@ export function assignedTargets(services: Services, vehicleId: string): readonly
 }
 
 /** What becomes of the vehicle's bundle when an ECU fails; undefined: as metadata without one. */
-function policyOf(services: Services, vehicleId: string): BundlePolicy | undefined {
-  const row = services.database.one(bundlePolicyOf, vehicleId);
+async function policyOf(services: Services, vehicleId: string): Promise<BundlePolicy | undefined> {
+  const row = await services.database.one(bundlePolicyOf, vehicleId);
   if (row === undefined) return undefined;
   // Stored from a decoded request; the encoder throws should the row hold anything else.
   return { onFailure: row.on_failure, attempts: row.attempts } as BundlePolicy;
 }
 
 /** The newest file of a role; every registered vehicle has one of each. */
-export function latestMetadata(
+export async function latestMetadata(
   services: Services,
   vehicleId: string,
   role: DirectorRole,
-): MetadataRow {
-  const row = services.database.one(latestDirectorMetadata, vehicleId, role);
+): Promise<MetadataRow> {
+  const row = await services.database.one(latestDirectorMetadata, vehicleId, role);
   if (row === undefined) throw new Error(`vehicle ${vehicleId} has no ${role}`);
   return row;
 }
@@ -74,42 +78,52 @@ export interface Issue {
 
 /**
  * Makes and signs the role `from` and every role after it (Targets → Snapshot → Timestamp), above
- * the last versions and above `floors`, at once. To be called inside a transaction.
+ * the last versions and above `floors`, at once. The vehicle is locked (`changeVehicle`).
  */
 export function issueMetadata(
-  services: Services,
+  services: WithinTransaction,
   vehicleId: string,
   from: DirectorRole,
   floors: Floors = {},
-): void {
-  issueTogether(services, [{ vehicleId, from, floors }]);
+): Promise<void> {
+  return issueTogether(services, [{ vehicleId, from, floors }]);
 }
 
 /**
  * Makes and signs metadata of several vehicles, each of them named once: one signature a role, by a
- * Merkle batch, where there is more than one file. To be called inside a transaction.
+ * Merkle batch, where there is more than one file. The vehicles are locked (`changeVehicles`).
  */
-export function issueTogether(services: Services, issues: readonly Issue[]): void {
+export async function issueTogether(
+  services: WithinTransaction,
+  issues: readonly Issue[],
+): Promise<void> {
+  // Another process may have published a Root: versions are made under the newest, by its keys.
+  await services.roots.follow(services.database);
   const withTargets = issues.filter(({ from }) => from === 'targets');
   const withSnapshot = issues.filter(({ from }) => from !== 'timestamp');
-  issueRole(services, 'targets', withTargets, targetsPayload);
-  issueRole(services, 'snapshot', withSnapshot, snapshotPayload);
+  await issueRole(services, 'targets', withTargets, targetsPayload);
+  await issueRole(services, 'snapshot', withSnapshot, snapshotPayload);
   // Last: it names the hash of the signed Snapshot.
-  issueRole(services, 'timestamp', issues, timestampPayload);
-  for (const { vehicleId } of issues) {
-    // What memory holds is older from now on.
-    services.memory.forget(`/metadata/${vehicleId}/timestamp.cbor`);
-    services.memory.forget(`/manifest/${vehicleId}`);
-  }
+  await issueRole(services, 'timestamp', issues, timestampPayload);
+  services.database.afterCommit(() => {
+    for (const { vehicleId } of issues) {
+      // What memory holds is older from now on.
+      services.memory.forget(`/metadata/${vehicleId}/timestamp.cbor`);
+      services.memory.forget(`/manifest/${vehicleId}`);
+    }
+  });
 }
 
 /** The first role that is past half of its life, or was made under an older Root. */
-export function staleRole(services: Services, vehicleId: string): DirectorRole | undefined {
+export async function staleRole(
+  services: Services,
+  vehicleId: string,
+): Promise<DirectorRole | undefined> {
   const { lifetimes } = services;
   // Keys, or time keys, may differ under a newer Root.
   const rootVersion = services.roots.latest('director').version;
   for (const role of ['targets', 'snapshot', 'timestamp'] as const) {
-    const row = latestMetadata(services, vehicleId, role);
+    const row = await latestMetadata(services, vehicleId, role);
     const old = row.expires - services.now() < lifetimes[role] / 2;
     if (old || row.root_version !== rootVersion) return role;
   }
@@ -123,32 +137,36 @@ interface Common {
   readonly vehicleId: string;
 }
 
-type PayloadOf = (common: Common) => Uint8Array;
+type PayloadOf = (common: Common) => Promise<Uint8Array>;
 
 /** Signs and stores the next version of a role of each vehicle, of which there may be none. */
-function issueRole(
-  services: Services,
+async function issueRole(
+  services: WithinTransaction,
   role: DirectorRole,
   issues: readonly Issue[],
   payloads: (services: Services) => PayloadOf,
-): void {
+): Promise<void> {
   // A Timestamp alone needs nothing prepared for the roles before it.
   if (issues.length === 0) return;
   const { database, keys, lifetimes } = services;
   const expires = services.now() + lifetimes[role];
   const rootVersion = services.roots.latest('director').version;
-  const next = issues.map(({ vehicleId, floors }) => {
-    const previous = database.one(latestDirectorMetadata, vehicleId, role)?.version ?? 0;
+  const payloadOf = payloads(services);
+  const next: Common[] = [];
+  const documents: Uint8Array[] = [];
+  for (const { vehicleId, floors } of issues) {
+    const previous = (await database.one(latestDirectorMetadata, vehicleId, role))?.version ?? 0;
     const version = Math.max(previous, floors?.[role] ?? 0) + 1;
-    return { formatVersion: 1, version, expires, vehicleId } as const;
-  });
-  const documents = next.map(payloads(services));
+    const common = { formatVersion: 1, version, expires, vehicleId } as const;
+    next.push(common);
+    documents.push(await payloadOf(common));
+  }
   const signed = keys.signTogether(`director-${role}`, roles[role], expires, documents);
-  next.forEach(({ vehicleId, version }, i) => {
-    const bytes = signed[i]!;
-    database.run(insertDirectorMetadata, vehicleId, role, version, expires, rootVersion, bytes);
-    database.run(trimDirectorMetadata, vehicleId, role, version - keptVersions);
-  });
+  for (const [i, { vehicleId, version }] of next.entries()) {
+    const row = [vehicleId, role, version, expires, rootVersion, signed[i]!] as const;
+    await database.run(insertDirectorMetadata, ...row);
+    await database.run(trimDirectorMetadata, vehicleId, role, version - keptVersions);
+  }
 }
 
 function targetsPayload(services: Services): PayloadOf {
@@ -156,9 +174,9 @@ function targetsPayload(services: Services): PayloadOf {
   const timeKeys = roleAuthority(services.crypto, services.roots.latest('director'), 'time');
   if (isRefusal(timeKeys)) throw new Error(`Director Root: ${timeKeys.detail}`);
   const { keys, threshold } = timeKeys;
-  return (common) => {
-    const targets = assignedTargets(services, common.vehicleId);
-    const policy = policyOf(services, common.vehicleId);
+  return async (common) => {
+    const targets = await assignedTargets(services, common.vehicleId);
+    const policy = await policyOf(services, common.vehicleId);
     return encode(targetsSchema, {
       type: roles.targets,
       ...common,
@@ -170,8 +188,8 @@ function targetsPayload(services: Services): PayloadOf {
 }
 
 function snapshotPayload(services: Services): PayloadOf {
-  return (common) => {
-    const { version } = latestMetadata(services, common.vehicleId, 'targets');
+  return async (common) => {
+    const { version } = await latestMetadata(services, common.vehicleId, 'targets');
     return encode(snapshotSchema, {
       type: roles.snapshot,
       ...common,
@@ -182,8 +200,8 @@ function snapshotPayload(services: Services): PayloadOf {
 }
 
 function timestampPayload(services: Services): PayloadOf {
-  return (common) => {
-    const { version, bytes } = latestMetadata(services, common.vehicleId, 'snapshot');
+  return async (common) => {
+    const { version, bytes } = await latestMetadata(services, common.vehicleId, 'snapshot');
     const sha256 = services.crypto.digest('SHA-256', bytes);
     return encode(timestampSchema, {
       type: roles.timestamp,

@@ -16,14 +16,14 @@ import { storedTarget } from './vehicle-images.ts';
 const manifestsOfAnomaly = 2;
 
 /** Compares a manifest's reports with what was assigned; inside the transaction that stores it. */
-export function noticeMixedBundle(
+export async function noticeMixedBundle(
   services: Services,
   vehicleId: string,
   reports: readonly Report[],
-): void {
+): Promise<void> {
   const { database } = services;
   const bundles = new Map<number, { readonly done: string[]; readonly left: string[] }>();
-  for (const row of database.all(assignmentsOfVehicle, vehicleId)) {
+  for (const row of await database.all(assignmentsOfVehicle, vehicleId)) {
     // What one request assigned is one bundle.
     const bundle = bundles.get(row.assigned) ?? { done: [], left: [] };
     bundles.set(row.assigned, bundle);
@@ -34,13 +34,13 @@ export function noticeMixedBundle(
   }
   const mixed = [...bundles.values()].find(({ done, left }) => done.length > 0 && left.length > 0);
   if (mixed === undefined) {
-    database.run(forgetMixedBundle, vehicleId);
+    await database.run(forgetMixedBundle, vehicleId);
     return;
   }
   const detail = `installed: ${mixed.done.join(', ')}; not installed: ${mixed.left.join(', ')}`;
-  const { manifests } = database.one(noteMixedBundle, vehicleId, detail)!;
+  const { manifests } = (await database.one(noteMixedBundle, vehicleId, detail))!;
   // DBP-12: the next bundle is judged against this mixture; the operator learns of it
   if (manifests === manifestsOfAnomaly) {
-    recordAnomaly(services, vehicleId, refuse('bundle-mixed', detail));
+    await recordAnomaly(services, vehicleId, refuse('bundle-mixed', detail));
   }
 }

@@ -13,10 +13,11 @@ import type { Services } from '../services.ts';
 import { roleAuthority, signedMetadata } from '../signer/root-trust.ts';
 import { insertOfflineSnapshot, latestOfflineSnapshot } from '../store/metadata.ts';
 import { storedDocument } from '../store/stored-document.ts';
+import { inTurn } from '../transactions.ts';
 
 /** Bytes of the newest one; undefined before the first. */
-export function currentOfflineSnapshot(services: Services): Uint8Array | undefined {
-  return services.database.one(latestOfflineSnapshot)?.bytes;
+export async function currentOfflineSnapshot(services: Services): Promise<Uint8Array | undefined> {
+  return (await services.database.one(latestOfflineSnapshot))?.bytes;
 }
 
 /**
@@ -24,11 +25,12 @@ export function currentOfflineSnapshot(services: Services): Uint8Array | undefin
  * `cbor-…`, `signature-…`, `metadata-not-next`, `metadata-rollback`, `snapshot-role-removed`,
  * `metadata-expired`.
  */
-export function publishOfflineSnapshot(
+export async function publishOfflineSnapshot(
   services: Services,
   bytes: Uint8Array,
-): OfflineSnapshot | Refusal {
-  const { crypto, database, roots } = services;
+): Promise<OfflineSnapshot | Refusal> {
+  const { crypto, database: outside, roots } = services;
+  await roots.follow(outside);
   const authority = roleAuthority(crypto, roots.latest('director'), 'offline-snapshot');
   if (isRefusal(authority)) return refuse(authority.refused, authority.detail, 'OFF-01');
   const envelope = decodeEnvelope(bytes, maxOfflineSnapshotBytes);
@@ -38,8 +40,8 @@ export function publishOfflineSnapshot(
   if (forged !== undefined) return refuse(forged.refused, forged.detail, 'OFF-02');
   const next = decode(schema, envelope.payload, maxOfflineSnapshotBytes);
   if (isRefusal(next)) return next;
-  return database.transaction(() => {
-    const row = database.one(latestOfflineSnapshot);
+  return inTurn(services, 'offline', async ({ database }) => {
+    const row = await database.one(latestOfflineSnapshot);
     const previous =
       row && storedDocument(schema, row.bytes, maxOfflineSnapshotBytes, 'Offline Snapshot');
     // MET-07: the version rises
@@ -59,7 +61,7 @@ export function publishOfflineSnapshot(
     if (next.expires <= services.now()) {
       return refuse('metadata-expired', 'this Offline Snapshot has expired', 'OFF-04');
     }
-    database.run(insertOfflineSnapshot, next.version, bytes);
+    await database.run(insertOfflineSnapshot, next.version, bytes);
     return next;
   });
 }

@@ -7,6 +7,7 @@ import { isRefusal, type Refusal } from '../../agent/codes.ts';
 import { BatchWindow } from '../batch-window.ts';
 import type { Services } from '../services.ts';
 import type { DirectorRole } from '../store/metadata.ts';
+import { changeVehicles, inTransaction, type WithinTransaction } from '../transactions.ts';
 import { type Issue, issueTogether, staleRole } from './metadata.ts';
 
 /** How long the first vehicle of a batch waits for others. */
@@ -21,7 +22,7 @@ export interface SigningRequest {
    * Called in the transaction of the batch, as a part that is undone alone by a refusal: the change
    * itself. Returns the first role to make anew, undefined for none.
    */
-  readonly prepare: () => DirectorRole | Refusal | undefined;
+  readonly prepare: (services: WithinTransaction) => Promise<DirectorRole | Refusal | undefined>;
 }
 
 /** A refusal of `prepare`, what it threw, or undefined once the metadata is signed and stored. */
@@ -45,24 +46,30 @@ export function createSigningWindow(services: () => Services): SigningWindow {
   });
 }
 
-function signBatchOf(services: Services, requests: readonly SigningRequest[]): readonly Outcome[] {
-  return services.database.transaction(() => {
+function signBatchOf(
+  services: Services,
+  requests: readonly SigningRequest[],
+): Promise<readonly Outcome[]> {
+  const vehicleIds = requests.map(({ vehicleId }) => vehicleId);
+  return changeVehicles(services, vehicleIds, async (within) => {
     const issues = new Map<string, Issue>();
-    const outcomes = requests.map(({ vehicleId, prepare }): Outcome => {
-      const from = attempt(() => services.database.transaction(prepare));
-      if (from === undefined || from instanceof Thrown || isRefusal(from)) return from;
+    const outcomes: Outcome[] = [];
+    for (const { vehicleId, prepare } of requests) {
+      const from = await attempt(() => inTransaction(within, prepare));
+      const made = from !== undefined && !(from instanceof Thrown) && !isRefusal(from);
+      outcomes.push(made ? undefined : from);
+      if (!made) continue;
       issues.set(vehicleId, { vehicleId, from: earlier(issues.get(vehicleId)?.from, from) });
-      return undefined;
-    });
-    issueTogether(services, [...issues.values()]);
+    }
+    await issueTogether(within, [...issues.values()]);
     return outcomes;
   });
 }
 
 /** One request that fails by a bug must not fail those that came with it. */
-function attempt<T>(act: () => T): T | Thrown {
+async function attempt<T>(act: () => Promise<T>): Promise<T | Thrown> {
   try {
-    return act();
+    return await act();
   } catch (error) {
     return new Thrown(error);
   }
@@ -86,6 +93,7 @@ export async function signInWindow(
 
 /** Re-issues what is past half of its life or was made under an older Root; the rest stays. */
 export async function freshenMetadata(services: Services, vehicleId: string): Promise<void> {
-  const prepare = () => staleRole(services, vehicleId);
-  if (prepare() !== undefined) await signInWindow(services, { vehicleId, prepare });
+  if ((await staleRole(services, vehicleId)) === undefined) return;
+  const prepare = (within: Services) => staleRole(within, vehicleId);
+  await signInWindow(services, { vehicleId, prepare });
 }

@@ -17,8 +17,8 @@ import { assignedTargets, latestMetadata } from './metadata.ts';
 import { freshenMetadata } from './signing.ts';
 
 /** What an ECU reported last; undefined before the vehicle's first manifest. */
-export function lastReport(services: Services, ecuId: string): Report | undefined {
-  const row = services.database.one(reportOfEcu, ecuId);
+export async function lastReport(services: Services, ecuId: string): Promise<Report | undefined> {
+  const row = await services.database.one(reportOfEcu, ecuId);
   if (row === undefined) return undefined;
   const report = decode(reportSchema, row.report, row.report.length);
   if (isRefusal(report)) throw new Error(`stored report of ${ecuId}: ${report.detail}`);
@@ -34,10 +34,12 @@ export function isInstalled(target: Target, installed: InstalledImage | undefine
 }
 
 /** True when an ECU shall run another image than it last said it runs. */
-export function isUpdateAvailable(services: Services, vehicleId: string): boolean {
-  return assignedTargets(services, vehicleId).some(
-    (target) => !isInstalled(target, lastReport(services, target.assignment!.ecuId)?.installed),
-  );
+export async function isUpdateAvailable(services: Services, vehicleId: string): Promise<boolean> {
+  for (const target of await assignedTargets(services, vehicleId)) {
+    const report = await lastReport(services, target.assignment!.ecuId);
+    if (!isInstalled(target, report?.installed)) return true;
+  }
+  return false;
 }
 
 /** Answers `POST /check_updates`. Code `vehicle-unknown`. */
@@ -45,11 +47,11 @@ export async function checkUpdates(
   services: Services,
   query: UpdateQuery,
 ): Promise<UpdateAnswer | Refusal> {
-  const vehicle = findVehicle(services, query.vehicleId);
+  const vehicle = await findVehicle(services, query.vehicleId);
   if (isRefusal(vehicle)) return vehicle;
   await freshenMetadata(services, query.vehicleId);
   return {
-    updateAvailable: isUpdateAvailable(services, query.vehicleId),
-    timestampVersion: latestMetadata(services, query.vehicleId, 'timestamp').version,
+    updateAvailable: await isUpdateAvailable(services, query.vehicleId),
+    timestampVersion: (await latestMetadata(services, query.vehicleId, 'timestamp')).version,
   };
 }

@@ -31,27 +31,30 @@ export interface EcuImages {
 }
 
 /** Every image that the Image repository's current Targets files list. */
-export function publishedImages(services: Services): readonly Target[] {
-  return targetsVersions(services).flatMap(
-    ({ role }) => currentTargets(services, role)?.targets ?? [],
-  );
+export async function publishedImages(services: Services): Promise<readonly Target[]> {
+  const published: Target[] = [];
+  for (const { role } of await targetsVersions(services)) {
+    published.push(...((await currentTargets(services, role))?.targets ?? []));
+  }
+  return published;
 }
 
 /** The images of every ECU of a vehicle, in the inventory's order. */
-export function imagesOfVehicle(
+export async function imagesOfVehicle(
   services: Services,
   vehicleId: string,
   ecus: readonly EcuDescription[],
   published: readonly Target[],
-): readonly EcuImages[] {
+): Promise<readonly EcuImages[]> {
   const { database } = services;
   const rows = new Map(
-    database.all(assignmentsOfVehicle, vehicleId).map((row) => [row.ecu_id, row] as const),
+    (await database.all(assignmentsOfVehicle, vehicleId)).map((row) => [row.ecu_id, row] as const),
   );
-  const unconfirmed = database.all(unconfirmedImagesOf, vehicleId);
-  return ecus.map(({ ecuId, hardwareId }) => {
+  const unconfirmed = await database.all(unconfirmedImagesOf, vehicleId);
+  const images: EcuImages[] = [];
+  for (const { ecuId, hardwareId } of ecus) {
     const row = rows.get(ecuId);
-    const report = lastReport(services, ecuId);
+    const report = await lastReport(services, ecuId);
     const reported = report && reportedImage(report, published);
     const assigned = row && placedImageOf(storedTarget(row.target));
     const issued = unconfirmed
@@ -59,8 +62,9 @@ export function imagesOfVehicle(
       .map((one) => placedImageOf(storedTarget(one.target)));
     const possible = [reported, ...issued, ...(assigned ? [assigned] : [])];
     const installStep = row?.install_step ?? 0;
-    return { ecuId, hardwareId, reported, assigned, installStep, possible };
-  });
+    images.push({ ecuId, hardwareId, reported, assigned, installStep, possible });
+  }
+  return images;
 }
 
 /** A target as it was stored with an assignment. */

@@ -24,43 +24,58 @@ import { readLog } from './log.ts';
 import { assignedTargets, latestMetadata } from './metadata.ts';
 import { isUpdateAvailable, lastReport } from './updates.ts';
 
-function statusOf(services: Services, row: VehicleRow) {
-  const lastManifest = services.database.one(lastManifests, row.vehicle_id, 1)?.received;
+async function statusOf(services: Services, row: VehicleRow) {
+  const lastManifest = (await services.database.one(lastManifests, row.vehicle_id, 1))?.received;
   return {
     vehicleId: row.vehicle_id,
     primaryEcuId: row.primary_ecu_id,
     registered: row.registered,
     ...(lastManifest !== undefined && { lastManifest }),
-    timestampVersion: latestMetadata(services, row.vehicle_id, 'timestamp').version,
-    updateAvailable: isUpdateAvailable(services, row.vehicle_id),
+    timestampVersion: (await latestMetadata(services, row.vehicle_id, 'timestamp')).version,
+    updateAvailable: await isUpdateAvailable(services, row.vehicle_id),
   };
 }
 
 /** One page of vehicles, those after vehicle id `after`. */
-export function listVehicles(services: Services, after: string): readonly VehicleSummary[] {
-  return services.database.all(vehiclesAfter, after, vehiclesPerPage).map((row) => ({
-    ...statusOf(services, row),
-    ecus: ecusOf(services, row.vehicle_id).length,
-  }));
+export async function listVehicles(
+  services: Services,
+  after: string,
+): Promise<readonly VehicleSummary[]> {
+  const page: VehicleSummary[] = [];
+  for (const row of await services.database.all(vehiclesAfter, after, vehiclesPerPage)) {
+    const ecus = (await ecusOf(services, row.vehicle_id)).length;
+    page.push({ ...(await statusOf(services, row)), ecus });
+  }
+  return page;
 }
 
 /** A vehicle with all its ECUs. Code `vehicle-unknown`. */
-export function viewVehicle(services: Services, vehicleId: string): VehicleView | Refusal {
-  const row = findVehicle(services, vehicleId);
+export async function viewVehicle(
+  services: Services,
+  vehicleId: string,
+): Promise<VehicleView | Refusal> {
+  const row = await findVehicle(services, vehicleId);
   if (isRefusal(row)) return row;
   const assigned = new Map(
-    assignedTargets(services, vehicleId).map((target) => [target.assignment!.ecuId, target]),
+    (await assignedTargets(services, vehicleId)).map((target) => [
+      target.assignment!.ecuId,
+      target,
+    ]),
   );
-  const ecus = ecusOf(services, vehicleId);
-  return {
-    ...statusOf(services, row),
-    ecus: ecus.map((ecu) => viewEcu(services, ecu, assigned.get(ecu.ecuId))),
-  };
+  const ecus: EcuView[] = [];
+  for (const ecu of await ecusOf(services, vehicleId)) {
+    ecus.push(await viewEcu(services, ecu, assigned.get(ecu.ecuId)));
+  }
+  return { ...(await statusOf(services, row)), ecus };
 }
 
-function viewEcu(services: Services, ecu: EcuDescription, target: Target | undefined): EcuView {
-  const report = lastReport(services, ecu.ecuId);
-  const absence = services.database.one(absenceOfEcu, ecu.ecuId);
+async function viewEcu(
+  services: Services,
+  ecu: EcuDescription,
+  target: Target | undefined,
+): Promise<EcuView> {
+  const report = await lastReport(services, ecu.ecuId);
+  const absence = await services.database.one(absenceOfEcu, ecu.ecuId);
   return {
     ...ecu,
     // INV-07: the key's identifier in the form of MET-02
@@ -80,29 +95,30 @@ function viewEcu(services: Services, ecu: EcuDescription, target: Target | undef
 }
 
 /** The last accepted manifests of a vehicle, oldest first. Code `vehicle-unknown`. */
-export function viewManifests(
+export async function viewManifests(
   services: Services,
   vehicleId: string,
-): readonly ManifestRecord[] | Refusal {
-  const vehicle = findVehicle(services, vehicleId);
+): Promise<readonly ManifestRecord[] | Refusal> {
+  const vehicle = await findVehicle(services, vehicleId);
   if (isRefusal(vehicle)) return vehicle;
-  const rows = services.database.all(lastManifests, vehicleId, historyEntries);
-  return [...rows].reverse().map(({ id, received }) => ({
-    received,
-    detections: services.database
-      .all(detectionsOfManifest, id)
-      .map(({ ecu_id: ecuId, code, row, attack }) => ({
-        ecuId,
-        code,
-        row,
-        ...(attack !== null && { attack }),
-      })),
-  }));
+  const { database } = services;
+  const records: ManifestRecord[] = [];
+  for (const { id, received } of await database.all(lastManifests, vehicleId, historyEntries)) {
+    const rows = await database.all(detectionsOfManifest, id);
+    const detections = rows.map(({ ecu_id: ecuId, code, row, attack }) => ({
+      ecuId,
+      code,
+      row,
+      ...(attack !== null && { attack }),
+    }));
+    records.push({ received, detections });
+  }
+  return records.reverse();
 }
 
 /** The last anomalies, oldest first. */
-export function viewAnomalies(services: Services): readonly Anomaly[] {
-  const rows = services.database.all(lastAnomalies, historyEntries);
+export async function viewAnomalies(services: Services): Promise<readonly Anomaly[]> {
+  const rows = await services.database.all(lastAnomalies, historyEntries);
   return [...rows].reverse().map(({ recorded, vehicle_id: vehicleId, code, row, detail }) => ({
     received: recorded,
     vehicleId,
@@ -113,12 +129,12 @@ export function viewAnomalies(services: Services): readonly Anomaly[] {
 }
 
 /** One page of the log after an id, oldest first, of one vehicle or of all. */
-export function viewLog(
+export async function viewLog(
   services: Services,
   after: number,
   vehicleId: string | undefined,
-): readonly LogEntry[] {
-  return readLog(services, after, logEntriesPerPage, vehicleId).map(viewLogRow);
+): Promise<readonly LogEntry[]> {
+  return (await readLog(services, after, logEntriesPerPage, vehicleId)).map(viewLogRow);
 }
 
 function viewLogRow({ id, recorded, kind, code, row, attack, detail, ...about }: LogRow): LogEntry {

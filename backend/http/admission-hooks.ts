@@ -37,7 +37,8 @@ export function addAdmission(app: FastifyInstance, options: PlaneAdmission): voi
   app.decorateRequest('sender', undefined);
   if (options.quotas) {
     app.addHook('onRequest', async (request, reply) => {
-      request.sender = admission.senderOf(options.devices?.vehicleOf(request), request.ip);
+      const vehicleId = options.devices?.vehicleOf(request);
+      request.sender = await admission.senderOf(vehicleId, request.ip);
       const refused = await admission.spend(request.sender);
       return refused === undefined ? undefined : sendOverQuota(request, reply, refused);
     });

@@ -43,6 +43,7 @@ const statuses: Partial<Readonly<Record<Code, number>>> = {
   'quota-exceeded': 429,
   'internal-error': 500,
   overloaded: 503,
+  'database-unavailable': 503,
   'storage-full': 507,
 };
 

@@ -107,7 +107,10 @@ export class DevicePlane {
    * DIR-05: judges a request before its body is read. Codes `certificate-missing`,
    * `certificate-untrusted`, those of `admitDevice`.
    */
-  admit(request: FastifyRequest, { certificate = 'valid' }: Route): Refusal | undefined {
+  async admit(
+    request: FastifyRequest,
+    { certificate = 'valid' }: Route,
+  ): Promise<Refusal | undefined> {
     if (certificate === 'none') return undefined;
     const device = this.deviceOf(request);
     if (isRefusal(device)) return device;
@@ -116,7 +119,7 @@ export class DevicePlane {
   }
 
   /** `admit` for a request that names its vehicle in the body. */
-  admitFor(request: FastifyRequest, vehicleId: string): Refusal | undefined {
+  async admitFor(request: FastifyRequest, vehicleId: string): Promise<Refusal | undefined> {
     const device = this.deviceOf(request);
     return isRefusal(device) ? device : admitDevice(this.services, device, { vehicleId });
   }

@@ -87,7 +87,7 @@ function checkForUpdates(services: Services, devices: DevicePlane | undefined): 
     handle: async (request, reply) => {
       const query = readBody(request, updateQuery);
       if (isRefusal(query)) return sendRefusal(reply, query);
-      const foreign = devices?.admitFor(request, query.vehicleId);
+      const foreign = await devices?.admitFor(request, query.vehicleId);
       if (foreign !== undefined) return sendRefusal(reply, foreign);
       const answer = await checkUpdates(services, query);
       if (isRefusal(answer)) return sendRefusal(reply, answer);
@@ -119,10 +119,10 @@ function register(services: Services): Route {
     lane: 'reports',
     priority: 'report',
     bodyBytes: maxRegistrationBytes,
-    handle: (request, reply) => {
+    handle: async (request, reply) => {
       const body = readBody(request, registration);
       if (isRefusal(body)) return sendRefusal(reply, body);
-      const answer = registerVehicle(services, body);
+      const answer = await registerVehicle(services, body);
       if (isRefusal(answer)) return sendRefusal(reply, answer);
       return sendAnswer(reply, registrationAnswer, answer, 201);
     },
@@ -157,10 +157,10 @@ function currentTargets(services: Services): Route {
     handle: async (request, reply) => {
       const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
       if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
-      const vehicle = findVehicle(services, vehicleId);
+      const vehicle = await findVehicle(services, vehicleId);
       if (isRefusal(vehicle)) return sendRefusal(reply, vehicle);
       await freshenMetadata(services, vehicleId);
-      const row = latestMetadata(services, vehicleId, 'targets');
+      const row = await latestMetadata(services, vehicleId, 'targets');
       return sendKept(services, reply, targets, row);
     },
   };
@@ -222,29 +222,30 @@ function getMetadata(services: Services): Route {
       const text = parameterOf(request, 'name') ?? '';
       // OFF-05: the same for every vehicle
       if (text === 'offline-snapshot.cbor') {
-        const bytes = currentOfflineSnapshot(services);
+        const bytes = await currentOfflineSnapshot(services);
         if (bytes !== undefined) return sendSigned(reply, offlineSnapshot, bytes);
         return sendRefusal(reply, refuse('metadata-absent', 'no Offline Snapshot'));
       }
       const name = parseMetadataName(text);
       if (isRefusal(name)) return sendRefusal(reply, name);
-      const vehicle = findVehicle(services, vehicleId);
+      const vehicle = await findVehicle(services, vehicleId);
       if (isRefusal(vehicle)) return sendRefusal(reply, vehicle);
       const { role, version } = name;
       if (version === undefined) {
         await freshenMetadata(services, vehicleId);
-        return sendKept(
-          services,
-          reply,
-          timestamp,
-          latestMetadata(services, vehicleId, 'timestamp'),
-        );
+        const row = await latestMetadata(services, vehicleId, 'timestamp');
+        return sendKept(services, reply, timestamp, row);
       }
       if (role === 'root') {
-        const row = services.database.one(rootByVersion, 'director', version);
+        const row = await services.database.one(rootByVersion, 'director', version);
         if (row !== undefined) return sendKept(services, reply, root, row);
       } else if (isDirectorRole(role)) {
-        const row = services.database.one(directorMetadataByVersion, vehicleId, role, version);
+        const row = await services.database.one(
+          directorMetadataByVersion,
+          vehicleId,
+          role,
+          version,
+        );
         if (row !== undefined) return sendKept(services, reply, payloads[role], row);
       }
       return sendRefusal(reply, refuse('metadata-absent', `no ${role} ${version}`));
@@ -258,7 +259,7 @@ function getKeyObject(services: Services): Route {
     path: '/keys/:vehicleId/:sha256',
     lane: 'metadata',
     priority: 'metadata',
-    handle: (request, reply) => {
+    handle: async (request, reply) => {
       const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
       if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
       const hex = parameterOf(request, 'sha256') ?? '';
@@ -266,7 +267,7 @@ function getKeyObject(services: Services): Route {
         return sendRefusal(reply, refuse('request-malformed', 'expected a SHA-256 in hex'));
       }
       const sha256 = Buffer.from(hex, 'hex');
-      const row = services.database.one(keyObjectBySha256, vehicleId, sha256);
+      const row = await services.database.one(keyObjectBySha256, vehicleId, sha256);
       if (row === undefined) return sendRefusal(reply, refuse('not-found', 'no such key object'));
       return sendEncoded(reply, keyObject, row.bytes);
     },

@@ -54,25 +54,25 @@ export function addImagesRoutes(
 }
 
 /** Sends a metadata file of the Image repository by its name; both planes offer this. */
-export function sendImageMetadata(
+export async function sendImageMetadata(
   services: Services,
   reply: FastifyReply,
   text: string,
-): FastifyReply {
+): Promise<FastifyReply> {
   const { database } = services;
   const name = parseMetadataName(text);
   if (isRefusal(name)) return sendRefusal(reply, name);
   const { role, version } = name;
   if (version === undefined) {
-    freshenImageMetadata(services);
-    const latest = database.one(latestImageMetadata, 'timestamp');
+    await freshenImageMetadata(services);
+    const latest = await database.one(latestImageMetadata, 'timestamp');
     if (latest !== undefined) return sendKept(services, reply, timestamp, latest);
     return sendRefusal(reply, refuse('metadata-absent', 'nothing was published yet'));
   }
   const row =
     role === 'root'
-      ? database.one(rootByVersion, 'images', version)
-      : database.one(imageMetadataByVersion, role, version);
+      ? await database.one(rootByVersion, 'images', version)
+      : await database.one(imageMetadataByVersion, role, version);
   if (row === undefined) {
     return sendRefusal(reply, refuse('metadata-absent', `no ${role} ${version}`));
   }
@@ -90,7 +90,7 @@ export function downloadImage(services: Services, method: 'GET' | 'HEAD', path: 
     lane: 'downloads',
     priority: 'download',
     handle: async (request, reply) => {
-      const image = findImage(services, parameterOf(request, 'name') ?? '');
+      const image = await findImage(services, parameterOf(request, 'name') ?? '');
       if (isRefusal(image)) return sendRefusal(reply, image);
       const plan = planDownload(image, request.headers);
       if (plan === 'unsatisfiable') {

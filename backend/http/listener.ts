@@ -14,7 +14,9 @@ import { decode, type Schema } from '../../agent/codec/schema.ts';
 import { type Code, type Refusal, refuse } from '../../agent/codes.ts';
 import { maxHttpHeaderBytes, maxSmallBodyBytes } from '../../agent/limits.ts';
 import type { Lane, Priority } from '../admission/priorities.ts';
+import { secondsAfterOverload } from '../admission/retry-after.ts';
 import type { Metrics } from '../metrics.ts';
+import { DatabaseUnavailable } from '../store/database.ts';
 import { admissionOf, closeAfter, type PlaneAdmission } from './admission-hooks.ts';
 import { cborType, refusalBody, sendRefusal } from './answers.ts';
 import type { CertificateUse, DevicePlane } from './device-plane.ts';
@@ -114,6 +116,11 @@ function sendError(error: FastifyError, reply: FastifyReply): FastifyReply {
     reply.log.error({ code: 'storage-full', err: error });
     return sendRefusal(reply, refuse('storage-full', 'the disk of the server is full'));
   }
+  if (error instanceof DatabaseUnavailable) {
+    reply.log.error({ code: error.code, err: error });
+    reply.header('retry-after', secondsAfterOverload());
+    return sendRefusal(reply, refuse(error.code, 'the database does not answer; nothing was done'));
+  }
   const status = error.statusCode ?? 500;
   if (status >= 400 && status < 500) {
     return sendRefusal(reply, refuse('request-malformed', error.message), status);
@@ -123,12 +130,13 @@ function sendError(error: FastifyError, reply: FastifyReply): FastifyReply {
   return sendRefusal(reply, refuse('internal-error', 'see the log of the server'));
 }
 
-/** What the file system and SQLite say when nothing more can be written. */
+/** What the file system and the databases say when nothing more can be written. */
 function isStorageFull(error: Error): boolean {
   const { code, errcode } = error as { readonly code?: string; readonly errcode?: number };
   // SQLITE_FULL, and SQLITE_IOERR_WRITE, _SHMSIZE: the log or its index cannot grow.
   if (code === 'ERR_SQLITE_ERROR') return [13, 778, 4_874].includes(errcode ?? 0);
-  return code === 'ENOSPC' || code === 'EDQUOT';
+  // The last is PostgreSQL's disk_full.
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === '53100';
 }
 
 /** What was wrong with what came before any request, by Node's code. */
@@ -200,13 +208,14 @@ export function addRoutes(
     app.route({
       method,
       url: path,
-      onRequest: (request, reply, next) => {
+      onRequest: async (request, reply) => {
         // DIR-05: who asks comes before what is asked
-        const refused = authorize?.(request) ?? plane?.devices?.admit(request, route);
+        const refused = authorize?.(request) ?? (await plane?.devices?.admit(request, route));
         if (refused !== undefined) {
           closeAfter(request, reply);
-          sendRefusal(reply, refused);
-        } else if (!admission?.judge(request, reply)) next();
+          return sendRefusal(reply, refused);
+        }
+        return admission?.judge(request, reply) ? reply : undefined;
       },
       ...(bodyBytes !== undefined && { bodyLimit: bodyBytes }),
       handler: async (request, reply) => {

@@ -28,11 +28,11 @@ export function readiness(services: Services): Route {
     method: 'GET',
     path: '/readyz',
     says: { summary: 'The backend can do its work', gives: serviceDescription, open: true },
-    handle: (_request, reply) => {
+    handle: async (_request, reply) => {
       const { database, blobs, admission } = services;
       if (admission.draining) return sendRefusal(reply, refuse('overloaded', 'being stopped'));
-      // Throws, and is answered 500, when the database does not.
-      database.one(latestRoot, 'director');
+      // Throws, and is answered 500 or 503, when the database does not.
+      await database.one(latestRoot, 'director');
       const { bavail, bsize } = statfsSync(blobs.root);
       if (bavail * bsize < minFreeBytes) {
         return sendRefusal(

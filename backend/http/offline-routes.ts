@@ -17,8 +17,8 @@ export function offlineRoutes(services: Services): readonly Route[] {
       method: 'GET',
       path: '/offline/snapshot',
       says: { summary: 'The newest Offline Snapshot', gives: { signed: offlineSnapshot } },
-      handle: (_request, reply) => {
-        const bytes = currentOfflineSnapshot(services);
+      handle: async (_request, reply) => {
+        const bytes = await currentOfflineSnapshot(services);
         if (bytes !== undefined) return sendSigned(reply, offlineSnapshot, bytes);
         return sendRefusal(reply, refuse('metadata-absent', 'no Offline Snapshot was published'));
       },
@@ -32,8 +32,8 @@ export function offlineRoutes(services: Services): readonly Route[] {
         gives: publishAnswer,
       },
       bodyBytes: maxOfflineSnapshotBytes,
-      handle: (request, reply) => {
-        const published = publishOfflineSnapshot(services, bodyOf(request));
+      handle: async (request, reply) => {
+        const published = await publishOfflineSnapshot(services, bodyOf(request));
         if (isRefusal(published)) return sendRefusal(reply, published);
         return sendAnswer(reply, publishAnswer, { version: published.version });
       },
@@ -46,10 +46,10 @@ export function offlineRoutes(services: Services): readonly Route[] {
         takes: keyObjectRequest,
         gives: keyObject,
       },
-      handle: (request, reply) => {
+      handle: async (request, reply) => {
         const body = readBody(request, keyObjectRequest);
         if (isRefusal(body)) return sendRefusal(reply, body);
-        const wrapped = wrapForEcu(services, body);
+        const wrapped = await wrapForEcu(services, body);
         if (isRefusal(wrapped)) return sendRefusal(reply, wrapped);
         return sendEncoded(reply, keyObject, wrapped);
       },

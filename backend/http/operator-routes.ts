@@ -102,10 +102,10 @@ function directorRoutes(services: Services): readonly Route[] {
       method: 'GET',
       path: '/director/metadata/:name',
       says: { summary: 'A Root of the Director, VERSION.root.cbor', gives: { signed: root } },
-      handle: (request, reply) => {
+      handle: async (request, reply) => {
         const version = rootVersionOf(request);
         if (isRefusal(version)) return sendRefusal(reply, version);
-        const row = services.database.one(rootByVersion, 'director', version);
+        const row = await services.database.one(rootByVersion, 'director', version);
         if (row !== undefined) return sendSigned(reply, root, row.bytes);
         return sendRefusal(reply, refuse('metadata-absent', `no Director Root ${version}`));
       },
@@ -119,11 +119,11 @@ function directorRoutes(services: Services): readonly Route[] {
         gives: publishAnswer,
       },
       bodyBytes: maxRootBytes,
-      handle: (request, reply) => {
+      handle: async (request, reply) => {
         const version = rootVersionOf(request);
         if (isRefusal(version)) return sendRefusal(reply, version);
         const body = bodyOf(request);
-        const published = services.roots.publish('director', version, body, services.now());
+        const published = await services.roots.publish('director', version, body, services.now());
         if (isRefusal(published)) return sendRefusal(reply, published);
         return sendAnswer(reply, publishAnswer, { version });
       },
@@ -142,10 +142,10 @@ function directorRoutes(services: Services): readonly Route[] {
         takes: enrolmentTokenRequest,
         gives: enrolmentTokenAnswer,
       },
-      handle: (request, reply) => {
+      handle: async (request, reply) => {
         const body = readBody(request, enrolmentTokenRequest);
         if (isRefusal(body)) return sendRefusal(reply, body);
-        const token = createEnrolmentToken(services, body.vehicleId, body.fleet);
+        const token = await createEnrolmentToken(services, body.vehicleId, body.fleet);
         reply.header('cache-control', 'no-store');
         return sendAnswer(reply, enrolmentTokenAnswer, { token });
       },
@@ -171,7 +171,8 @@ function directorRoutes(services: Services): readonly Route[] {
       method: 'GET',
       path: '/anomalies',
       says: { summary: 'The last anomalies', gives: anomalyHistory },
-      handle: (_request, reply) => sendAnswer(reply, anomalyHistory, viewAnomalies(services)),
+      handle: async (_request, reply) =>
+        sendAnswer(reply, anomalyHistory, await viewAnomalies(services)),
     },
     {
       method: 'GET',
@@ -181,13 +182,13 @@ function directorRoutes(services: Services): readonly Route[] {
         gives: logPage,
         query: { after: unsigned, vehicle: identifier },
       },
-      handle: (request, reply) => {
+      handle: async (request, reply) => {
         const { after, vehicle } = request.query as Readonly<Record<string, unknown>>;
         const from = after === undefined ? 0 : fromJson(unsigned, Number(after));
         if (isRefusal(from)) return sendRefusal(reply, from);
         const vehicleId = vehicle === undefined ? undefined : fromJson(identifier, vehicle);
         if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
-        return sendAnswer(reply, logPage, viewLog(services, from, vehicleId));
+        return sendAnswer(reply, logPage, await viewLog(services, from, vehicleId));
       },
     },
   ];
@@ -198,19 +199,21 @@ function status(services: Services): Route {
     method: 'GET',
     path: '/status',
     says: { summary: 'Counts and versions', gives: statusAnswer },
-    handle: (_request, reply) => {
+    handle: async (_request, reply) => {
       const { database, roots } = services;
-      const counts = database.one(inventoryCounts) ?? { vehicles: 0, ecus: 0 };
+      await roots.follow(database);
+      const counts = (await database.one(inventoryCounts)) ?? { vehicles: 0, ecus: 0 };
       return sendAnswer(reply, statusAnswer, {
         vehicles: counts.vehicles,
         ecus: counts.ecus,
-        images: database.one(countImages)?.count ?? 0,
-        anomalies: database.one(countAnomalies)?.count ?? 0,
+        images: (await database.one(countImages))?.count ?? 0,
+        anomalies: (await database.one(countAnomalies))?.count ?? 0,
         directorRootVersion: roots.latest('director').version,
         imagesRootVersion: roots.latest('images').version,
-        imagesVersions: database
-          .all(imageMetadataVersions)
-          .map(({ role, version }) => ({ key: role, value: version })),
+        imagesVersions: (await database.all(imageMetadataVersions)).map(({ role, version }) => ({
+          key: role,
+          value: version,
+        })),
       });
     },
   };

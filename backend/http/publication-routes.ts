@@ -57,9 +57,9 @@ export function publicationRoutes(services: Services): readonly Route[] {
         gives: publishAnswer,
       },
       bodyBytes: maxRootBytes,
-      handle: (request, reply) => {
+      handle: async (request, reply) => {
         const name = parameterOf(request, 'name') ?? '';
-        const published = publishImages(services, name, bodyOf(request));
+        const published = await publishImages(services, name, bodyOf(request));
         if (isRefusal(published)) return sendRefusal(reply, published);
         return sendAnswer(reply, publishAnswer, published);
       },
@@ -73,13 +73,13 @@ export function publicationRoutes(services: Services): readonly Route[] {
         gives: publicationAnswer,
       },
       bodyBytes: maxFilesPerPublication * (maxTargetsBytes + maxSmallBodyBytes),
-      handle: (request, reply) => {
+      handle: async (request, reply) => {
         const body = readBody(request, publicationRequest);
         if (isRefusal(body)) return sendRefusal(reply, body);
         const online = body.files.find(({ role }) => serverRoles.includes(role));
         const published = online
           ? refuse('delegation-role', `${online.role} is not signed by operators`)
-          : publishTogether(services, body.files);
+          : await publishTogether(services, body.files);
         if (isRefusal(published)) return sendRefusal(reply, published);
         return sendAnswer(reply, publicationAnswer, published);
       },
@@ -93,10 +93,10 @@ export function publicationRoutes(services: Services): readonly Route[] {
         gives: emptyAnswer,
       },
       bodyBytes: maxKeyObjectBytes + maxSmallBodyBytes,
-      handle: (request, reply) => {
+      handle: async (request, reply) => {
         const body = readBody(request, contentKeyRequest);
         if (isRefusal(body)) return sendRefusal(reply, body);
-        const refused = acceptContentKey(services, body);
+        const refused = await acceptContentKey(services, body);
         if (refused !== undefined) return sendRefusal(reply, refused);
         return sendAnswer(reply, emptyAnswer, {});
       },
@@ -131,11 +131,11 @@ function upload(services: Services): Route {
 }
 
 /** A Root, the top-level Targets or a delegated role, by its name. */
-function publishImages(
+async function publishImages(
   services: Services,
   text: string,
   body: Uint8Array,
-): PublishAnswer | Refusal {
+): Promise<PublishAnswer | Refusal> {
   const name = parseMetadataName(text);
   if (isRefusal(name)) return name;
   const { role, version } = name;
@@ -143,12 +143,12 @@ function publishImages(
     return refuse('request-malformed', `${role} is signed by the server`);
   }
   if (role !== 'root') return publishTargets(services, role, version, body);
-  const published = services.roots.publish('images', version, body, services.now());
+  const published = await services.roots.publish('images', version, body, services.now());
   if (isRefusal(published)) return published;
-  freshenImageMetadata(services);
+  await freshenImageMetadata(services);
   const { database } = services;
-  const snapshotVersion = database.one(latestImageMetadata, 'snapshot')?.version;
-  const timestampVersion = database.one(latestImageMetadata, 'timestamp')?.version;
+  const snapshotVersion = (await database.one(latestImageMetadata, 'snapshot'))?.version;
+  const timestampVersion = (await database.one(latestImageMetadata, 'timestamp'))?.version;
   return {
     version,
     ...(snapshotVersion !== undefined && { snapshotVersion }),

@@ -8,6 +8,7 @@ import { findVehicle } from '../director/inventory.ts';
 import { issueMetadata, latestMetadata, staleRole } from '../director/metadata.ts';
 import { listVehicles, viewManifests, viewVehicle } from '../director/views.ts';
 import type { Services } from '../services.ts';
+import { changeVehicle } from '../transactions.ts';
 import { sendAnswer, sendRefusal } from './answers.ts';
 import { fromJson } from './json-view.ts';
 import { parameterOf, type Route, readBody } from './listener.ts';
@@ -25,21 +26,21 @@ export function vehicleRoutes(services: Services): readonly Route[] {
       method: 'GET',
       path: '/vehicles',
       says: { summary: 'A page of vehicles', gives: vehicleList, query: { after: identifier } },
-      handle: (request, reply) => {
+      handle: async (request, reply) => {
         const { after } = request.query as { readonly after?: unknown };
         const from = after === undefined ? '' : fromJson(identifier, after);
         if (isRefusal(from)) return sendRefusal(reply, from);
-        return sendAnswer(reply, vehicleList, listVehicles(services, from));
+        return sendAnswer(reply, vehicleList, await listVehicles(services, from));
       },
     },
     {
       method: 'GET',
       path: '/vehicles/:vehicleId',
       says: { summary: 'A vehicle with all its ECUs', gives: vehicleView },
-      handle: (request, reply) => {
+      handle: async (request, reply) => {
         const vehicleId = vehicleIdOf(request);
         if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
-        const view = viewVehicle(services, vehicleId);
+        const view = await viewVehicle(services, vehicleId);
         if (isRefusal(view)) return sendRefusal(reply, view);
         return sendAnswer(reply, vehicleView, view);
       },
@@ -48,10 +49,10 @@ export function vehicleRoutes(services: Services): readonly Route[] {
       method: 'GET',
       path: '/vehicles/:vehicleId/manifests',
       says: { summary: 'The last manifests of a vehicle', gives: manifestHistory },
-      handle: (request, reply) => {
+      handle: async (request, reply) => {
         const vehicleId = vehicleIdOf(request);
         if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
-        const manifests = viewManifests(services, vehicleId);
+        const manifests = await viewManifests(services, vehicleId);
         if (isRefusal(manifests)) return sendRefusal(reply, manifests);
         return sendAnswer(reply, manifestHistory, manifests);
       },
@@ -64,12 +65,12 @@ export function vehicleRoutes(services: Services): readonly Route[] {
         takes: deviceRequest,
         gives: emptyAnswer,
       },
-      handle: (request, reply) => {
+      handle: async (request, reply) => {
         const vehicleId = vehicleIdOf(request);
         if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
         const body = readBody(request, deviceRequest);
         if (isRefusal(body)) return sendRefusal(reply, body);
-        const refused = setRevoked(services, vehicleId, body.revoked);
+        const refused = await setRevoked(services, vehicleId, body.revoked);
         if (refused !== undefined) return sendRefusal(reply, refused);
         return sendAnswer(reply, emptyAnswer, {});
       },
@@ -78,12 +79,12 @@ export function vehicleRoutes(services: Services): readonly Route[] {
       method: 'POST',
       path: '/vehicles/:vehicleId/refresh',
       says: { summary: 'Signs a new Timestamp of a vehicle', gives: refreshAnswer },
-      handle: (request, reply) => {
+      handle: async (request, reply) => {
         const vehicleId = vehicleIdOf(request);
         if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
-        const vehicle = findVehicle(services, vehicleId);
+        const vehicle = await findVehicle(services, vehicleId);
         if (isRefusal(vehicle)) return sendRefusal(reply, vehicle);
-        const timestampVersion = refresh(services, vehicleId);
+        const timestampVersion = await refresh(services, vehicleId);
         return sendAnswer(reply, refreshAnswer, { timestampVersion });
       },
     },
@@ -91,10 +92,12 @@ export function vehicleRoutes(services: Services): readonly Route[] {
 }
 
 /** A new Timestamp always, at once; what else is old comes with it. */
-function refresh(services: Services, vehicleId: string): number {
-  const from = staleRole(services, vehicleId) ?? 'timestamp';
-  services.database.transaction(() => issueMetadata(services, vehicleId, from));
-  return latestMetadata(services, vehicleId, 'timestamp').version;
+async function refresh(services: Services, vehicleId: string): Promise<number> {
+  return changeVehicle(services, vehicleId, async (within) => {
+    const from = (await staleRole(within, vehicleId)) ?? 'timestamp';
+    await issueMetadata(within, vehicleId, from);
+    return (await latestMetadata(within, vehicleId, 'timestamp')).version;
+  });
 }
 
 /** The vehicle that the path names. */

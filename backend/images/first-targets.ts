@@ -11,9 +11,13 @@ import { publishTargets } from './publish.ts';
  * Publishes `<folder>/images/1.targets.cbor` when nothing was published before.
  * @returns why it was not taken over, for the log; the operator may publish version 1 later
  */
-export function importFirstTargets(services: Services, folder: string): Refusal | undefined {
-  if (services.database.one(latestImageMetadata, 'targets') !== undefined) return undefined;
+export async function importFirstTargets(
+  services: Services,
+  folder: string,
+): Promise<Refusal | undefined> {
+  const { database } = services;
+  if ((await database.one(latestImageMetadata, 'targets')) !== undefined) return undefined;
   const bytes = readSmallFile(join(folder, 'images', '1.targets.cbor'), maxTargetsBytes);
-  const published = isRefusal(bytes) ? bytes : publishTargets(services, 'targets', 1, bytes);
+  const published = isRefusal(bytes) ? bytes : await publishTargets(services, 'targets', 1, bytes);
   return isRefusal(published) ? published : undefined;
 }

@@ -22,12 +22,16 @@ export class ImageSearch {
   /** Undefined before the first release. */
   private readonly search: DelegationSearch | undefined;
 
-  /** Over the current release; each file is verified once, however many images are sought. */
-  constructor(services: Services) {
+  private constructor(services: Services, search?: DelegationSearch) {
     this.services = services;
-    const top = currentTargets(services, 'targets');
-    const row = services.database.one(latestImageMetadata, 'snapshot');
-    if (top === undefined || row === undefined) return;
+    this.search = search;
+  }
+
+  /** Over the current release; each file is verified once, however many images are sought. */
+  static async open(services: Services): Promise<ImageSearch> {
+    const top = await currentTargets(services, 'targets');
+    const row = await services.database.one(latestImageMetadata, 'snapshot');
+    if (top === undefined || row === undefined) return new ImageSearch(services);
     const snapshot = storedDocument(snapshotSchema, row.bytes, maxSnapshotBytes, 'snapshot');
     const context = {
       crypto: services.crypto,
@@ -38,18 +42,18 @@ export class ImageSearch {
       store: new MetadataStore(nothingStored),
       now: services.now(),
     } as const;
-    this.search = new DelegationSearch(context, snapshot, top);
+    return new ImageSearch(services, new DelegationSearch(context, snapshot, top));
   }
 
   /** The entry of a filename for this hardware; undefined when a vehicle would find none (TGT-01). */
-  find(filename: string, hardwareId: string): Target | undefined {
+  async find(filename: string, hardwareId: string): Promise<Target | undefined> {
     const { database } = this.services;
     for (;;) {
       const found = this.search?.find(filename, hardwareId);
       if (found === undefined || isRefusal(found)) return undefined;
       if ('target' in found) return found.target;
       const role = found.request.name.replace(/^\d+\.|\.cbor$/g, '');
-      const row = database.one(latestImageMetadata, role);
+      const row = await database.one(latestImageMetadata, role);
       if (isRefusal(this.search?.supply(row?.bytes))) return undefined;
     }
   }

@@ -20,25 +20,30 @@ import { storedDocument } from '../store/stored-document.ts';
 const onlineRoles = ['snapshot', 'timestamp'];
 
 /** Names and versions of the current Targets files: `targets` and the delegated roles. */
-export function targetsVersions(
+export async function targetsVersions(
   services: Services,
-): readonly { readonly role: string; readonly version: number }[] {
-  return services.database
-    .all(imageMetadataVersions)
-    .filter(({ role }) => !onlineRoles.includes(role));
+): Promise<readonly { readonly role: string; readonly version: number }[]> {
+  const versions = await services.database.all(imageMetadataVersions);
+  return versions.filter(({ role }) => !onlineRoles.includes(role));
 }
 
 /** The current Targets file of a role, `targets` for the top level. */
-export function currentTargets(services: Services, role: string): Targets | undefined {
-  const row = services.database.one(latestImageMetadata, role);
+export async function currentTargets(
+  services: Services,
+  role: string,
+): Promise<Targets | undefined> {
+  const row = await services.database.one(latestImageMetadata, role);
   return row && storedDocument(targetsSchema, row.bytes, maxTargetsBytes, role);
 }
 
 /** Every current entry of a filename, in whichever file it is listed. */
-export function entriesOf(services: Services, filename: string): readonly Target[] {
-  return targetsVersions(services).flatMap(({ role }) =>
-    (currentTargets(services, role)?.targets ?? []).filter((entry) => entry.filename === filename),
-  );
+export async function entriesOf(services: Services, filename: string): Promise<readonly Target[]> {
+  const entries: Target[] = [];
+  for (const { role } of await targetsVersions(services)) {
+    const listed = (await currentTargets(services, role))?.targets ?? [];
+    entries.push(...listed.filter((entry) => entry.filename === filename));
+  }
+  return entries;
 }
 
 /** True when a delegation covers this filename on this hardware (DEL-05, DEL-06). */
@@ -59,14 +64,18 @@ export interface Chain {
  * list is what each delegation of one chain covers. A file that nobody reaches any more gives no
  * authority, and neither does what lies below a terminating delegation (RDL-04).
  */
-export function chainsTo(services: Services, role: string): readonly Chain[] {
+export async function chainsTo(services: Services, role: string): Promise<readonly Chain[]> {
   const { crypto } = services;
   const found: Chain[] = [];
   let visits = 0;
-  const follow = (parent: string, above: readonly Delegation[], path: readonly string[]): void => {
+  const follow = async (
+    parent: string,
+    above: readonly Delegation[],
+    path: readonly string[],
+  ): Promise<void> => {
     visits += 1;
     if (visits > maxDelegationChains) return;
-    const { keys, delegations } = currentTargets(services, parent)?.delegations ?? none;
+    const { keys, delegations } = (await currentTargets(services, parent))?.delegations ?? none;
     for (const delegation of delegations) {
       const chain = [...above, delegation];
       for (const entry of delegation.roles) {
@@ -74,12 +83,13 @@ export function chainsTo(services: Services, role: string): readonly Chain[] {
           const authority = delegatedAuthority(crypto, keys, entry);
           found.push({ delegations: chain, authority });
         } else if (!delegation.terminating && chain.length < maxDelegationDepth) {
-          if (!path.includes(entry.name)) follow(entry.name, chain, [...path, entry.name]);
+          if (path.includes(entry.name)) continue;
+          await follow(entry.name, chain, [...path, entry.name]);
         }
       }
     }
   };
-  follow('targets', [], []);
+  await follow('targets', [], []);
   return found;
 }
 

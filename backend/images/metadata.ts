@@ -8,32 +8,41 @@ import { snapshot as snapshotSchema } from '../../agent/metadata/snapshot.ts';
 import { timestamp as timestampSchema } from '../../agent/metadata/timestamp.ts';
 import type { Services } from '../services.ts';
 import { insertImageMetadata, latestImageMetadata } from '../store/metadata.ts';
+import { inTurn, type WithinTransaction } from '../transactions.ts';
 import { targetsVersions } from './listing.ts';
 
 type OnlineRole = 'snapshot' | 'timestamp';
 
-/** Makes and signs `from` and what follows it. To be called inside a transaction. */
-export function issueImageMetadata(services: Services, from: OnlineRole): void {
-  if (from === 'snapshot') issueSnapshot(services);
-  issueTimestamp(services);
+/** Makes and signs `from` and what follows it, when it is this process's turn (`inTurn`). */
+export async function issueImageMetadata(
+  services: WithinTransaction,
+  from: OnlineRole,
+): Promise<void> {
+  await services.roots.follow(services.database);
+  if (from === 'snapshot') await issueSnapshot(services);
+  await issueTimestamp(services);
 }
 
 /** Re-issues what is past half of its life or was made under an older Root. */
-export function freshenImageMetadata(services: Services): void {
+export async function freshenImageMetadata(services: Services): Promise<void> {
+  if ((await staleRole(services)) === undefined) return;
+  await inTurn(services, 'images', async (within) => {
+    // Another process may have been first.
+    const from = await staleRole(within);
+    if (from !== undefined) await issueImageMetadata(within, from);
+  });
+}
+
+async function staleRole(services: Services): Promise<OnlineRole | undefined> {
   const { database, lifetimes } = services;
   const rootVersion = services.roots.latest('images').version;
-  const stale = (role: OnlineRole, lifetime: number): boolean => {
-    const row = database.one(latestImageMetadata, role);
+  const stale = async (role: OnlineRole, lifetime: number): Promise<boolean> => {
+    const row = await database.one(latestImageMetadata, role);
     if (row === undefined) return false; // nothing was published yet
     return row.root_version !== rootVersion || row.expires - services.now() < lifetime / 2;
   };
-  const from = stale('snapshot', lifetimes.imagesSnapshot)
-    ? 'snapshot'
-    : stale('timestamp', lifetimes.imagesTimestamp)
-      ? 'timestamp'
-      : undefined;
-  if (from === undefined) return;
-  database.transaction(() => issueImageMetadata(services, from));
+  if (await stale('snapshot', lifetimes.imagesSnapshot)) return 'snapshot';
+  return (await stale('timestamp', lifetimes.imagesTimestamp)) ? 'timestamp' : undefined;
 }
 
 interface Common {
@@ -42,39 +51,39 @@ interface Common {
   readonly expires: number;
 }
 
-function issue(
-  services: Services,
+async function issue(
+  services: WithinTransaction,
   role: OnlineRole,
   lifetime: number,
   payload: (common: Common) => Uint8Array,
-): void {
+): Promise<void> {
   const { database, keys } = services;
-  const version = (database.one(latestImageMetadata, role)?.version ?? 0) + 1;
+  const version = ((await database.one(latestImageMetadata, role))?.version ?? 0) + 1;
   const expires = services.now() + lifetime;
   const encoded = payload({ formatVersion: 1, version, expires });
   const bytes = keys.sign(`images-${role}`, 'metadata', encoded);
   const rootVersion = services.roots.latest('images').version;
-  database.run(insertImageMetadata, role, version, expires, rootVersion, bytes);
-  // What memory holds is older from now on.
-  services.memory.forget('/metadata/timestamp.cbor');
+  await database.run(insertImageMetadata, role, version, expires, rootVersion, bytes);
+  // What memory holds is older from then on.
+  database.afterCommit(() => services.memory.forget('/metadata/timestamp.cbor'));
 }
 
-function issueSnapshot(services: Services): void {
+async function issueSnapshot(services: WithinTransaction): Promise<void> {
   // SNP-01, ROL-09: every Targets file of the repository; none ever disappears (CSN-06, DBP-15)
-  const versions = targetsVersions(services).map(({ role, version }) => ({
+  const versions = (await targetsVersions(services)).map(({ role, version }) => ({
     key: role,
     value: version,
   }));
-  issue(services, 'snapshot', services.lifetimes.imagesSnapshot, (common) =>
+  await issue(services, 'snapshot', services.lifetimes.imagesSnapshot, (common) =>
     encode(snapshotSchema, { type: roles.snapshot, ...common, versions }),
   );
 }
 
-function issueTimestamp(services: Services): void {
-  const latest = services.database.one(latestImageMetadata, 'snapshot');
+async function issueTimestamp(services: WithinTransaction): Promise<void> {
+  const latest = await services.database.one(latestImageMetadata, 'snapshot');
   if (latest === undefined) throw new Error('Timestamp before the first Snapshot');
   const sha256 = services.crypto.digest('SHA-256', latest.bytes);
-  issue(services, 'timestamp', services.lifetimes.imagesTimestamp, (common) =>
+  await issue(services, 'timestamp', services.lifetimes.imagesTimestamp, (common) =>
     encode(timestampSchema, {
       type: roles.timestamp,
       ...common,

@@ -21,6 +21,7 @@ import type { Services } from '../services.ts';
 import { delegatedAuthority, roleAuthority, signedMetadata } from '../signer/root-trust.ts';
 import { imageByDigest, imageBySha256 } from '../store/images.ts';
 import { insertImageMetadata, latestImageMetadata } from '../store/metadata.ts';
+import { inTurn, type WithinTransaction } from '../transactions.ts';
 import { type Chain, chainsTo, covers, targetsVersions } from './listing.ts';
 import { issueImageMetadata } from './metadata.ts';
 
@@ -35,13 +36,13 @@ export interface IncomingTargets {
  * Publishes the next version of `targets` or of a delegated role, with a new Snapshot and Timestamp.
  * Codes as `publishTogether`.
  */
-export function publishTargets(
+export async function publishTargets(
   services: Services,
   role: string,
   version: number,
   file: Uint8Array,
-): PublishAnswer | Refusal {
-  const published = publishTogether(services, [{ role, version, file }]);
+): Promise<PublishAnswer | Refusal> {
+  const published = await publishTogether(services, [{ role, version, file }]);
   return isRefusal(published) ? published : { version, ...published };
 }
 
@@ -56,30 +57,31 @@ export function publishTargets(
 export function publishTogether(
   services: Services,
   files: readonly IncomingTargets[],
-): PublicationAnswer | Refusal {
-  return services.database.transaction(() => {
-    const { database } = services;
+): Promise<PublicationAnswer | Refusal> {
+  return inTurn(services, 'images', async (within) => {
+    const { database, roots } = within;
+    await roots.follow(database);
     for (const file of files) {
-      const refused = takeFile(services, file);
+      const refused = await takeFile(within, file);
       if (refused !== undefined) return refused;
     }
-    if (targetsVersions(services).length > maxRolesPerSnapshot) {
+    if ((await targetsVersions(within)).length > maxRolesPerSnapshot) {
       return refuse('delegation-limit', `more than ${maxRolesPerSnapshot} roles`);
     }
-    issueImageMetadata(services, 'snapshot');
+    await issueImageMetadata(within, 'snapshot');
     return {
-      snapshotVersion: database.one(latestImageMetadata, 'snapshot')!.version,
-      timestampVersion: database.one(latestImageMetadata, 'timestamp')!.version,
+      snapshotVersion: (await database.one(latestImageMetadata, 'snapshot'))!.version,
+      timestampVersion: (await database.one(latestImageMetadata, 'timestamp'))!.version,
     };
   });
 }
 
-function takeFile(
-  services: Services,
+async function takeFile(
+  services: WithinTransaction,
   { role, version, file }: IncomingTargets,
-): Refusal | undefined {
+): Promise<Refusal | undefined> {
   const { database } = services;
-  const expected = (database.one(latestImageMetadata, role)?.version ?? 0) + 1;
+  const expected = ((await database.one(latestImageMetadata, role))?.version ?? 0) + 1;
   // MET-07, HRD-02: exactly the next version
   if (version !== expected) {
     return refuse('metadata-not-next', `${role}: version ${version} where ${expected} is next`);
@@ -87,12 +89,14 @@ function takeFile(
   const envelope = decodeEnvelope(file, maxTargetsBytes);
   if (isRefusal(envelope)) return envelope;
   const targets =
-    role === 'targets' ? openTopLevel(services, envelope) : openDelegated(services, role, envelope);
+    role === 'targets'
+      ? openTopLevel(services, envelope)
+      : await openDelegated(services, role, envelope);
   if (isRefusal(targets)) return targets;
-  const refused = checkTargets(services, version, targets);
+  const refused = await checkTargets(services, version, targets);
   if (refused !== undefined) return refused;
   const rootVersion = services.roots.latest('images').version;
-  database.run(insertImageMetadata, role, version, targets.expires, rootVersion, file);
+  await database.run(insertImageMetadata, role, version, targets.expires, rootVersion, file);
   return undefined;
 }
 
@@ -104,9 +108,13 @@ function openTopLevel(services: Services, envelope: Envelope): Targets | Refusal
 }
 
 /** IMG-05: the signers may write this role, and along some chain this role may write its images. */
-function openDelegated(services: Services, role: string, envelope: Envelope): Targets | Refusal {
+async function openDelegated(
+  services: Services,
+  role: string,
+  envelope: Envelope,
+): Promise<Targets | Refusal> {
   let refused = refuse('delegation-role', `nobody delegates to ${role}`, 'IMG-05');
-  const chains = chainsTo(services, role).filter(({ authority }) => {
+  const chains = (await chainsTo(services, role)).filter(({ authority }) => {
     const invalid = isRefusal(authority)
       ? authority
       : verifyEnvelope(services.crypto, envelope, authority, signedMetadata);
@@ -129,7 +137,11 @@ function isCovered(chains: readonly Chain[], { filename, mustMatch }: Target): b
   );
 }
 
-function checkTargets(services: Services, version: number, targets: Targets): Refusal | undefined {
+async function checkTargets(
+  services: Services,
+  version: number,
+  targets: Targets,
+): Promise<Refusal | undefined> {
   if (targets.version !== version) {
     return refuse('metadata-not-next', `signed version ${targets.version}, named ${version}`);
   }
@@ -147,7 +159,7 @@ function checkTargets(services: Services, version: number, targets: Targets): Re
       return refuse('request-malformed', `${entry.filename} is listed twice`, 'TGT-02');
     }
     names.add(entry.filename);
-    const refused = checkEntry(services, entry);
+    const refused = await checkEntry(services, entry);
     if (refused !== undefined) return refused;
   }
   return undefined;
@@ -173,7 +185,7 @@ function checkDelegations({ crypto }: Services, targets: Targets): Refusal | und
 }
 
 /** One listed image against what was uploaded under its name. */
-function checkEntry(services: Services, entry: Target): Refusal | undefined {
+async function checkEntry(services: Services, entry: Target): Promise<Refusal | undefined> {
   const { database, blobs } = services;
   const { filename, length, hashes, mustMatch } = entry;
   if (entry.assignment !== undefined) {
@@ -181,7 +193,7 @@ function checkEntry(services: Services, entry: Target): Refusal | undefined {
   }
   // IMG-06: every digest is that of the one file uploaded under this name
   for (const { key, value } of hashes) {
-    const image = database.one(imageByDigest, filename, value, value);
+    const image = await database.one(imageByDigest, filename, value, value);
     const digest = key === hashAlgorithms['SHA-256'] ? image?.sha256 : image?.sha512;
     if (image === undefined || !sameBytes(digest!, value) || !blobs.has(image.sha256)) {
       return refuse('image-unknown', `${filename} was not uploaded with this hash`);
@@ -197,7 +209,7 @@ function checkEntry(services: Services, entry: Target): Refusal | undefined {
     return refuse('target-format', `${filename}: lengths of plaintext and ciphertext disagree`);
   }
   // CUS-04: what is stored must be ciphertext; a plaintext digest among the stored files shows one
-  if (database.one(imageBySha256, mustMatch.plaintextSha256) !== undefined) {
+  if ((await database.one(imageBySha256, mustMatch.plaintextSha256)) !== undefined) {
     return refuse('image-not-encrypted', `${filename}: its plaintext is stored here`);
   }
   return undefined;

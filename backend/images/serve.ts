@@ -21,7 +21,7 @@ const pieceMilliseconds = (pieceBytes / minimumBytesPerSecond) * 1_000;
  * The image behind `HASH.filename`, HASH being any of its digests in lower-case hex (FNM-02,
  * FNM-03). Codes `request-malformed`, `image-unknown`.
  */
-export function findImage(services: Services, name: string): ImageRow | Refusal {
+export async function findImage(services: Services, name: string): Promise<ImageRow | Refusal> {
   const dot = name.indexOf('.');
   const hex = name.slice(0, Math.max(dot, 0));
   const filename = fromJson(filenameSchema, name.slice(dot + 1));
@@ -30,7 +30,7 @@ export function findImage(services: Services, name: string): ImageRow | Refusal 
   }
   const digest = Buffer.from(hex, 'hex');
   return (
-    services.database.one(imageByDigest, filename, digest, digest) ??
+    (await services.database.one(imageByDigest, filename, digest, digest)) ??
     refuse('image-unknown', `no image ${filename} with this hash`)
   );
 }

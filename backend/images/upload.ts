@@ -5,6 +5,7 @@ import { plaintextLength } from '../../agent/image/cobblestone.ts';
 import { maxImageBytes } from '../../agent/limits.ts';
 import type { UploadAnswer } from '../http/messages.ts';
 import type { Services } from '../services.ts';
+import type { Received } from '../store/blobs.ts';
 import { insertImage } from '../store/images.ts';
 import { hashesOf, sha256Of } from './hashes.ts';
 import { entriesOf } from './listing.ts';
@@ -20,18 +21,19 @@ export async function receiveImage(
   filename: string,
   stream: AsyncIterable<Uint8Array>,
 ): Promise<UploadAnswer | Refusal> {
-  const received = await services.blobs.receive(stream, maxImageBytes, ({ length, sha256 }) => {
+  const accept = async ({ length, sha256 }: Received) => {
     const plaintext = plaintextLength(length);
     if (isRefusal(plaintext)) return plaintext;
     // A vehicle may be fetching the published one right now: a name keeps its content.
-    const other = entriesOf(services, filename).some((entry) => {
+    const other = (await entriesOf(services, filename)).some((entry) => {
       const listed = sha256Of(entry.hashes);
       return listed === undefined || !sameBytes(listed, sha256);
     });
     return other ? refuse('image-exists', `another image is published as ${filename}`) : undefined;
-  });
+  };
+  const received = await services.blobs.receive(stream, maxImageBytes, accept);
   if (isRefusal(received)) return received;
   const { length, sha256, sha512 } = received;
-  services.database.run(insertImage, filename, sha256, sha512, length, services.now());
+  await services.database.run(insertImage, filename, sha256, sha512, length, services.now());
   return { filename, length, hashes: hashesOf(received) };
 }

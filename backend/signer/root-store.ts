@@ -6,7 +6,8 @@ import type { RepositoryName } from '../../agent/metadata/common.ts';
 import { type Root, root as rootSchema } from '../../agent/metadata/root.ts';
 import type { Crypto } from '../../hal/types.ts';
 import type { Database } from '../store/database.ts';
-import { insertRoot, latestRoot } from '../store/metadata.ts';
+import { lockByName } from '../store/locks.ts';
+import { insertRoot, latestRoot, rootVersions } from '../store/metadata.ts';
 import { storedDocument } from '../store/stored-document.ts';
 import { readSmallFile } from './durable-file.ts';
 import type { OnlineKeys, Roots } from './online-keys.ts';
@@ -39,11 +40,12 @@ export class RootStore {
     crypto: Crypto,
     keys: OnlineKeys,
     folder: string,
-  ): RootStore | Refusal {
-    return database.transaction(() => {
-      const director = importRoots(database, crypto, 'director', join(folder, 'director'));
+  ): Promise<RootStore | Refusal> {
+    return database.transaction(async (within) => {
+      await within.one(lockByName, 'roots');
+      const director = await importRoots(within, crypto, 'director', join(folder, 'director'));
       if (isRefusal(director)) return director;
-      const images = importRoots(database, crypto, 'images', join(folder, 'images'));
+      const images = await importRoots(within, crypto, 'images', join(folder, 'images'));
       if (isRefusal(images)) return images;
       const roots = { director, images };
       return keys.fit(roots) ?? new RootStore(database, crypto, keys, roots);
@@ -56,6 +58,26 @@ export class RootStore {
   }
 
   /**
+   * Takes over what another process has published. Throws when the online keys here are not those
+   * of the newest Roots: nothing may be signed under older ones.
+   */
+  async follow(database: Database): Promise<void> {
+    const versions = await database.all(rootVersions);
+    const behind = versions.filter(({ repository, version }) => {
+      return this.roots[repository].version < version;
+    });
+    if (behind.length === 0) return;
+    const roots = { ...this.roots };
+    for (const { repository } of behind) {
+      const { bytes } = (await database.one(latestRoot, repository))!;
+      roots[repository] = storedDocument(rootSchema, bytes, maxRootBytes, 'Root');
+    }
+    const misfit = this.keys.fit(roots);
+    if (misfit !== undefined) throw new Error(`keys of the newest Root: ${misfit.detail}`);
+    this.roots = roots;
+  }
+
+  /**
    * Publishes the next Root. Codes of `verifyNextRoot`, and of `OnlineKeys.fit`: a Root under which
    * this server could sign nothing is not published.
    */
@@ -64,26 +86,32 @@ export class RootStore {
     version: number,
     bytes: Uint8Array,
     now: number,
-  ): Root | Refusal {
-    const current = this.roots[repository];
-    const next = verifyNextRoot(this.crypto, repository, current, version, bytes, now);
-    if (isRefusal(next)) return next;
-    const roots = { ...this.roots, [repository]: next };
-    const misfit = this.keys.fit(roots);
-    if (misfit !== undefined) return misfit;
-    this.database.run(insertRoot, repository, version, bytes);
-    this.roots = roots;
-    return next;
+  ): Promise<Root | Refusal> {
+    return this.database.transaction(async (within) => {
+      await within.one(lockByName, 'roots');
+      await this.follow(within);
+      const current = this.roots[repository];
+      const next = verifyNextRoot(this.crypto, repository, current, version, bytes, now);
+      if (isRefusal(next)) return next;
+      const roots = { ...this.roots, [repository]: next };
+      const misfit = this.keys.fit(roots);
+      if (misfit !== undefined) return misfit;
+      await within.run(insertRoot, repository, version, bytes);
+      within.afterCommit(() => {
+        this.roots = roots;
+      });
+      return next;
+    });
   }
 }
 
-function importRoots(
+async function importRoots(
   database: Database,
   crypto: Crypto,
   repository: RepositoryName,
   folder: string,
-): Root | Refusal {
-  const stored = database.one(latestRoot, repository);
+): Promise<Root | Refusal> {
+  const stored = await database.one(latestRoot, repository);
   let current = stored && storedDocument(rootSchema, stored.bytes, maxRootBytes, 'Root');
   for (;;) {
     const version: number = (current?.version ?? 0) + 1;
@@ -95,7 +123,7 @@ function importRoots(
     if (isRefusal(next)) {
       return refuse(next.refused, `${repository} Root ${version}: ${next.detail}`, next.row);
     }
-    database.run(insertRoot, repository, version, bytes);
+    await database.run(insertRoot, repository, version, bytes);
     current = next;
   }
 }

@@ -26,21 +26,25 @@ export class BlobStore {
   private readonly folder: string;
   private readonly incoming: string;
 
-  /** Opens the store under `folder` and removes what uploads left behind that never ended. */
-  constructor(folder: string) {
+  /**
+   * Opens the store under `folder` and removes what uploads left behind that never ended.
+   * @param shared other processes use the folder as well, and uploads of theirs may be under way
+   */
+  constructor(folder: string, shared = false) {
     this.root = folder;
     this.folder = join(folder, 'sha256');
     this.incoming = join(folder, 'incoming');
-    rmSync(this.incoming, { recursive: true, force: true });
+    if (!shared) rmSync(this.incoming, { recursive: true, force: true });
     mkdirSync(this.folder, { recursive: true, mode: 0o700 });
     mkdirSync(this.incoming, { recursive: true, mode: 0o700 });
   }
 
   /** Removes blobs that `isKnown` denies: their upload ended before it was recorded. */
-  removeUnknown(isKnown: (sha256: Uint8Array) => boolean): void {
+  async removeUnknown(isKnown: (sha256: Uint8Array) => Promise<boolean>): Promise<void> {
     for (const group of readdirSync(this.folder)) {
       for (const name of readdirSync(join(this.folder, group))) {
-        if (!isKnown(Buffer.from(name, 'hex'))) rmSync(join(this.folder, group, name));
+        const known = await isKnown(Buffer.from(name, 'hex'));
+        if (!known) rmSync(join(this.folder, group, name));
       }
     }
   }
@@ -64,14 +68,14 @@ export class BlobStore {
   async receive(
     stream: AsyncIterable<Uint8Array>,
     maxBytes: number,
-    accept: (received: Received) => Refusal | undefined,
+    accept: (received: Received) => Promise<Refusal | undefined>,
   ): Promise<Received | Refusal> {
     const temporary = join(this.incoming, randomBytes(16).toString('hex'));
     const file = await open(temporary, 'wx', 0o600);
     try {
       const received = await this.writeAll(file, stream, maxBytes);
       if (isRefusal(received)) return received;
-      const refused = accept(received);
+      const refused = await accept(received);
       if (refused !== undefined) return refused;
       await file.sync();
       await this.publish(temporary, this.pathOf(received.sha256));

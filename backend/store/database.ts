@@ -1,12 +1,11 @@
 /**
- * The backend's one database: SQLite in WAL mode with `synchronous=FULL`, so that what was answered
- * survives a power cut. Queries are constants (`query`), one SQL text each, prepared once.
+ * What the backend keeps its state in, whichever engine carries it: SQLite in this process
+ * (`sqlite.ts`) or PostgreSQL, which any number of processes share (`postgres.ts`). Queries are
+ * constants (`query`), one SQL text each for both engines.
  *
- * All calls are synchronous: a transaction runs to its end before another request is looked at, so
- * no two of them ever interleave.
+ * What is written is durable when its promise resolves. Reads outside a transaction see what is
+ * committed.
  */
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { isRefusal } from '../../agent/codes.ts';
 import { migrations } from './migrations.ts';
 
 export type SqlValue = string | number | Uint8Array | null;
@@ -14,6 +13,8 @@ export type SqlValue = string | number | Uint8Array | null;
 /** One SQL text with the types of its parameters and of a row of its result. */
 export interface Query<Parameters extends readonly SqlValue[], Row> {
   readonly sql: string;
+  /** The rows are held against other processes' `locks` until the transaction ends. */
+  readonly locks: boolean;
   /** Never set; carries the types. */
   readonly types?: (parameters: Parameters) => Row;
 }
@@ -22,123 +23,78 @@ export interface Query<Parameters extends readonly SqlValue[], Row> {
 export function query<Parameters extends readonly SqlValue[], Row = never>(
   sql: string,
 ): Query<Parameters, Row> {
-  return { sql };
+  return { sql, locks: false };
 }
 
-export class Database {
-  private readonly connection: DatabaseSync;
-  private readonly statements = new Map<string, StatementSync>();
-  private open = true;
-  private depth = 0;
+/**
+ * Declares a SELECT whose rows no other transaction locks until this one ends. An engine that runs
+ * one transaction after the other has nothing to add to it.
+ */
+export function lockingQuery<Parameters extends readonly SqlValue[], Row = unknown>(
+  sql: string,
+): Query<Parameters, Row> {
+  return { sql, locks: true };
+}
 
-  /** Opens the database file, creates it where there is none, and brings it to the newest form. */
-  constructor(path: string) {
-    this.connection = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 5_000 });
-    try {
-      this.connection.exec('PRAGMA journal_mode = WAL');
-      // WAL alone means NORMAL: the last commits could be lost, counters of reports among them.
-      this.connection.exec('PRAGMA synchronous = FULL');
-      this.migrate();
-    } catch (error) {
-      this.connection.close();
-      throw error;
-    }
-  }
-
+export interface Database {
   /**
-   * Runs `body` in one transaction: rolled back when it throws or returns a refusal. Inside another
-   * transaction it is a part of that one, which can be undone alone.
+   * Whether other processes may work on the same database: what this one remembers of it may be
+   * old, and files beside it may be another one's.
    */
-  transaction<T>(body: () => T): T {
-    const part = `part${this.depth}`;
-    // IMMEDIATE: the write lock is taken at once, not in the middle.
-    this.connection.exec(this.depth === 0 ? 'BEGIN IMMEDIATE' : `SAVEPOINT ${part}`);
-    this.depth += 1;
-    let result: T;
-    try {
-      result = body();
-    } catch (error) {
-      this.end(part, false);
-      throw error;
-    }
-    this.end(part, !isRefusal(result));
-    return result;
-  }
-
-  private end(part: string, keep: boolean): void {
-    this.depth -= 1;
-    // A full disk may have ended the transaction already.
-    if (!this.connection.isTransaction) {
-      if (keep) throw new Error('the database ended the transaction by itself');
-      return;
-    }
-    if (this.depth > 0) {
-      if (!keep) this.connection.exec(`ROLLBACK TO ${part}`);
-      this.connection.exec(`RELEASE ${part}`);
-      return;
-    }
-    if (!keep) {
-      this.connection.exec('ROLLBACK');
-      return;
-    }
-    try {
-      this.connection.exec('COMMIT');
-    } catch (error) {
-      // What could not be made durable is undone, or the next transaction could not begin.
-      if (this.connection.isTransaction) this.connection.exec('ROLLBACK');
-      throw error;
-    }
-  }
+  readonly shared: boolean;
 
   /** The first row, or undefined. */
-  one<P extends readonly SqlValue[], Row>(query: Query<P, Row>, ...parameters: P): Row | undefined {
-    return this.statement(query.sql).get(...parameters) as Row | undefined;
-  }
+  one<P extends readonly SqlValue[], Row>(
+    query: Query<P, Row>,
+    ...parameters: P
+  ): Promise<Row | undefined>;
 
   /** All rows. */
-  all<P extends readonly SqlValue[], Row>(query: Query<P, Row>, ...parameters: P): readonly Row[] {
-    return this.statement(query.sql).all(...parameters) as unknown as readonly Row[];
-  }
+  all<P extends readonly SqlValue[], Row>(
+    query: Query<P, Row>,
+    ...parameters: P
+  ): Promise<readonly Row[]>;
 
   /** Runs a statement; returns how many rows it changed. */
-  run<P extends readonly SqlValue[]>(query: Query<P, never>, ...parameters: P): number {
-    return Number(this.statement(query.sql).run(...parameters).changes);
-  }
+  run<P extends readonly SqlValue[]>(query: Query<P, never>, ...parameters: P): Promise<number>;
 
-  close(): void {
-    if (!this.open) return;
-    this.open = false;
-    this.connection.close();
-  }
+  /**
+   * Runs `body` in one transaction: rolled back when it throws or its result is a refusal. Called on
+   * a transaction, it is a part of that one, which can be undone alone.
+   *
+   * `body` works on the transaction that it is given, one statement after the other, and awaits
+   * nothing else: others may be waiting for it to end. It may be called again from its beginning
+   * when another process was in the way.
+   */
+  transaction<T>(body: (within: Transaction) => Promise<T>): Promise<T>;
+}
 
-  private statement(sql: string): StatementSync {
-    let statement = this.statements.get(sql);
-    if (statement === undefined) {
-      statement = this.connection.prepare(sql);
-      this.statements.set(sql, statement);
-    }
-    return statement;
-  }
+/** An engine that was opened. */
+export interface OpenDatabase extends Database {
+  /** Waits for what is under way. */
+  close(): Promise<void>;
+}
 
-  /** Forwards only; each step and its record are one transaction. */
-  private migrate(): void {
-    this.connection.exec(
-      'CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, applied INTEGER NOT NULL) STRICT',
-    );
-    const row = this.connection.prepare('SELECT max(number) AS number FROM migrations').get();
-    const applied = Number(row?.['number'] ?? 0);
-    if (applied > migrations.length) {
-      throw new Error(
-        `database of a newer version (${applied}) than this program's (${migrations.length})`,
-      );
-    }
-    for (let number = applied + 1; number <= migrations.length; number++) {
-      this.transaction(() => {
-        this.connection.exec(migrations[number - 1]!);
-        this.connection
-          .prepare("INSERT INTO migrations (number, applied) VALUES (?, unixepoch('now'))")
-          .run(number);
-      });
-    }
+export interface Transaction extends Database {
+  /** Calls back once what this transaction did is durable; never when it is undone. */
+  afterCommit(callback: () => void): void;
+}
+
+/** The server of the database is not there, or too busy: the same may go well in a while. */
+export class DatabaseUnavailable extends Error {
+  readonly code = 'database-unavailable';
+}
+
+/** The database was written by a newer program, whose form this one does not know. */
+export class DatabaseNewer extends Error {
+  readonly code = 'database-newer';
+}
+
+/** Steps that are still to be applied, with their numbers. Throws `DatabaseNewer`. */
+export function pendingMigrations(applied: number) {
+  const known = migrations.length;
+  if (applied > known) {
+    throw new DatabaseNewer(`form ${applied} of the database, this program knows 1 to ${known}`);
   }
+  return migrations.slice(applied).map((step, i) => ({ number: applied + 1 + i, step }));
 }

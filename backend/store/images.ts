@@ -59,7 +59,7 @@ export const storeContentKey = query<
   [filename: string, ciphertextSha256: Uint8Array, sealed: Uint8Array]
 >(
   `INSERT INTO content_keys (filename, ciphertext_sha256, sealed) VALUES (?, ?, ?)
-   ON CONFLICT DO UPDATE SET sealed = excluded.sealed`,
+   ON CONFLICT (filename, ciphertext_sha256) DO UPDATE SET sealed = excluded.sealed`,
 );
 
 export const keyObjectBySha256 = query<
@@ -118,8 +118,8 @@ export const storeInstallStep = query<[installStep: number, ecuId: string]>(
 export const insertUnconfirmedImage = query<
   [ecuId: string, vehicleId: string, target: Uint8Array, ecuId: string]
 >(
-  `INSERT INTO unconfirmed_images (ecu_id, vehicle_id, target, position)
-   SELECT ?, ?, ?, coalesce(max(position), 0) + 1 FROM unconfirmed_images WHERE ecu_id = ?`,
+  `INSERT INTO unconfirmed_images (ecu_id, vehicle_id, target, position) VALUES (?, ?, ?,
+     (SELECT coalesce(max(position), 0) + 1 FROM unconfirmed_images WHERE ecu_id = ?))`,
 );
 
 export const unconfirmedImagesOf = query<

@@ -1,5 +1,5 @@
 /** Queries of the inventory: vehicles, ECUs, their keys, enrolment tokens (INV-01 … INV-09). */
-import { query } from './database.ts';
+import { lockingQuery, query } from './database.ts';
 
 export interface VehicleRow {
   readonly vehicle_id: string;
@@ -27,6 +27,11 @@ export interface TokenRow {
 
 export const vehicleById = query<[vehicleId: string], VehicleRow>(
   'SELECT vehicle_id, primary_ecu_id, registered, fleet FROM vehicles WHERE vehicle_id = ?',
+);
+
+/** Until the transaction ends, no other one changes what is kept of this vehicle. */
+export const lockVehicle = lockingQuery<[vehicleId: string], { readonly vehicle_id: string }>(
+  'SELECT vehicle_id FROM vehicles WHERE vehicle_id = ?',
 );
 
 export const vehiclesAfter = query<[vehicleId: string, limit: number], VehicleRow>(
@@ -97,12 +102,22 @@ export const inventoryCounts = query<[], { readonly vehicles: number; readonly e
   'SELECT (SELECT count(*) FROM vehicles) AS vehicles, (SELECT count(*) FROM ecus) AS ecus',
 );
 
+/** What admission goes by. */
+export const senderById = query<
+  [vehicleId: string],
+  { readonly fleet: string; readonly urgent: number }
+>(
+  `SELECT fleet, (SELECT count(*) FROM urgent_vehicles AS urgent
+     WHERE urgent.vehicle_id = vehicles.vehicle_id) AS urgent
+   FROM vehicles WHERE vehicle_id = ?`,
+);
+
 export const isUrgentVehicle = query<[vehicleId: string], { readonly vehicle_id: string }>(
   'SELECT vehicle_id FROM urgent_vehicles WHERE vehicle_id = ?',
 );
 
 export const insertUrgentVehicle = query<[vehicleId: string]>(
-  'INSERT OR IGNORE INTO urgent_vehicles (vehicle_id) VALUES (?)',
+  'INSERT INTO urgent_vehicles (vehicle_id) VALUES (?) ON CONFLICT DO NOTHING',
 );
 
 export const forgetUrgentVehicle = query<[vehicleId: string]>(

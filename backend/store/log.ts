@@ -59,7 +59,7 @@ export const countCodeSince = query<
   { readonly count: number }
 >(
   `SELECT count(*) AS count FROM (SELECT 1 FROM director_log
-   WHERE code = ? AND recorded >= ? LIMIT ?)`,
+   WHERE code = ? AND recorded >= ? LIMIT ?) AS entries`,
 );
 
 /** The same for one vehicle. */
@@ -68,7 +68,7 @@ export const countVehicleCodeSince = query<
   { readonly count: number }
 >(
   `SELECT count(*) AS count FROM (SELECT 1 FROM director_log
-   WHERE vehicle_id = ? AND code = ? AND recorded >= ? LIMIT ?)`,
+   WHERE vehicle_id = ? AND code = ? AND recorded >= ? LIMIT ?) AS entries`,
 );
 
 /** The newest entry of a vehicle with this code. */

@@ -89,10 +89,10 @@ export const vehiclesSilentSince = query<
   [before: number],
   { readonly vehicle_id: string; readonly last: number }
 >(
-  `SELECT v.vehicle_id, coalesce(
+  `SELECT vehicle_id, last FROM (SELECT v.vehicle_id, coalesce(
      (SELECT m.received FROM manifests m WHERE m.vehicle_id = v.vehicle_id ORDER BY id DESC LIMIT 1),
      v.registered) AS last
-   FROM vehicles v WHERE last < ?`,
+   FROM vehicles v) AS heard WHERE last < ?`,
 );
 
 /** Counts the manifests in a row that show the same mixture. */
@@ -102,7 +102,8 @@ export const noteMixedBundle = query<
 >(
   `INSERT INTO mixed_bundles (vehicle_id, detail, manifests) VALUES (?, ?, 1)
    ON CONFLICT (vehicle_id) DO UPDATE SET
-     manifests = CASE WHEN detail = excluded.detail THEN manifests + 1 ELSE 1 END,
+     manifests = CASE WHEN mixed_bundles.detail = excluded.detail
+       THEN mixed_bundles.manifests + 1 ELSE 1 END,
      detail = excluded.detail
    RETURNING manifests`,
 );

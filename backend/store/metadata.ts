@@ -1,4 +1,5 @@
 /** Queries of signed metadata: Roots of both repositories, Director's per vehicle, Images'. */
+import type { RepositoryName } from '../../agent/metadata/common.ts';
 import { query } from './database.ts';
 
 export type DirectorRole = 'targets' | 'snapshot' | 'timestamp';
@@ -25,6 +26,11 @@ export const latestRoot = query<[repository: string], RootRow>(
 export const rootByVersion = query<[repository: string, version: number], RootRow>(
   'SELECT version, bytes FROM roots WHERE repository = ? AND version = ?',
 );
+
+export const rootVersions = query<
+  [],
+  { readonly repository: RepositoryName; readonly version: number }
+>('SELECT repository, max(version) AS version FROM roots GROUP BY repository');
 
 export const insertRoot = query<[repository: string, version: number, bytes: Uint8Array]>(
   'INSERT INTO roots (repository, version, bytes) VALUES (?, ?, ?)',

@@ -1,8 +1,17 @@
 /**
  * The database's form, step by step. A step that was released is never changed: a new one follows.
- * Times are unix seconds; metadata, keys and targets are kept as their CBOR bytes.
+ * Times are unix seconds; metadata, keys and targets are kept as their CBOR bytes. The texts are
+ * SQLite's; `postgres-sql.ts` says the same to PostgreSQL.
  */
-export const migrations: readonly string[] = [
+
+/** One step, with what it needs where several processes share the database. */
+export type Migration = string | { readonly both: string; readonly postgres: string };
+
+export function sqliteText(step: Migration): string {
+  return typeof step === 'string' ? step : step.both;
+}
+
+export const migrations: readonly Migration[] = [
   `
   -- Inventory (INV-01 … INV-09): appended to, never updated (DBP-08).
   CREATE TABLE vehicles (
@@ -257,4 +266,29 @@ export const migrations: readonly string[] = [
   CREATE TRIGGER revocations_not_deleted BEFORE DELETE ON revocations
     BEGIN SELECT RAISE(ABORT, 'the inventory is only appended to'); END;
   `,
+  {
+    both: `
+  -- What several processes change in turn; each locks the row before it reads.
+  CREATE TABLE locks (
+    name TEXT PRIMARY KEY
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO locks (name) VALUES ('images'), ('roots'), ('offline'), ('silence');
+
+  -- TLS sessions by their id, sealed; only where several processes share the database.
+  CREATE TABLE tls_sessions (
+    id TEXT PRIMARY KEY,
+    sealed BLOB NOT NULL,
+    expires INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX tls_sessions_by_expiry ON tls_sessions (expires);
+  `,
+    // Ids of the log rise in the order of the commits: who reads on after an id misses none. Before
+    // the statement, since rows have their ids already when their own triggers run.
+    postgres: `
+  CREATE FUNCTION take_turn() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_advisory_xact_lock(7215430119); RETURN NULL; END $$;
+  CREATE TRIGGER director_log_in_turn BEFORE INSERT ON director_log
+    FOR EACH STATEMENT EXECUTE FUNCTION take_turn();
+  `,
+  },
 ];

@@ -358,7 +358,7 @@ test('what keeps it from starting is said in one line with its code', async () =
     [{ OTA_HOST: '0.0.0.0' }, [], 'configuration-invalid', 'OTA_DEVICE_TLS'],
     [{ OTA_STATE: secretFile }, [], 'file-unreadable', 'empty'],
     [{ OTA_STATE: noDatabase }, [], 'file-unreadable', 'director.sqlite'],
-    [{ OTA_STATE: newerDatabase }, [], 'file-unreadable', 'newer'],
+    [{ OTA_STATE: newerDatabase }, [], 'database-newer', 'form 99'],
     [
       { OTA_KEYS: join(folder, 'nowhere'), OTA_STATE: join(folder, 'fresh') },
       [],

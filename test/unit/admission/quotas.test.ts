@@ -17,7 +17,11 @@ const wide = {
   global: 1_000_000,
 };
 
-const vehicle = (vehicleId: string, fleet = 'north'): Sender => ({ vehicleId, fleet });
+const vehicle = (vehicleId: string, fleet = 'north'): Sender => ({
+  urgent: false,
+  vehicleId,
+  fleet,
+});
 
 async function scopesOf(quotas: Quotas, senders: readonly Sender[]): Promise<string[]> {
   const scopes: string[] = [];

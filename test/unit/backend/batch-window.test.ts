@@ -10,7 +10,7 @@ function windowOf(milliseconds: number, maxItems: number) {
   const window = new BatchWindow<number, number>({
     milliseconds,
     maxItems,
-    run: (items) => {
+    run: async (items) => {
       batches.push(items);
       if (items.includes(-1)) throw new Error('a bug');
       return items.map((item) => item * 10);

@@ -23,7 +23,7 @@ test('a receiver that stops reading loses the connection, and the file is closed
   const pieces = (async function* () {
     for (let i = 0; i < 64; i++) yield new Uint8Array(1_048_576);
   })();
-  const received = await blobs.receive(pieces, length, () => undefined);
+  const received = await blobs.receive(pieces, length, async () => undefined);
   assert.ok(!isRefusal(received));
   const { sha256, sha512 } = received;
   const image = { filename: 'x.bin', sha256, sha512, length };
