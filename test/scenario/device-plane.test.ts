@@ -133,6 +133,9 @@ test('INV-05, KEY-05: a key whose possession is not proven, or that is in use, g
   }
   const signing = registrationBody(vehicle, token, vehicle.primary.signing);
   assert.is(codeOf(await register(signing)), '400 key-duplicate', 'KEY-05: not the signing key');
+  const { key: deviceKey } = generateKeyPair('MLDSA65-ECDSA-P256-SHA512');
+  const unusable = vehicle.registration(token, { deviceKey, proof: foreign });
+  assert.is(codeOf(await register(unusable)), '400 key-malformed', 'INV-05: TLS takes P-256 only');
   assert.is(codeOf(await register(registrationBody(vehicle, token, pair))), '201');
 });
 
@@ -230,7 +233,7 @@ test('a vehicle whose key was stolen is revoked, and enrols by another key and a
   assert.is(codeOf(await register(body)), '400 key-duplicate', 'an old key never comes back');
 });
 
-test('an expired certificate may renew, and nothing else, while its vehicle is not revoked', async () => {
+test('DIR-05: an expired certificate may renew, and nothing else, while its vehicle is not revoked', async () => {
   const device = await enrolled(new TestVehicle('vehicle-9'));
   const before = backend.now;
   backend.now += certificateSeconds + 1;
