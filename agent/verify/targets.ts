@@ -64,10 +64,10 @@ export function acceptTargets(
   }
   const previous = loadVerified(context, targetsSchema, repository, storeKey, digest, form, next);
   const refused =
+    checkVehicle(repository, context.vehicleId, next.value.vehicleId) ??
     checkSuccession(previous, next, 'CTG-04') ?? // CTG-04: rollback
     checkFloor(context, rule, digest, next) ??
     checkExpiry(next.value.expires, now, 'CTG-05') ?? // CTG-05: freeze
-    checkVehicle(repository, context.vehicleId, next.value.vehicleId) ??
     checkEntries(repository, next.value.targets) ??
     rule.judge?.(next.value, previous?.value);
   if (refused !== undefined) return refused;

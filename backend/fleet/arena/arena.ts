@@ -65,6 +65,8 @@ export class Arena {
   private agents: readonly ProvisionedAgent[] = [];
   private vehicle!: EmulatedVehicle;
   private cycles = 0;
+  /** ECUs that have said since their start that nothing is left to install: they know the time. */
+  private readonly settled = new Set<AgentName>();
 
   /** Resolves when the Primary has ended `count` more verifications well. */
   readonly healthyCycles = (count: number): Promise<void> => {
@@ -186,8 +188,7 @@ export class Arena {
         this.lines.push(`${agent.layout.name} ${line}`);
         options.onLine?.(`${agent.layout.name} ${line}`);
         this.onLine?.(`${agent.layout.name} ${line}`);
-        const { event } = parseLogLine(line) ?? {};
-        if (event === 'verified' && agent.layout.name === 'primary') this.cycles += 1;
+        this.note(agent.layout.name, line);
       },
       onFailure: (agent, status) => this.lines.push(`${agent.layout.name} ended ${status}`),
     });
@@ -198,6 +199,15 @@ export class Arena {
       'the first report of every ECU',
     );
     await this.healthyCycles(2);
+  }
+
+  private note(name: AgentName, line: string): void {
+    const { event, fields } = parseLogLine(line) ?? {};
+    if (event === 'ready' || event === 'activated') this.settled.delete(name);
+    if (event !== 'verified') return;
+    if (name === 'primary') this.cycles += 1;
+    if (fields?.['images'] === '0') this.settled.add(name);
+    else this.settled.delete(name);
   }
 
   /** The ECU joins the bus through the attacker's wire. */
@@ -265,8 +275,10 @@ export class Arena {
     act: (rogue: RoguePrimary) => Promise<void>,
     key = ecuKey(this.agent('primary'), 'primary'),
   ): Promise<void> {
-    // Secondaries that have restarted know the time again.
+    // A Secondary that restarts meanwhile would refuse everything, for want of the time: the second
+    // of these cycles knows whether there is something to install.
     await this.healthyCycles(2);
+    await this.until(async () => this.settled.size === this.agents.length, 'nothing to install');
     await this.powerOff('primary');
     await this.inPlaceOfPrimary(act, key);
   }

@@ -52,6 +52,18 @@ test('PV-03: rollback, expiry, vehicle and signature of Director Targets', () =>
   refused(partial.partial(), 'signature-threshold', 'CTG-03');
 });
 
+test('HRD-01: Targets of another vehicle are named as that, whatever their version', () => {
+  const { sim, director } = start();
+  const partial = new SimulatedVerifier(sim, { everyEcu: false });
+  director.targets.version = 5;
+  assigned(partial.partial(), ['ecu-1']);
+  director.targets.vehicleId = 'vehicle-2';
+  for (const version of [4, 5, 6]) {
+    director.targets.version = version;
+    refused(partial.partial(), 'vehicle-mismatch', 'HRD-01');
+  }
+});
+
 test('PV-04, HRD-16: a partial verifier follows Director Root to new Targets keys', () => {
   const { sim, director } = start();
   const partial = new SimulatedVerifier(sim, { everyEcu: false });
