@@ -123,7 +123,7 @@ async function assignBundle(
     if (isRefusal(target)) return target;
     wanted.set(ecuId, { target, installStep });
   }
-  const steps = planBundle(images, wanted, published);
+  const steps = await planBundle(images, wanted, published);
   if (isRefusal(steps)) return steps;
   for (const [ecuId, step] of steps) await database.run(storeInstallStep, step, ecuId);
   for (const [ecuId, { target }] of wanted) {

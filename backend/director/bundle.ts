@@ -40,16 +40,16 @@ interface Order {
  * @param published all images that could be assigned instead, for the advice in a refusal
  * @returns the install step of every assigned ECU of the vehicle; code `assignment-refused`
  */
-export function planBundle(
+export async function planBundle(
   ecus: readonly EcuImages[],
   wanted: ReadonlyMap<string, Wanted>,
   published: readonly Target[],
-): ReadonlyMap<string, number> | Refusal {
+): Promise<ReadonlyMap<string, number> | Refusal> {
   const after = ecus.map((ecu) => placementAfter(ecu, wanted));
   const clash = clashInTheEnd(after, wanted);
   // DIR-13: images that require or refuse each other are never directed together
   if (clash !== undefined) {
-    const advice = describeResolution(ecus, wanted, published);
+    const advice = await describeResolution(ecus, wanted, published);
     return refuse('assignment-refused', `${describeClash(clash)}. ${advice}`, 'DIR-13');
   }
   const orders = ordersOf(ecus, after);

@@ -1,21 +1,22 @@
 /**
- * What would make a refused bundle possible, by a SAT solver (DIR-14): first by giving other ECUs
+ * What would make a refused bundle possible, by an integer solver, HiGHS (DIR-14): first by giving other ECUs
  * other published images, as few as can be; else by leaving out as few of the wanted images as can
  * be. Advice only: whatever the solver says is judged again when it is requested.
  */
-import Logic from 'logic-solver';
+import highs from 'highs';
 import type { Target } from '../../agent/metadata/targets.ts';
 import { inRange, type PlacedImage, placedImageOf } from '../../agent/verify/compatibility.ts';
 import type { Wanted } from './bundle.ts';
 import type { EcuImages } from './vehicle-images.ts';
 
-/** The solver has a fixed memory of 64 MiB, and a person reads the answer. */
+/** A person reads the answer, and waits for it. */
 const maxEcusSolved = 32;
 const maxImagesPerEcu = 8;
+/** Above what all positions in the list of choices come to. */
+const changeCost = 100_000;
 
-/** One image that one ECU could have; a variable of the formula. */
+/** One image that one ECU could have; a variable that is 0 or 1. */
 interface Choice {
-  readonly name: string;
   readonly ecuId: string;
   readonly hardwareId: string;
   readonly image: PlacedImage;
@@ -26,22 +27,22 @@ interface Choice {
 }
 
 /** A sentence for the operator. */
-export function describeResolution(
+export async function describeResolution(
   ecus: readonly EcuImages[],
   wanted: ReadonlyMap<string, Wanted>,
   published: readonly Target[],
-): string {
+): Promise<string> {
   const involved = neighbourhood(ecus, wanted, published);
   if (involved.length > maxEcusSolved) {
     return `More than ${maxEcusSolved} ECUs depend on each other here: no advice`;
   }
   const choices = involved.flatMap((ecu) => choicesOf(ecu, wanted.get(ecu.ecuId), published));
-  const more = solve(choices, (choice) => choice.asked || !wanted.has(choice.ecuId), changed);
+  const more = await solve(choices, (choice) => choice.asked || !wanted.has(choice.ecuId), changed);
   if (more !== undefined) {
     const added = more.filter((choice) => !choice.kept && !wanted.has(choice.ecuId));
     return `Resolved by also assigning ${listOf(added)}`;
   }
-  const fewer = solve(choices, (choice) => choice.asked || choice.kept, notAsked(wanted));
+  const fewer = await solve(choices, (choice) => choice.asked || choice.kept, notAsked(wanted));
   const dropped = (fewer ?? []).filter((choice) => wanted.has(choice.ecuId) && !choice.asked);
   const left = dropped.map(({ ecuId }) => `${wanted.get(ecuId)!.target.filename} for ${ecuId}`);
   return left.length === 0
@@ -102,7 +103,6 @@ function choicesOf(
     ]),
   );
   return [...images.values()].map((image) => ({
-    name: `${ecuId}=${image.filename}`,
     ecuId,
     hardwareId,
     image,
@@ -111,30 +111,60 @@ function choicesOf(
   }));
 }
 
+/** A linear constraint over choices, each 0 or 1: terms, relation, right side. */
+type Row = readonly [terms: readonly string[], relation: '=' | '>=', right: number];
+
+// Its types describe the CommonJS file; what is imported here is the function itself.
+const loadSolver = highs as unknown as typeof highs.default;
+let loading: ReturnType<typeof loadSolver> | undefined;
+
 /** The choice of every ECU that satisfies all and costs least; undefined when none does. */
-function solve(
+async function solve(
   choices: readonly Choice[],
   allowed: (choice: Choice) => boolean,
   costs: (choice: Choice) => boolean,
-): readonly Choice[] | undefined {
-  const solver = new Logic.Solver();
+): Promise<readonly Choice[] | undefined> {
   const open = choices.filter(allowed);
+  const rows: Row[] = [];
   for (const ecuId of new Set(choices.map((choice) => choice.ecuId))) {
-    const own = open.filter((choice) => choice.ecuId === ecuId).map(({ name }) => name);
-    solver.require(Logic.exactlyOne(...own));
+    const own = open.filter((choice) => choice.ecuId === ecuId);
+    if (own.length === 0) return undefined;
+    rows.push([own.map((choice) => `+ ${nameOf(choice, open)}`), '=', 1]);
   }
-  for (const choice of open) for (const rule of rulesOf(choice, open)) solver.require(rule);
-  const first = solver.solve();
-  if (first === null) return undefined;
-  const names = open.filter(costs).map(({ name }) => name);
-  const best = names.length === 0 ? first : solver.minimizeWeightedSum(first, names, 1);
-  const chosen = new Set((best ?? first).getTrueVars());
-  return open.filter(({ name }) => chosen.has(name));
+  for (const choice of open) rows.push(...rowsOf(choice, open));
+  // Among answers that change as little, the newest images: `open` lists each ECU's newest first.
+  const cost = (choice: Choice, i: number) => (costs(choice) ? changeCost + i : 0);
+  const goal = open.map((choice, i) => `+ ${cost(choice, i)} ${nameOf(choice, open)}`);
+  const program = [
+    'Minimize',
+    ` cost: ${goal.join('\n  ')}`,
+    'Subject To',
+    ...rows.map(
+      ([terms, relation, right], i) => ` r${i}: ${terms.join('\n  ')} ${relation} ${right}`,
+    ),
+    'Binary',
+    ...open.map((choice) => ` ${nameOf(choice, open)}`),
+    'End',
+  ].join('\n');
+  // 3.5 MB of WebAssembly: only for who needs advice.
+  loading ??= loadSolver();
+  const { Status, Columns } = (await loading).solve(program, { output_flag: false });
+  if (Status !== 'Optimal') return undefined;
+  return open.filter((choice) => {
+    const column = Columns[nameOf(choice, open)];
+    return column !== undefined && 'Primal' in column && column.Primal > 0.5;
+  });
+}
+
+/** Identifiers of ECUs and images could be read as something else by the solver. */
+function nameOf(choice: Choice, open: readonly Choice[]): string {
+  return `x${open.indexOf(choice)}`;
 }
 
 /** What choosing one image means for the others. */
-function rulesOf(choice: Choice, open: readonly Choice[]): readonly Logic.Formula[] {
-  const rules: Logic.Formula[] = [];
+function rowsOf(choice: Choice, open: readonly Choice[]): readonly Row[] {
+  const rows: Row[] = [];
+  const chosen = nameOf(choice, open);
   const { requires = [], conflicts = [] } = choice.image;
   for (const range of requires) {
     const others = open.filter(
@@ -145,17 +175,17 @@ function rulesOf(choice: Choice, open: readonly Choice[]): readonly Logic.Formul
       const fit = others.filter(
         (other) => other.ecuId === ecuId && inRange(range, other.image.releaseCounter),
       );
-      rules.push(Logic.implies(choice.name, Logic.or(...fit.map(({ name }) => name))));
+      rows.push([[...fit.map((other) => `+ ${nameOf(other, open)}`), `- ${chosen}`], '>=', 0]);
     }
-    if (others.length === 0) rules.push(Logic.not(choice.name));
+    if (others.length === 0) rows.push([[`+ ${chosen}`], '=', 0]);
   }
   for (const range of conflicts) {
     for (const other of open) {
       if (other.hardwareId !== range.hardwareId || other.ecuId === choice.ecuId) continue;
       if (inRange(range, other.image.releaseCounter)) {
-        rules.push(Logic.implies(choice.name, Logic.not(other.name)));
+        rows.push([[`- ${chosen}`, `- ${nameOf(other, open)}`], '>=', -1]);
       }
     }
   }
-  return rules;
+  return rows;
 }

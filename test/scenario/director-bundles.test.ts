@@ -142,7 +142,7 @@ test('an image whose requirement is missed is refused, naming what would resolve
   assert.is(
     await request({ brakes: images.brakes2 }),
     `400 assignment-refused DIR-13 brakes-2.bin on ${brakes} requires hw-gateway release 2 or ` +
-      `newer; ${gateway} has factory.bin (release 1). Resolved by also assigning gateway-2.bin ` +
+      `newer; ${gateway} has factory.bin (release 1). Resolved by also assigning gateway-3.bin ` +
       `to ${gateway}`,
   );
   assert.equal(await assigned(), []);
