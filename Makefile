@@ -99,7 +99,7 @@ runtime-packages := make gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cro
   gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
 ARCHITECTURES ?= x86_64 aarch64 armhf
 
-runtime: setup ## ECU programs for QuickJS-ng: out/bin/ARCH/ecu-primary, ecu-secondary (ARCHITECTURES=…)
+runtime: setup ## ECU programs for QuickJS-ng: out/bin/ARCH/ecu-primary, ecu-secondary (ARCHITECTURES=… RUNTIME_RELEASE=n)
 	@.ci/install-packages $(runtime-packages)
 	@test -f out/runtime/sources/.complete || { env -u ARCHITECTURES hal/quickjs/build/sources.sh out/runtime/sources && \
 	  touch out/runtime/sources/.complete; }

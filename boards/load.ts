@@ -151,6 +151,8 @@ const partitionNames = [
   'download',
   ...['hosted-state', 'hosted-journal', 'hosted-a', 'hosted-b'],
 ];
+/** Those of a board whose native program is updated over the air: all of them, or none. */
+export const runtimePartitionNames = ['runtime-state', 'runtime-journal', 'runtime-a', 'runtime-b'];
 
 /** SocketCAN takes 1 Mbit/s and, for the data of FD frames, 8 Mbit/s at most. */
 const maxBitRate = 1_000_000;
@@ -187,7 +189,7 @@ function checkEngine(check: Checker, value: unknown): Board['engine'] {
   };
 }
 
-function checkFlash(check: Checker, value: unknown): BoardFlash {
+function checkFlash(check: Checker, value: unknown, runtime: Runtime): BoardFlash {
   const flash = check.fields(value, 'flash', flashFields);
   const blockLength = check.integer(flash['blockLength'], 'flash.blockLength', 1, 1_048_576);
   const writeAlign = check.integer(flash['writeAlign'], 'flash.writeAlign', 1, 65_536);
@@ -197,7 +199,8 @@ function checkFlash(check: Checker, value: unknown): BoardFlash {
   const partitions = check.list(flash['partitions'], 'flash.partitions', 1).map((one, i) => {
     const place = `flash.partitions[${i}]`;
     const partition = check.fields(one, place, ['name', 'length', 'grows']);
-    const name = check.oneOf(partition['name'], `${place}.name`, partitionNames);
+    const names = [...partitionNames, ...runtimePartitionNames];
+    const name = check.oneOf(partition['name'], `${place}.name`, names);
     const length = check.integer(partition['length'], `${place}.length`, 1, 2 ** 40);
     if (length % blockLength !== 0) {
       check.say(`${place}.length`, `${length} is not whole blocks of ${blockLength}`);
@@ -209,7 +212,11 @@ function checkFlash(check: Checker, value: unknown): BoardFlash {
     partitions.map(({ name }) => name),
     'flash.partitions',
   );
-  for (const name of partitionNames) {
+  const hasRuntime = partitions.some(({ name }) => runtimePartitionNames.includes(name));
+  if (hasRuntime && runtime === 'node') {
+    check.say('flash.partitions', "'runtime-…' only for the runtime quickjs");
+  }
+  for (const name of [...partitionNames, ...(hasRuntime ? runtimePartitionNames : [])]) {
     const partition = partitions.find((one) => one.name === name);
     if (partition === undefined) check.say('flash.partitions', `'${name}' is missing`);
     // Their logs go back and forth between two blocks.
@@ -291,7 +298,7 @@ export function checkBoard(value: unknown, path: string): Board {
   const board: Board = {
     name: check.name(top['name'], 'name'),
     engine,
-    flash: checkFlash(check, top['flash']),
+    flash: checkFlash(check, top['flash'], engine.runtime),
     can: checkCan(check, top['can'], engine.runtime),
     memory: {
       heapBytes: { primary: heapOf('primary'), secondary: heapOf('secondary') },

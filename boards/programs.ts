@@ -19,8 +19,14 @@ export function architectureOf(board: Board, wanted: string | undefined): Archit
   throw new BoardError(`ARCH=${wanted}`, [`${board.name} has ${architectures.join(' or ')}`]);
 }
 
-/** Path of the program, as runtime.mk names it. */
-export function programPath(board: Board, architecture: Architecture, kind: ProgramName): string {
+/** Path of the program, as runtime.mk names it (RUNTIME_RELEASE=`release`). */
+export function programPath(
+  board: Board,
+  architecture: Architecture,
+  kind: ProgramName,
+  release = 1,
+): string {
   const variant = board.engine.crypto === 'openssl' ? '-openssl' : '';
-  return join(programs, `${architecture}${variant}`, `ecu-${kind}`);
+  const folder = release === 1 ? '' : `release-${release}`;
+  return join(programs, `${architecture}${variant}`, folder, `ecu-${kind}`);
 }

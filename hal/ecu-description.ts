@@ -22,6 +22,15 @@ export interface FlashGeometry {
 
 export const norGeometry: FlashGeometry = { blockLength: 4096, writeAlign: 4, eraseValue: 0xff };
 
+/** The slot pair of the platform's own program (kind `runtime`). */
+export interface RuntimePair {
+  readonly slots: readonly [string, string];
+  readonly state: string;
+  readonly journal: string;
+  /** Where the files `a` and `b` are that are started; absolute. */
+  readonly folder: string;
+}
+
 /** What an ECU is made of; paths are absolute. */
 export interface EcuDescription {
   /** Flash part: a file that stands for one, or an MTD device where the platform has them. */
@@ -38,6 +47,8 @@ export interface EcuDescription {
   readonly slots: readonly [string, string];
   readonly state: string;
   readonly journal: string;
+  /** Absent: its program is never replaced over the air. */
+  readonly runtime?: RuntimePair;
   /** Folder where a medium with an offline update appears (PURE-2); none when absent. */
   readonly mediumFolder?: string;
   /** Program that tests a hosted ECU's firmware: called with ECU id and slot, status 0 passes. */
@@ -86,6 +97,9 @@ export function parseDescription(text: string, path: string): EcuDescription | R
   expect('crypto', provider, '"node" or "noble"');
   const pair = Array.isArray(slots) && slots.length === 2 && slots.every(isText);
   expect('slots', pair, 'the names of two partitions');
+  const { runtime } = given;
+  const known = isObject(flashMap) ? flashMap : {};
+  expect('runtime', runtime === undefined || isRuntimePair(runtime, known), runtimeForm);
   expect('hostedSelfTest', hostedSelfTest === undefined || isText(hostedSelfTest), 'a path');
   const { mediumFolder, watchdogMilliseconds: longest } = given;
   expect('mediumFolder', mediumFolder === undefined || isText(mediumFolder), 'a path');
@@ -102,6 +116,17 @@ export function parseDescription(text: string, path: string): EcuDescription | R
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const runtimeForm = 'slots, state and journal by the names of partitions, and an absolute folder';
+
+function isRuntimePair(value: unknown, map: Readonly<Record<string, unknown>>): boolean {
+  if (!isObject(value)) return false;
+  const { slots, state, journal, folder } = value;
+  const names = [...(Array.isArray(slots) && slots.length === 2 ? slots : [undefined])];
+  const known = (name: unknown) => typeof name === 'string' && map[name] !== undefined;
+  const absolute = typeof folder === 'string' && folder[0] === '/';
+  return [...names, state, journal].every(known) && absolute;
 }
 
 function isGeometry(value: unknown): boolean {

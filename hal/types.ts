@@ -363,6 +363,18 @@ export interface Medium {
   read(name: string, buffer: Uint8Array, offset: number): boolean;
 }
 
+/**
+ * The platform's own program, engine and HAL, where it can be replaced over the air (kind `runtime`).
+ * Its images lie in a slot pair of their own; the program on the board has chosen one and started it.
+ */
+export interface RuntimeProgram {
+  readonly boot: Boot;
+  /** Release number that the running program was built as. */
+  readonly release: number;
+  /** No slot holds its image, and the program that was put on the board by hand runs instead. */
+  readonly replaced: boolean;
+}
+
 /** What a platform offers an image that runs beside the agent (a hosted ECU's firmware). */
 export interface HostedFirmware {
   /** Starts the firmware in `slot` and tests it; false makes the trial roll back. */
@@ -423,6 +435,8 @@ export interface Hal {
   readonly flash: Flash;
   /** Boot control of the agent's own slot pair; the bootloader has chosen the running slot. */
   readonly boot: Boot;
+  /** Absent where the program is never replaced, or its boot record is lost. */
+  readonly runtime?: RuntimeProgram;
   readonly keyValue: KeyValue;
   readonly can: Can;
   readonly net: Net;

@@ -74,15 +74,15 @@ export class ManagedEcu {
       hal.flash.open({ path: configuration.slots[0]! }),
       hal.flash.open({ path: configuration.slots[1]! }),
     ] as const;
-    const { state } = configuration;
-    const journal = hal.flash.open({ path: configuration.journal });
-    const started: StartedBoot | Refusal =
-      state === undefined
-        ? { boot: hal.boot, journal, damage: undefined }
-        : startHosted(hal, state, journal, slots);
+    const started = startBoot(hal, configuration, slots);
     if (isRefusal(started)) return started;
     const { secret } = wrapping;
     return new ManagedEcu(hal, vehicleId, configuration, slots, started, signer, secret);
+  }
+
+  /** Its image is the program that runs this agent. */
+  get isRuntime(): boolean {
+    return isRuntime(this.configuration);
   }
 
   get ecuId(): string {
@@ -269,6 +269,28 @@ interface StartedBoot {
   readonly boot: Boot;
   readonly journal: FlashPartition;
   readonly damage: Refusal | undefined;
+}
+
+function isRuntime({ kinds }: EcuConfiguration): boolean {
+  return kinds.indexOf(imageKinds.runtime) >= 0;
+}
+
+/** The boot control of a slot pair: the platform has chosen the slots of agent and runtime. */
+function startBoot(
+  hal: Hal,
+  configuration: EcuConfiguration,
+  slots: readonly [FlashPartition, FlashPartition],
+): StartedBoot | Refusal {
+  const journal = hal.flash.open({ path: configuration.journal });
+  const { state } = configuration;
+  if (state !== undefined) return startHosted(hal, state, journal, slots);
+  if (!isRuntime(configuration)) return { boot: hal.boot, journal, damage: undefined };
+  const { runtime } = hal;
+  if (runtime === undefined) return refuse('boot-block-corrupt', 'nothing is known of the program');
+  const damage = runtime.replaced
+    ? refuse('slot-corrupt', `release ${runtime.release}, put on the board by hand, runs`)
+    : undefined;
+  return { boot: runtime.boot, journal, damage };
 }
 
 /**

@@ -16,6 +16,7 @@ import { checkRepositoryMap } from '../verify/repository-mapping.ts';
 import { TimeKeeper } from '../verify/time.ts';
 import { DetectionLog } from './detections.ts';
 import { ManagedEcu } from './managed-ecu.ts';
+import { testRuntime } from './runtime-test.ts';
 import { VersionReports } from './version-reports.ts';
 
 /** Release number of this program, set when it is built. */
@@ -155,8 +156,11 @@ function settleTrial(state: EcuState, ecu: ManagedEcu, timer: WatchdogTimer): vo
   const status = ecu.boot.status();
   if (status.pending === undefined || status.pending !== status.active) return;
   timer.feed();
-  const passed =
-    ecu === state.ecus[0] ? selfTest(state) : state.hal.hosted.selfTest(ecu.ecuId, status.active);
+  const passed = ecu.isRuntime
+    ? testRuntime(state, ecu)
+    : ecu === state.ecus[0]
+      ? selfTest(state)
+      : state.hal.hosted.selfTest(ecu.ecuId, status.active);
   if (passed && ecu.holdTrial(state.configuration.trialBoots)) {
     state.hal.board.log(`trial-passed ecu=${ecu.ecuId} release=${ecu.running?.releaseCounter}`);
     return;

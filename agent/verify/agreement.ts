@@ -62,8 +62,9 @@ export function checkAssignment(
 function checkKind(mustMatch: MustMatch, ecu: VerifierEcu): Refusal | undefined {
   const fits = ecu.kinds.some((kind: ImageKindName) => imageKinds[kind] === mustMatch.kind);
   if (!fits) return refuse('target-kind', `kind ${mustMatch.kind} on ${ecu.ecuId}`);
-  if (mustMatch.kind !== imageKinds.agent) return undefined;
-  // Bytecode is not verified by its loader: another version must never reach it.
+  if (mustMatch.kind === imageKinds.opaque) return undefined;
+  // Bytecode is not verified by its loader: another version must never reach it. Nor does a runtime
+  // of another version run the agent that is in the slot.
   if (
     differs(ecu.bytecodeVersion, mustMatch.bytecodeVersion) ||
     differs(ecu.halVersion, mustMatch.halVersion)

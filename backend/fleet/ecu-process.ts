@@ -15,6 +15,11 @@ const nodeProgram =
   process.env['OTA_EMULATED_ECU'] ??
   fileURLToPath(new URL('../../hal/emulated/ecu.ts', import.meta.url));
 
+/** What no start after this one would change: wrong description, no image that may run, and an end. */
+const finalStatuses = [0, 2, 70];
+/** An ECU that crashes is started again, as a service manager does; not for ever. */
+const maxCrashesInARow = 3;
+
 /** QEMU's names for the architectures of `make runtime`. */
 const emulators = { x86_64: 'x86_64', aarch64: 'aarch64', armhf: 'arm' } as const;
 
@@ -59,6 +64,8 @@ export class EcuProcess {
   private killed: 'power' | 'watchdog' | undefined;
   private stopping = false;
   private starting = true;
+  /** Ends that nobody asked for, since it was last ready. */
+  private crashes = 0;
   private peakRss = 0;
   private peakHeap = 0;
 
@@ -122,16 +129,29 @@ export class EcuProcess {
       onExit: (status) => {
         this.watchdog.stop();
         if (this.stopping) return;
-        if (status === rebootStatus || this.killed !== undefined) this.child = this.powerOn();
-        else this.options.onFailure(status);
+        if (status === rebootStatus || this.killed !== undefined || this.mayGoOn(status)) {
+          this.child = this.powerOn();
+        } else this.options.onFailure(status);
       },
     });
+  }
+
+  /** After a crash (null: by a signal) the ECU is started again, and may have a way back (INS-13). */
+  private mayGoOn(status: number | null): boolean {
+    if (status !== null && finalStatuses.includes(status)) return false;
+    this.crashes += 1;
+    if (this.crashes > maxCrashesInARow) return false;
+    this.options.onLine(`restarted by=crash status=${status}`);
+    return true;
   }
 
   private line(line: string): void {
     const peak = /^peak-rss bytes=(\d+)(?: heap=(\d+))?$/.exec(line);
     if (this.watchdog.line(line)) return;
-    if (line.startsWith('ready ')) this.starting = false;
+    if (line.startsWith('ready ')) {
+      this.starting = false;
+      this.crashes = 0;
+    }
     if (peak === null) this.options.onLine(line);
     else {
       this.peakRss = Math.max(this.peakRss, Number(peak[1]));

@@ -19,9 +19,11 @@ import {
   verifications,
 } from '../../agent/metadata/device-messages.ts';
 import type { Endpoint, RepositoryMap } from '../../agent/metadata/repository-map.ts';
-import { imageKinds } from '../../agent/metadata/targets.ts';
+import { type ImageKindName, imageKinds } from '../../agent/metadata/targets.ts';
 import { MetadataStore } from '../../agent/verify/metadata-store.ts';
 import { buildAgent } from '../../boards/build.ts';
+import type { Architecture } from '../../boards/load.ts';
+import { programPath } from '../../boards/programs.ts';
 import type { EcuDescription } from '../../hal/ecu-description.ts';
 import { createEmulatedFlash } from '../../hal/emulated/flash.ts';
 import { createFileKeyValue } from '../../hal/emulated/key-value.ts';
@@ -45,6 +47,9 @@ import {
   hostedPartitions,
   ownPartitions,
   roomFor,
+  runtimeEcuId,
+  runtimeHardwareId,
+  runtimePartitions,
 } from './vehicle-layout.ts';
 
 export interface ManufactureOptions {
@@ -63,6 +68,8 @@ export interface ManufactureOptions {
   readonly busAddress: string;
   /** A hosted ECU beside one agent, with room for images of `imageBytes`. */
   readonly hosted?: { readonly on: AgentName; readonly imageBytes: number };
+  /** The native programs are ECUs too and updated over the air; what is on the board at first. */
+  readonly runtimeFor?: { readonly architecture: Architecture; readonly release: number };
   /** Sum of the encrypted images that one update carries, in bytes. */
   readonly downloadBytes: number;
   /** Where a medium for offline updates is plugged in (PURE-2). */
@@ -80,7 +87,8 @@ export interface ProvisionedEcu {
   readonly hostedBy?: string;
   readonly flashFile: string;
   readonly flashMap: EcuDescription['flashMap'];
-  readonly partitions: typeof ownPartitions | typeof hostedPartitions;
+  readonly kind: ImageKindName;
+  readonly partitions: typeof ownPartitions | typeof hostedPartitions | typeof runtimePartitions;
 }
 
 export interface ProvisionedAgent {
@@ -141,6 +149,7 @@ async function provisionAgent(options: ManufactureOptions, layout: AgentLayout, 
   const map = flashMap(
     isPrimary ? roomFor(downloadPartition, options.downloadBytes) : 0,
     hostedBytes,
+    options.runtimeFor !== undefined,
   );
   const flashFile = join(folder, 'flash.bin');
   const flash = createEmulatedFlash(flashFile, map, board.flash);
@@ -148,12 +157,18 @@ async function provisionAgent(options: ManufactureOptions, layout: AgentLayout, 
 
   const own = { layout, flashFile, flashMap: map };
   const ecus: ProvisionedEcu[] = [
-    { ...own, ecuId: layout.ecuId, hardwareId: layout.hardwareId, partitions: ownPartitions },
+    {
+      ...own,
+      ecuId: layout.ecuId,
+      hardwareId: layout.hardwareId,
+      kind: 'agent',
+      partitions: ownPartitions,
+    },
   ];
   if (hosts) {
     const ecuId = hostedEcuId(layout.name);
     const hosted = { ecuId, hardwareId: hostedHardwareId, hostedBy: layout.ecuId };
-    ecus.push({ ...own, ...hosted, partitions: hostedPartitions });
+    ecus.push({ ...own, ...hosted, kind: 'opaque', partitions: hostedPartitions });
   }
   const program = await buildAgent({
     program: layout.program,
@@ -162,7 +177,16 @@ async function provisionAgent(options: ManufactureOptions, layout: AgentLayout, 
     runtime: board.engine.runtime,
   });
   installFactoryImage(flash, digests, ecus[0]!, `${layout.name}-agent-1.bin`, program.bytes);
-  for (const hosted of ecus.slice(1)) {
+  if (options.runtimeFor !== undefined) {
+    const { architecture, release } = options.runtimeFor;
+    const ecu = runtimeEcu(own, architecture);
+    const program = readFileSync(programPath(board, architecture, layout.program, release));
+    // The program on the board is the factory image: its slot stays empty.
+    const filename = `${ecu.ecuId}-${release}.bin`;
+    confirmFactoryImage(flash, digests, ecu, filename, program, release);
+    ecus.push(ecu);
+  }
+  for (const hosted of ecus.filter(({ kind }) => kind === 'opaque')) {
     const firmware = new TextEncoder().encode(`factory firmware of ${hosted.ecuId}\n`);
     installFactoryImage(flash, digests, hosted, `${hosted.ecuId}-1.bin`, firmware);
   }
@@ -174,8 +198,10 @@ async function provisionAgent(options: ManufactureOptions, layout: AgentLayout, 
   const described = ecus.map((ecu) => provisionKeys(keyValue, ecu));
 
   const description = join(folder, 'ecu.json');
+  const { busAddress } = options;
+  const runtime = options.runtimeFor && { runtimeFolder: join(folder, 'program') };
   const emulated: EcuDescription = {
-    ...describeEcu({ flashFile, flashMap: map, keyValueFolder, busAddress: options.busAddress }),
+    ...describeEcu({ flashFile, flashMap: map, keyValueFolder, busAddress, ...runtime }),
     ...(options.mediumFolder !== undefined &&
       layout.program === 'primary' && { mediumFolder: options.mediumFolder }),
     ...(layout.program === 'primary' && {
@@ -223,12 +249,39 @@ function installFactoryImage(
   padded.set(image);
   slot.write(padded, 0);
   slot.sync();
+  confirmFactoryImage(flash, crypto, ecu, filename, image, factoryRelease);
+}
+
+function confirmFactoryImage(
+  flash: Flash,
+  crypto: Crypto,
+  ecu: ProvisionedEcu,
+  filename: string,
+  image: Uint8Array,
+  releaseCounter: number,
+): void {
   BootBlock.initialise(flash.open({ path: ecu.partitions.state }), crypto, {
     filename,
-    releaseCounter: factoryRelease,
+    releaseCounter,
     length: image.length,
     sha256: crypto.digest('SHA-256', image),
   });
+}
+
+/** The ECU of the program that runs an agent. */
+function runtimeEcu(
+  own: Pick<ProvisionedEcu, 'layout' | 'flashFile' | 'flashMap'>,
+  architecture: Architecture,
+): ProvisionedEcu {
+  const { layout } = own;
+  return {
+    ...own,
+    ecuId: runtimeEcuId(layout.name),
+    hardwareId: runtimeHardwareId(layout.program, architecture),
+    hostedBy: layout.ecuId,
+    kind: 'runtime',
+    partitions: runtimePartitions,
+  };
 }
 
 function configure(
@@ -246,12 +299,11 @@ function configure(
     ecus: ecus.map((ecu) => ({
       ecuId: ecu.ecuId,
       hardwareId: ecu.hardwareId,
-      kinds: [ecu.hostedBy === undefined ? imageKinds.agent : imageKinds.opaque],
+      kinds: [imageKinds[ecu.kind]],
       slots: [...ecu.partitions.slots],
       journal: ecu.partitions.journal,
-      filenamePattern:
-        ecu.hostedBy === undefined ? agentPattern(layout.name) : hostedPattern(layout.name),
-      ...(ecu.hostedBy === undefined ? {} : { state: ecu.partitions.state }),
+      filenamePattern: patternOf(ecu),
+      ...(ecu.kind === 'opaque' ? { state: ecu.partitions.state } : {}),
     })),
     can: {
       port: canPort,
@@ -269,9 +321,10 @@ function configure(
   };
 }
 
-/** VIM-03: images of an agent's own, and of the ECU that it hosts. */
+/** VIM-03: images of an agent's own, and of the ECUs that it hosts. */
 const agentPattern = (name: AgentName): string => `${name}-agent-*.bin`;
-const hostedPattern = (name: AgentName): string => `${hostedEcuId(name)}-*.bin`;
+const patternOf = ({ kind, layout, ecuId }: ProvisionedEcu): string =>
+  kind === 'agent' ? agentPattern(layout.name) : `${ecuId}-*.bin`;
 
 /** MAP-04: one mapping, for every image both repositories. */
 function mapRepositories({ director, images }: ManufactureOptions): RepositoryMap {
@@ -294,15 +347,29 @@ function configurePrimary(
       layout.address === undefined ? [] : [{ ...layout, address: layout.address }],
     );
   return {
-    secondaries: secondaries.map(({ name, ecuId, hardwareId, address }) => {
-      const hosts = options.hosted?.on === name;
-      const ecuIds = hosts ? [ecuId, hostedEcuId(name)] : [ecuId];
+    secondaries: secondaries.map(({ name, ecuId, hardwareId, address, program }) => {
+      const { hosted, runtimeFor } = options;
+      const own = { ecuId, hardwareId, pattern: agentPattern(name) };
+      const beside = [
+        ...(hosted?.on === name
+          ? [{ ecuId: hostedEcuId(name), hardwareId: hostedHardwareId }]
+          : []),
+        ...(runtimeFor === undefined
+          ? []
+          : [
+              {
+                ecuId: runtimeEcuId(name),
+                hardwareId: runtimeHardwareId(program, runtimeFor.architecture),
+              },
+            ]),
+      ].map((one) => ({ ...one, pattern: `${one.ecuId}-*.bin` }));
+      const ecus = [own, ...beside];
       return {
         address,
-        ecuIds,
-        signingKeys: ecuIds.map((one) => keys.get(one)!),
-        hardwareIds: hosts ? [hardwareId, hostedHardwareId] : [hardwareId],
-        filenamePatterns: [agentPattern(name), ...(hosts ? [hostedPattern(name)] : [])],
+        ecuIds: ecus.map((one) => one.ecuId),
+        signingKeys: ecus.map((one) => keys.get(one.ecuId)!),
+        hardwareIds: ecus.map((one) => one.hardwareId),
+        filenamePatterns: ecus.map((one) => one.pattern),
       };
     }),
     download: downloadPartition,

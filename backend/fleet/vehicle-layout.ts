@@ -1,6 +1,12 @@
 /** The emulated vehicle of `make demo`: its ECUs, their identifiers, flash maps and bus addresses. */
 import { findBoard } from '../../boards/find.ts';
-import { flashMapOf, loadBoard, testerIdsBelow } from '../../boards/load.ts';
+import {
+  type Architecture,
+  flashMapOf,
+  loadBoard,
+  type ProgramName,
+  testerIdsBelow,
+} from '../../boards/load.ts';
 import type { EcuDescription, FlashMap } from '../../hal/ecu-description.ts';
 
 /** The three agents, by the names that `ECU=` takes. */
@@ -100,20 +106,50 @@ export const hostedPartitions = {
   journal: 'hosted-journal',
 } as const;
 export const downloadPartition = 'download';
+/** Of the native program itself (kind `runtime`), on boards whose flash map has them. */
+export const runtimePartitions = {
+  slots: ['runtime-a', 'runtime-b'],
+  state: 'runtime-state',
+  journal: 'runtime-journal',
+} as const;
+
+/** True for boards whose native program can be updated over the air. */
+export const boardUpdatesRuntime = board.flash.partitions.some(
+  ({ name }) => name === runtimePartitions.state,
+);
+
+/** The ECU id of the program that runs an agent. */
+export function runtimeEcuId(of: AgentName): string {
+  return `${of}-runtime`;
+}
+
+/** VIM-02: a program runs on one architecture, in one role, with the libraries that it was linked to. */
+export function runtimeHardwareId(program: ProgramName, architecture: Architecture): string {
+  const variant = board.engine.crypto === 'openssl' ? '-openssl' : '';
+  return `runtime-${program}-${architecture}${variant}`;
+}
 
 /**
  * Flash map of one ECU: the board's partitions, with those that only some ECUs have.
  * @param downloadBytes size of the Primary's partition for encrypted images, 0 for Secondaries
  * @param hostedBytes size of each slot of a hosted ECU, 0 for none
+ * @param updatesRuntime with the pair of the program itself, which the board then has to have
  */
-export function flashMap(downloadBytes: number, hostedBytes: number): FlashMap {
+export function flashMap(
+  downloadBytes: number,
+  hostedBytes: number,
+  updatesRuntime = false,
+): FlashMap {
   const [hostedA, hostedB] = hostedPartitions.slots;
   const unused = { [hostedPartitions.state]: 0, [hostedPartitions.journal]: 0 };
+  const { slots, state, journal } = runtimePartitions;
+  const withoutRuntime = [...slots, state, journal].map((name) => [name, 0] as const);
   return flashMapOf(board.flash, {
     [downloadPartition]: downloadBytes,
     [hostedA]: hostedBytes,
     [hostedB]: hostedBytes,
     ...(hostedBytes === 0 ? unused : {}),
+    ...(boardUpdatesRuntime && !updatesRuntime ? Object.fromEntries(withoutRuntime) : {}),
   });
 }
 
@@ -123,11 +159,13 @@ export interface EcuPlaces {
   readonly flashMap: FlashMap;
   readonly keyValueFolder: string;
   readonly busAddress: string;
+  /** Files of the program itself; absent where it is not updated over the air. */
+  readonly runtimeFolder?: string;
 }
 
 /** The description that an ECU's program starts from, with what the board's says. */
 export function describeEcu(places: EcuPlaces): EcuDescription {
-  const { flashFile, keyValueFolder, busAddress } = places;
+  const { flashFile, keyValueFolder, busAddress, runtimeFolder } = places;
   const { blockLength, writeAlign, eraseValue } = board.flash;
   const { crypto } = board.engine;
   return {
@@ -140,5 +178,8 @@ export function describeEcu(places: EcuPlaces): EcuDescription {
     slots: [...ownPartitions.slots],
     state: ownPartitions.state,
     journal: ownPartitions.journal,
+    ...(runtimeFolder !== undefined && {
+      runtime: { ...runtimePartitions, folder: runtimeFolder },
+    }),
   };
 }

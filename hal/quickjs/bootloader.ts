@@ -10,11 +10,12 @@ import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { startPair } from '../../agent/install/boot-selection.ts';
 import { trialWatchdogMilliseconds } from '../../agent/limits.ts';
 import { parseDescription } from '../ecu-description.ts';
-import type { SlotImage } from '../types.ts';
+import type { Boot, SlotImage } from '../types.ts';
 import { createNativeCrypto } from './crypto.ts';
 import { logRefusal, unlessRefused } from './device-refusal.ts';
 import { createNativeFlash, openPart } from './flash.ts';
 import type { Native } from './native.ts';
+import { selectProgram } from './runtime-program.ts';
 import { createNativeWatchdog } from './watchdog.ts';
 
 /** Exit statuses of the host (engine/platform.h). */
@@ -26,6 +27,17 @@ declare const native: Native;
 function refuseToRun(refusal: Refusal, status: number): never {
   logRefusal(native, refusal);
   return native.exit(status);
+}
+
+/** @param program on trial it is to blame, and the one before it is started again */
+function refuseToBoot(refusal: Refusal, program: Boot | undefined): never {
+  const trial = program?.status();
+  if (program === undefined || trial?.pending !== trial?.active) {
+    return refuseToRun(refusal, nothingToRunStatus);
+  }
+  logRefusal(native, refusal);
+  program.rollback('self-test');
+  return native.reboot();
 }
 
 function main(): void {
@@ -46,15 +58,17 @@ function main(): void {
   };
   const state = flash.open({ path: ecu.state });
   const journal = flash.open({ path: ecu.journal });
-  const pair = { state, journal, crypto: createNativeCrypto(native), holds };
+  const crypto = createNativeCrypto(native);
+  const watchdog = createNativeWatchdog(native, ecu.watchdogMilliseconds);
+  const program = selectProgram({ native, ecu, part, flash, crypto, watchdog });
+  const pair = { state, journal, crypto, holds };
   const started = startPair(pair, native.watchdogExpired);
-  if (isRefusal(started)) refuseToRun(started, nothingToRunStatus);
+  if (isRefusal(started)) refuseToBoot(started, program);
   const { boot, selected } = started;
-  if (isRefusal(selected)) refuseToRun(selected, nothingToRunStatus);
+  if (isRefusal(selected)) refuseToBoot(selected, program);
   native.log(`boot slot=${selected.slot === 0 ? 'A' : 'B'} image=${selected.image.filename}`);
   // INS-13: an image that hangs before its first own line is caught too; its program closes it.
   if (boot.status().pending === selected.slot) {
-    const watchdog = createNativeWatchdog(native, ecu.watchdogMilliseconds);
     watchdog.open({ timeout: trialWatchdogMilliseconds });
   }
 }

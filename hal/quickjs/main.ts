@@ -6,7 +6,13 @@
 import type { isRefusal } from '../../agent/codes.ts';
 import type { BootBlock } from '../../agent/install/boot-block.ts';
 import type { EcuDescription } from '../ecu-description.ts';
-import { type Hal, halInterfaceVersion } from '../types.ts';
+import {
+  type Crypto,
+  type Flash,
+  type Hal,
+  halInterfaceVersion,
+  type RuntimeProgram,
+} from '../types.ts';
 import { valueFileName } from '../value-file-name.ts';
 import { createNativeCrypto } from './crypto.ts';
 import { unlessRefused } from './device-refusal.ts';
@@ -24,6 +30,19 @@ declare const agent: {
   isRefusal: typeof isRefusal;
 };
 
+/** The boot control of the program's own pair, where the bootloader has found one. */
+function runtimeOf(
+  ecu: EcuDescription,
+  flash: Flash,
+  crypto: Crypto,
+): { runtime?: RuntimeProgram } {
+  const { chosenSlot, programRelease: release, programReplaced: replaced } = native;
+  if (ecu.runtime === undefined || chosenSlot === undefined) return {};
+  const state = flash.open({ path: ecu.runtime.state });
+  const boot = agent.BootBlock.open(state, crypto, chosenSlot);
+  return agent.isRefusal(boot) ? {} : { runtime: { boot, release, replaced } };
+}
+
 function main(): void {
   // The bootloader has checked it.
   const ecu = JSON.parse(native.description) as EcuDescription;
@@ -39,6 +58,7 @@ function main(): void {
   agent.start({
     flash,
     boot,
+    ...runtimeOf(ecu, flash, crypto),
     keyValue: {
       read: (key) => values.read(valueFileName(key)),
       write: (key, value) => values.write(valueFileName(key), value),

@@ -26,6 +26,8 @@ export interface NativeFlash {
     length: number,
     sha256: Uint8Array,
   ): boolean | undefined;
+  /** Replaces the file as a whole by these bytes of the flash, durably; false unless they are right. */
+  copyProgram(offset: number, length: number, sha256: Uint8Array, path: string): boolean;
 }
 
 export interface NativeKeyValue {
@@ -91,6 +93,20 @@ export interface Native {
   readonly bytecodeVersion: number;
   /** The watchdog ended the run before. */
   readonly watchdogExpired: boolean;
+
+  /** Release number that this program was built as. */
+  readonly programRelease: number;
+  /** The slot whose file this is; absent for the program on the board, which starts the others. */
+  readonly programSlot?: 0 | 1;
+  /** The file (undefined: of the running program) holds these bytes and no more. */
+  isProgram(path: string | undefined, length: number, sha256: Uint8Array): boolean;
+  /** Runs the file in place of this program; returns only when it cannot be run. */
+  startProgram(path: string, slot: number): void;
+  /** The bootloader's last word to main.ts: the slot whose image this program is. */
+  chooseProgram(slot: number, replaced: boolean): void;
+  /** What was said so; absent where nothing was. */
+  readonly chosenSlot?: 0 | 1;
+  readonly programReplaced: boolean;
 
   /** `algorithm`: 0 SHA-256, 1 SHA-512. */
   digest(algorithm: number, bytes: Uint8Array): Uint8Array;

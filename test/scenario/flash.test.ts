@@ -223,6 +223,13 @@ if (missing !== undefined) {
       await manager.line('READY=1');
       const operator = new Operator({ ...secrets, OTA_URL });
       await until(async () => (await operator.vehicle('my-car-1'))?.lastManifest !== undefined);
+      // The board has partitions for it: the program that was flashed is an ECU of its own.
+      const ecus = (await operator.vehicle('my-car-1'))!.ecus;
+      const runtime = ecus.find(({ ecuId }) => ecuId === 'primary-runtime')!;
+      assert.is(runtime.hardwareId, `runtime-primary-${machine}`);
+      assert.is(runtime.installed?.releaseCounter, 1);
+      const built = statSync(`out/bin/${machine}/ecu-primary`);
+      assert.is(runtime.installed?.length, built.size);
 
       // Again: what is the ECU's stays, what is the program's is replaced.
       const kept = join(state, 'flash.bin');

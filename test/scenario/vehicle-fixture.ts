@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ImageKindName } from '../../agent/metadata/targets.ts';
 import { type BackendPorts, BackendProcess } from '../../backend/fleet/backend-process.ts';
 import { EmulatedVehicle } from '../../backend/fleet/emulated-vehicle.ts';
 import { enrolVehicle } from '../../backend/fleet/enrol-vehicle.ts';
@@ -22,6 +23,7 @@ const lookMilliseconds = 150;
 export interface VehicleFixtureOptions {
   readonly vehicleId: string;
   readonly hosted?: ManufactureOptions['hosted'];
+  readonly runtimeFor?: ManufactureOptions['runtimeFor'];
   readonly downloadBytes: number;
   /** Called between factory and power-on. */
   readonly onMade?: (agents: readonly ProvisionedAgent[]) => void;
@@ -86,14 +88,14 @@ export class VehicleFixture {
     ecu: { readonly ecuId: string; readonly hardwareId: string },
     path: string,
     release: number,
-    kind: 'agent' | 'opaque',
+    kind: ImageKindName,
   ): Promise<string> {
     const { bytecodeVersion, halVersion } = board.engine;
     const filename = `${ecu.ecuId}-${kind === 'agent' ? 'agent-' : ''}${release}.bin`;
     const versions = ['--bytecode-version', `${bytecodeVersion}`, '--hal-version', `${halVersion}`];
     await this.operator.ota(
       ...['image', 'publish', path, '--filename', filename, '--hardware', ecu.hardwareId],
-      ...['--release', String(release), '--kind', kind, ...(kind === 'agent' ? versions : [])],
+      ...['--release', String(release), '--kind', kind, ...(kind === 'opaque' ? [] : versions)],
     );
     return filename;
   }
@@ -121,7 +123,7 @@ export class VehicleFixture {
     const repositories = repositoriesAt({ host: '127.0.0.1', ...ports }, readDeviceRoot(keys));
     const busAddress = `unix:${join(folder, 'can0.sock')}`;
     const answer = await this.operator.ota('vehicle', 'token', '--vehicle', vehicleId, '--json');
-    const { hosted, downloadBytes } = options;
+    const { hosted, runtimeFor, downloadBytes } = options;
     mkdirSync(join(folder, 'build'), { recursive: true });
     const made = await manufactureVehicle({
       folder: join(folder, 'vehicle'),
@@ -132,6 +134,7 @@ export class VehicleFixture {
       imagesRoot: readRoot(keys, 'images'),
       busAddress,
       ...(hosted && { hosted }),
+      ...(runtimeFor && { runtimeFor }),
       downloadBytes,
       pollMilliseconds: 300,
     });

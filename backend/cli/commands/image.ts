@@ -63,7 +63,10 @@ export const imageCommands: readonly Command[] = [
       },
       release: { value: 'N', help: 'release counter', required: true },
       kind: { value: 'agent|opaque|runtime', help: 'what the image is', required: true },
-      'bytecode-version': { value: 'N', help: 'kind agent: bytecode that the image holds' },
+      'bytecode-version': {
+        value: 'N',
+        help: 'kind agent: bytecode that it holds; runtime: that it runs',
+      },
       'hal-version': { value: 'N', help: 'kind agent: HAL interface that it needs' },
       requires: {
         value: 'HW@N[-[M]]',
@@ -130,7 +133,7 @@ async function publish(given: Arguments, context: Context): Promise<Outcome | Re
   for (const option of ['bytecode-version', 'hal-version']) {
     if (given.optional(option) === undefined) continue;
     versions[option] = given.integer(option, 0, Number.MAX_SAFE_INTEGER);
-    if (kind !== 'agent') given.refuse(`--${option}: only for --kind agent`);
+    if (kind === 'opaque') given.refuse(`--${option}: only for --kind agent and runtime`);
   }
   const ranges = (option: string): readonly ReleaseRange[] => {
     const texts = given.list(option);

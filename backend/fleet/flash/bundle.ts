@@ -7,6 +7,7 @@ import { canUnit, type EcuPaths, ecuUnit, userDeclaration } from '../../../board
 import {
   agentLayouts,
   board,
+  boardUpdatesRuntime,
   describeEcu,
   downloadPartition,
   flashMap,
@@ -25,9 +26,10 @@ export function bundleTexts(
   const isPrimary = agentLayouts[ecu].program === 'primary';
   const description = describeEcu({
     flashFile: `${paths.state}/flash.bin`,
-    flashMap: flashMap(isPrimary ? roomFor(downloadPartition, 0) : 0, 0),
+    flashMap: flashMap(isPrimary ? roomFor(downloadPartition, 0) : 0, 0, boardUpdatesRuntime),
     keyValueFolder: `${paths.state}/key-value`,
     busAddress: `can:${canInterface}`,
+    ...(boardUpdatesRuntime && { runtimeFolder: `${paths.state}/program` }),
   });
   const units = '/etc/systemd/system';
   return {
@@ -46,7 +48,8 @@ export function writeBundle(
   architecture: Architecture,
   state: string | undefined,
 ): void {
-  const program = programPath(board, architecture, agentLayouts[options.ecu].program);
+  const { program: kind } = agentLayouts[options.ecu];
+  const program = programPath(board, architecture, kind, options.runtimeRelease);
   cpSync(installer, join(folder, 'install.sh'));
   for (const [path, text] of Object.entries(bundleTexts(options, paths))) {
     const file = join(folder, 'files', path);

@@ -42,8 +42,8 @@ export async function flashBoard(
     );
     return;
   }
-  build(architecture);
-  const source = provisions ? await provisionedEcu(options) : undefined;
+  build(architecture, options.runtimeRelease);
+  const source = provisions ? await provisionedEcu(options, architecture) : undefined;
   const folder = mkdtempSync(join(tmpdir(), 'ota-flash-'));
   try {
     writeBundle(folder, options, paths, architecture, source);
@@ -81,8 +81,9 @@ export function judge(options: FlashOptions, facts: HostFacts): Architecture {
   return architecture!;
 }
 
-function build(architecture: Architecture): void {
+function build(architecture: Architecture, release: number): void {
   const words = ['runtime', `ARCHITECTURES=${architecture}`, `CRYPTO=${board.engine.crypto}`];
+  if (release !== 1) words.push(`RUNTIME_RELEASE=${release}`);
   const { status } = spawnSync('make', words, { stdio: ['ignore', 'inherit', 'inherit'] });
   if (status !== 0) throw new FlashError(`make ${words.join(' ')} failed`);
 }

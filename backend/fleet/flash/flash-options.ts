@@ -19,6 +19,8 @@ export interface FlashOptions {
   /** Replace an ECU's keys and state. */
   readonly reprovision: boolean;
   readonly dryRun: boolean;
+  /** Release that the programs are built as; what came over the air later goes on running. */
+  readonly runtimeRelease: number;
   /** The repositories as the board and this machine reach them. */
   readonly director: Endpoint;
   readonly images: Endpoint;
@@ -75,6 +77,7 @@ export function readFlashOptions(environment: Environment): FlashOptions | Refus
     canInterface: matching('CAN', canPort, /^[a-z0-9][a-z0-9-]{0,14}$/, 'an interface'),
     reprovision: flag('REPROVISION'),
     dryRun: flag('DRY_RUN'),
+    runtimeRelease: Number(matching('RUNTIME_RELEASE', '1', /^[1-9]\d{0,8}$/, '1 or more')),
     director: endpoint('DIRECTOR', '127.0.0.1:8000'),
     images: endpoint('IMAGES', '127.0.0.1:8001'),
     tls,

@@ -5,9 +5,11 @@
  */
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Architecture } from '../../../boards/load.ts';
 import { enrolVehicle } from '../enrol-vehicle.ts';
 import { Operator } from '../operator.ts';
 import { manufactureVehicle, readDeviceRoot, readRoot } from '../provision.ts';
+import { boardUpdatesRuntime } from '../vehicle-layout.ts';
 import type { FlashOptions } from './flash-options.ts';
 import { FlashError } from './remote-host.ts';
 
@@ -15,10 +17,13 @@ import { FlashError } from './remote-host.ts';
 const pollMilliseconds = 10_000;
 
 /** The ECU's folder, made with its whole vehicle when that is new. Throws `FlashError`. */
-export async function provisionedEcu(options: FlashOptions): Promise<string> {
+export async function provisionedEcu(
+  options: FlashOptions,
+  architecture: Architecture,
+): Promise<string> {
   const { ecu, vehicleId, vehiclesFolder } = options;
   const vehicle = join(vehiclesFolder, vehicleId);
-  if (!existsSync(vehicle)) await makeVehicle(options, vehicle);
+  if (!existsSync(vehicle)) await makeVehicle(options, architecture, vehicle);
   const folder = join(vehicle, ecu);
   if (existsSync(folder)) return folder;
   throw new FlashError(
@@ -31,7 +36,11 @@ export function handedOver(folder: string): void {
   rmSync(folder, { recursive: true });
 }
 
-async function makeVehicle(options: FlashOptions, vehicle: string): Promise<void> {
+async function makeVehicle(
+  options: FlashOptions,
+  architecture: Architecture,
+  vehicle: string,
+): Promise<void> {
   const { vehicleId, director, images, keysFolder, operatorToken, operatorUrl } = options;
   if (operatorToken === '') {
     throw new FlashError(`OTA_OPERATOR_TOKEN= is needed to enrol ${vehicleId} at the Director`);
@@ -55,6 +64,7 @@ async function makeVehicle(options: FlashOptions, vehicle: string): Promise<void
     deviceRoot,
     ...roots,
     busAddress: `can:${options.canInterface}`,
+    ...(boardUpdatesRuntime && { runtimeFor: { architecture, release: options.runtimeRelease } }),
     downloadBytes: 0,
     pollMilliseconds,
   });

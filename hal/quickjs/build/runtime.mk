@@ -3,6 +3,7 @@
 # The results lie in out/bin, everything else in out/runtime; sources.sh has filled out/runtime/sources.
 # Static with musl; sections that nothing uses are left out. CRYPTO=openssl links the machine's
 # OpenSSL dynamically instead of BearSSL (ARCH=x86_64 only, with the C library of the machine).
+# RUNTIME_RELEASE=N builds release N of the programs (kind `runtime`) into out/bin/ARCH/release-N.
 
 comma := ,
 ARCH ?= x86_64
@@ -21,7 +22,9 @@ endif
 HERE := hal/quickjs
 TARGET := $(SOURCES)/$(DEBIAN_ARCH)/usr
 OBJECTS := $(WORK)/objects/$(ARCH)$(if $(filter openssl,$(CRYPTO)),-openssl)
-BIN := $(OUT)/$(ARCH)$(if $(filter openssl,$(CRYPTO)),-openssl)
+RUNTIME_RELEASE ?= 1
+later-release := $(patsubst %,release-%,$(filter-out 1,$(RUNTIME_RELEASE)))
+BIN := $(OUT)/$(ARCH)$(if $(filter openssl,$(CRYPTO)),-openssl)$(if $(later-release),/$(later-release))
 QUICKJS := $(WORK)/quickjs
 TOOLS := $(WORK)/quickjs-tools
 FIPS := $(SOURCES)/aws-lc/crypto/fipsmodule
@@ -46,7 +49,7 @@ c-library := -nostdinc -isystem $(TARGET)/include/$(MUSL) \
 crt = $(TARGET)/lib/$(MUSL)/$(1).o
 gcc-file = $(shell $(CC) -print-file-name=$(1))
 # The linker's map beside the objects tells `make size` what a program is made of.
-link = $(CC) -static -no-pie -nostdlib -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack -Wl,-Map=$(OBJECTS)/$(@F).map -o $@ \
+link = $(CC) -static -no-pie -nostdlib -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack -Wl,-Map=$(OBJECTS)/$(@F)$(later-release).map -o $@ \
   $(call crt,crt1) $(call crt,crti) $(call gcc-file,crtbeginT.o) $(filter %.o,$^) \
   $(TARGET)/lib/$(TRIPLET)/libbearssl.a -L$(TARGET)/lib/$(MUSL) -Wl,--start-group -lc \
   $(call gcc-file,libgcc.a) $(call gcc-file,libgcc_eh.a) -Wl,--end-group \
@@ -67,12 +70,12 @@ programs: $(BIN)/ecu-primary $(BIN)/ecu-secondary
 
 objects = $(patsubst %,$(OBJECTS)/%.o,$(1))
 
-$(BIN)/ecu-primary: $(call objects,$(primary) $(engine) bootloader main)
+$(BIN)/ecu-primary: $(call objects,$(primary) $(engine) bootloader main release-$(RUNTIME_RELEASE))
 	@mkdir -p $(@D)
 	@$(link)
 	@$(STRIP) $@
 
-$(BIN)/ecu-secondary: $(call objects,$(secondary) $(engine) bootloader main)
+$(BIN)/ecu-secondary: $(call objects,$(secondary) $(engine) bootloader main release-$(RUNTIME_RELEASE))
 	@mkdir -p $(@D)
 	@$(link)
 	@$(STRIP) $@
@@ -148,6 +151,12 @@ $(call objects,$(in-binary)): $(OBJECTS)/%.o: $(WORK)/%.bytecode
 	@mkdir -p $(@D)
 	@cd $(WORK) && printf '$(call bytecode-assembly,$*,$*)' | $(CC) -x assembler -c - -o $(abspath $@)
 
+# The release that the program is of: all that differs from one build to the next of the same sources.
+release-source = printf 'extern const unsigned program_release;\nconst unsigned program_release = %s;\n'
+$(OBJECTS)/release-%.o:
+	@mkdir -p $(@D)
+	@$(release-source) $* | $(CC) -x c -c - -o $@
+
 # -- The native crypto as a program for tests (test/native), with this machine's C library -----------
 
 PROVIDER := out/native
@@ -207,7 +216,12 @@ $(PROVIDER)/no-bootloader.js:
 $(PROVIDER)/no-bootloader.o: $(PROVIDER)/no-bootloader.bytecode
 	@cd $(PROVIDER) && printf '$(call bytecode-assembly,bootloader,no-bootloader)' | gcc -x assembler -c - -o $(abspath $@)
 
-$(PROVIDER)/script-host-%: $(PROVIDER)/script-%.o $(PROVIDER)/no-bootloader.o $(patsubst %,$(PROVIDER)/bearssl-sanitized/%.o,\
+$(PROVIDER)/release.o:
+	@mkdir -p $(@D)
+	@$(release-source) 1 | gcc -x c -c - -o $@
+
+$(PROVIDER)/script-host-%: $(PROVIDER)/script-%.o $(PROVIDER)/no-bootloader.o $(PROVIDER)/release.o \
+    $(patsubst %,$(PROVIDER)/bearssl-sanitized/%.o,\
     $(filter-out linux/fortify,$(primary))) $(engine-objects)
 	@gcc -fsanitize=address,undefined -o $@ $^ -l:libbearssl.a -lm -lpthread
 

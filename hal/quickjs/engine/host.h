@@ -8,6 +8,7 @@
 
 #include <quickjs.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Functions and classes that each file adds to the object `native` (hal/quickjs/native.ts). */
 void add_crypto(JSContext *context, JSValueConst native);
@@ -17,6 +18,13 @@ void add_net(JSContext *context, JSValueConst native);
 void add_tls(JSContext *context, JSValueConst native);
 void add_vehicle(JSContext *context, JSValueConst native);
 void add_board(JSContext *context, JSValueConst native);
+void add_program(JSContext *context, JSValueConst native);
+
+/* Keeps the command line, with which the next program is started (program.c). The words without the
+ * slot, and how many; NULL for a wrong slot or too many words. */
+char **program_arguments(int *count, char **words);
+/* Set by the build (RUNTIME_RELEASE). */
+extern const uint32_t program_release;
 
 /* Adds one function; `name` must outlive the context. */
 void add_function(JSContext *context, JSValueConst object, const char *name, JSCFunction *function,

@@ -1,6 +1,7 @@
 /*
  * The program of an ECU: `ecu-primary [--heap BYTES] DESCRIPTION.json [--watchdog]`; the last says
- * that the watchdog ended the run before.
+ * that the watchdog ended the run before. `--program-slot N` is said by the program on the board to
+ * the one that came over the air, which it starts in its place (program.c).
  *
  * Makes a runtime with a bounded heap and a context with only the intrinsics that the agent uses,
  * without parser, `eval` and RegExp, and runs two programs whose bytecode is part of this binary, one
@@ -114,6 +115,7 @@ static void add_native(JSContext *context, const char *description, size_t lengt
   add_vehicle(context, native);
 #endif
   add_board(context, native);
+  add_program(context, native);
   JS_SetPropertyStr(context, native, "bytecodeVersion",
                     JS_NewInt32(context, bytecode_version()));
   JS_SetPropertyStr(context, native, "watchdogExpired", JS_NewBool(context, expired));
@@ -138,10 +140,12 @@ _Noreturn static void usage(const char *program, const char *problem) {
   exit(status_usage);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **words) {
   size_t heap_bytes = DEFAULT_HEAP_BYTES;
   const char *path = NULL;
   bool expired = false;
+  char **argv = program_arguments(&argc, words);
+  if (argv == NULL) usage(words[0], NULL);
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--heap") == 0 && i + 1 < argc) {
       char *end;

@@ -85,6 +85,24 @@ uint8_t *key_value_read(key_value *store, const char *name, size_t *length, bool
 bool key_value_write(key_value *store, const char *name, const uint8_t *bytes, size_t length);
 bool key_value_delete(key_value *store, const char *name);
 
+/* -- The files of this very program ------------------------------------------------------------- */
+
+/* Gives the file's bytes in pieces; false unless it can be read and has exactly `length`. NULL: the
+ * program that runs. */
+bool program_read(const char *path, uint64_t length,
+                  void (*piece)(void *opaque, const uint8_t *bytes, size_t length), void *opaque);
+
+typedef struct program_file program_file;
+
+/* Begins to replace the file, and makes its folder when that is missing; NULL when that fails. */
+program_file *program_create(const char *path);
+bool program_append(program_file *program, const uint8_t *bytes, size_t length);
+/* Ends it. True when the new bytes are durable under the path; otherwise, or without `keep`, what was
+ * there before stays. */
+bool program_close(program_file *program, bool keep);
+/* Runs the file in place of this program, which ends; returns when it cannot be run. */
+void program_start(const char *path, char *const *words);
+
 /* -- CAN -------------------------------------------------------------------------------------- */
 
 typedef struct {

@@ -5,6 +5,7 @@
 #include "../crypto/crypto.h"
 #include "host.h"
 #include "platform.h"
+#include "storage.h"
 
 static JSClassID flash_class;
 static JSClassID key_value_class;
@@ -41,7 +42,7 @@ static JSValue js_open_flash(JSContext *context, JSValueConst this, int argc, JS
   return problem == NULL ? JS_EXCEPTION : JS_ThrowInternalError(context, "flash: %s", problem);
 }
 
-static flash_storage *flash_this(JSContext *context, JSValueConst this) {
+flash_storage *flash_this(JSContext *context, JSValueConst this) {
   flash_storage *storage = JS_GetOpaque(this, flash_class);
   if (storage == NULL) JS_ThrowTypeError(context, "flash: closed, or no flash");
   return storage;
@@ -283,6 +284,7 @@ void add_storage(JSContext *context, JSValueConst native) {
   add_function(context, flash, "sync", js_flash_sync, 0);
   add_function(context, flash, "close", js_flash_close, 0);
   add_function(context, flash, "proveProgram", js_flash_prove_program, 4);
+  add_function(context, flash, "copyProgram", js_flash_copy_program, 4);
   JS_SetClassProto(context, flash_class, flash);
 
   JS_NewClassID(runtime, &key_value_class);

@@ -70,6 +70,10 @@ test('each mistake is named with its place', () => {
     ['flash.partitions[2].grows:', (board) => (board.flash.partitions[2].grows = 'yes')],
     ['flash.partitions[4].name: expected', (board) => (board.flash.partitions[4].name = 'spare')],
     ['engine: expected an object', (board) => (board.engine = [])],
+    [
+      "'runtime-…' only for the runtime quickjs",
+      (board) => board.flash.partitions.push({ name: 'runtime-a', length: 4_096 }),
+    ],
   ];
   for (const [expected, change] of cases) {
     const found = mistakes(change);
@@ -90,6 +94,7 @@ test('a board with native programs says for which processors, with which crypto,
     ['can.dataBitRate: expected', (board) => delete board.can.dataBitRate],
     ['can.dataBitRate: expected', (board) => (board.can.dataBitRate = 250_000)],
     ['can.dataBitRate: only with', (board) => (board.can.flexibleData = false)],
+    ["'runtime-b' is missing", (board) => board.flash.partitions.pop()],
   ];
   assert.equal(
     mistakes(() => undefined, native),

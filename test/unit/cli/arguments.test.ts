@@ -75,7 +75,7 @@ const misuses: readonly (readonly [string, RegExp])[] = [
   [publish.replace('--filename n', '--filename ümlaut'), /--filename/],
   [publish.replace('--hardware h', '--hardware a,,b'), /--hardware ''/],
   [publish.replace('--hardware h', '--hardware a/b'), /--hardware 'a\/b'/],
-  [`${publish} --bytecode-version 1`, /--bytecode-version: only for --kind agent/],
+  [`${publish} --bytecode-version 1`, /--bytecode-version: only for --kind agent and runtime/],
   [`${publish} --hal-version x`, /--hal-version 'x'/],
   [`${publish} --expires-days 0`, /--expires-days '0': expected a whole number from 1/],
   [

@@ -33,6 +33,35 @@ test('every mistake is named at once', () => {
   }
 });
 
+test('the pair of the program itself names partitions that there are, and an absolute folder', () => {
+  const flashMap = Object.fromEntries(
+    ['state', 'p-a', 'p-b', 'p-state', 'p-journal'].map((name, i) => [
+      name,
+      { offset: i * 8_192, size: 8_192 },
+    ]),
+  );
+  const runtime = {
+    slots: ['p-a', 'p-b'],
+    state: 'p-state',
+    journal: 'p-journal',
+    folder: '/var/lib/ota/program',
+  };
+  const readPair = (change: object) =>
+    read(JSON.stringify({ ...right, flashMap, runtime: { ...runtime, ...change } }));
+  assert.not.ok(isRefusal(readPair({})));
+  for (const wrong of [
+    { slots: ['p-a'] },
+    { slots: ['p-a', 'absent'] },
+    { state: 'absent' },
+    { journal: 7 },
+    { folder: 'program' },
+  ]) {
+    const refusal = readPair(wrong);
+    assert.ok(isRefusal(refusal), JSON.stringify(wrong));
+    assert.match((refusal as { detail: string }).detail, 'runtime: expected');
+  }
+});
+
 test('no JSON, another type, and an empty file are refused', () => {
   for (const text of ['', '{', '[]', 'null', '7', '"ecu"']) {
     assert.ok(isRefusal(read(text)), text);

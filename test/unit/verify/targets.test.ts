@@ -56,6 +56,13 @@ for (const [name, row, code, change, options, length] of [
     { kind: imageKinds.agent, bytecodeVersion: 28, halVersion: 2 },
     {},
   ],
+  [
+    'a runtime of other bytecode',
+    'FV-14',
+    'target-kind',
+    { kind: imageKinds.runtime, bytecodeVersion: 29, halVersion: 1 },
+    { kinds: ['runtime'] },
+  ],
   ['agent image without versions', 'FV-14', 'target-kind', { kind: imageKinds.agent }, {}],
   ['another encryption', 'CUS-05', 'target-format', { encryption: 'none' }, {}],
   ['a length one short', 'CUS-05', 'target-format', {}, {}, 100_167],
