@@ -9,6 +9,7 @@ import { UdsClient } from './can/uds-client.ts';
 import { codes, isRefusal, type Refusal, refuse } from './codes.ts';
 import { agentRelease, logRefusal, openState, settleTrials } from './ecu/start-up.ts';
 import { BootBlock } from './install/boot-block.ts';
+import { isOutOfMemory } from './install/out-of-memory.ts';
 import {
   failedCyclesReported,
   maxRetryMilliseconds,
@@ -172,8 +173,7 @@ async function run(context: PrimaryContext): Promise<void> {
   } catch (error) {
     // Without memory nothing can be trusted to be said here: the platform ends the program, and its
     // next start tells why.
-    const { message } = error instanceof Error ? error : { message: String(error) };
-    if (message === '' || message === 'out of memory') throw error;
+    if (isOutOfMemory(error)) throw error;
     board.log(`failed detail=${error instanceof Error ? error.stack : String(error)}`);
     board.reboot();
   }

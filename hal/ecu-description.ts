@@ -1,5 +1,6 @@
 /** The description of one ECU that its program starts from: where flash, values and buses are. */
 import { type Refusal, refuse } from '../agent/codes.ts';
+import { isOutOfMemory } from '../agent/install/out-of-memory.ts';
 
 /** Where a partition lies in the part; both in bytes, multiples of the erase block. */
 export interface FlashRegion {
@@ -70,6 +71,7 @@ export function parseDescription(text: string, path: string): EcuDescription | R
   try {
     value = JSON.parse(text);
   } catch (error) {
+    if (isOutOfMemory(error)) throw error;
     return refuse('configuration-invalid', `${path}: ${(error as Error).message}`);
   }
   const given = (isObject(value) ? value : {}) as Partial<Record<keyof EcuDescription, unknown>>;

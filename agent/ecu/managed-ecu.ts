@@ -12,6 +12,7 @@ import { imageContext } from '../image/image-context.ts';
 import { areTrialsOf } from '../install/boot-block.ts';
 import { startPair } from '../install/boot-selection.ts';
 import { flashDigest } from '../install/flash-digest.ts';
+import { isOutOfMemory } from '../install/out-of-memory.ts';
 import { SlotInstaller } from '../install/slot-installer.ts';
 import { maxFailedTrials } from '../limits.ts';
 import { hashAlgorithms } from '../metadata/common.ts';
@@ -310,7 +311,8 @@ function startHosted(
     if (image.length > partition.status().size) return false;
     try {
       return sameBytes(flashDigest(partition, crypto, 0, image.length), image.sha256);
-    } catch {
+    } catch (error) {
+      if (isOutOfMemory(error)) throw error;
       // A slot that cannot be read holds nothing that may run.
       return false;
     }

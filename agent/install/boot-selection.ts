@@ -7,6 +7,7 @@ import type { Crypto, FlashPartition, SlotImage } from '../../hal/types.ts';
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { BootBlock, type ConfirmedImage } from './boot-block.ts';
 import { InstallJournal } from './install-journal.ts';
+import { isOutOfMemory } from './out-of-memory.ts';
 
 export interface SelectedImage {
   readonly slot: number;
@@ -62,7 +63,8 @@ function openTwice({ state, crypto }: BootPair): BootBlock | Refusal {
 function copyInJournal({ journal, crypto }: BootPair): ConfirmedImage | undefined {
   try {
     return new InstallJournal(journal, crypto).confirmed();
-  } catch {
+  } catch (error) {
+    if (isOutOfMemory(error)) throw error;
     return undefined;
   }
 }

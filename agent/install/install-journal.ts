@@ -21,6 +21,7 @@ import { cobblestoneHeaderBytes, maxFlashRecordBytes } from '../limits.ts';
 import { sha256 } from '../metadata/common.ts';
 import { type ConfirmedImage, slotImage, slotNumber } from './boot-block.ts';
 import { flashCheckBytes } from './flash-digest.ts';
+import { isOutOfMemory } from './out-of-memory.ts';
 import { RecordLog } from './record-log.ts';
 
 const installation = record({
@@ -108,7 +109,8 @@ export class InstallJournal {
     if (this.copy !== undefined && isSame(this.copy, confirmed)) return;
     try {
       this.append(this.entry, confirmed);
-    } catch {
+    } catch (error) {
+      if (isOutOfMemory(error)) throw error;
       this.copy = undefined;
     }
   }

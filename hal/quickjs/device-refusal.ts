@@ -1,5 +1,6 @@
 /** What a device says no to: told by its code, and tried again when the ECU is started again. */
 import { type Code, type Refusal, refuse } from '../../agent/codes.ts';
+import { isOutOfMemory } from '../../agent/install/out-of-memory.ts';
 import type { Native } from './native.ts';
 
 /** Exit status of the host (engine/platform.h). */
@@ -14,10 +15,8 @@ export function unlessRefused<T>(native: Native, code: Code, use: () => T): T {
   try {
     return use();
   } catch (error) {
-    const { message } = error as Error;
-    // No device says that: memory has run out, which the host tells.
-    if (message === 'out of memory' || message === '') throw error;
-    logRefusal(native, refuse(code, message));
+    if (isOutOfMemory(error)) throw error;
+    logRefusal(native, refuse(code, (error as Error).message));
     return native.exit(failedStatus);
   }
 }
