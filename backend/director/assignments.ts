@@ -27,6 +27,7 @@ import { planBundle, type Wanted } from './bundle.ts';
 import { ecusOf, findVehicle } from './inventory.ts';
 import { recordDecision } from './log.ts';
 import { issueMetadata, latestMetadata } from './metadata.ts';
+import { type Advise, loadAdvisor } from './resolution.ts';
 import { signInWindow } from './signing.ts';
 import { lastReport } from './updates.ts';
 import { type EcuImages, imagesOfVehicle, publishedImages } from './vehicle-images.ts';
@@ -69,10 +70,11 @@ export async function assign(
   request: AssignmentRequest,
 ): Promise<number | Refusal> {
   const { vehicleId } = request;
+  const advise = await loadAdvisor();
   const prepare = async (within: WithinTransaction) =>
-    (await assignBundle(within, request)) ?? ('targets' as const);
+    (await assignBundle(within, request, advise)) ?? ('targets' as const);
   const result = request.urgent
-    ? await changeVehicle(services, vehicleId, (within) => assignAtOnce(within, request))
+    ? await changeVehicle(services, vehicleId, (within) => assignAtOnce(within, request, advise))
     : await signInWindow(services, { vehicleId, prepare });
   if (result !== undefined) {
     const named = request.assignments.map(({ ecuId, filename }) => `${filename} for ${ecuId}`);
@@ -87,8 +89,9 @@ export async function assign(
 async function assignAtOnce(
   services: WithinTransaction,
   request: AssignmentRequest,
+  advise: Advise,
 ): Promise<Refusal | undefined> {
-  const refused = await assignBundle(services, request);
+  const refused = await assignBundle(services, request, advise);
   if (refused !== undefined) return refused;
   await services.database.run(insertUrgentVehicle, request.vehicleId);
   await issueMetadata(services, request.vehicleId, 'targets');
@@ -98,6 +101,7 @@ async function assignAtOnce(
 async function assignBundle(
   services: WithinTransaction,
   request: AssignmentRequest,
+  advise: Advise,
 ): Promise<Refusal | undefined> {
   const { vehicleId, assignments, bundlePolicy } = request;
   const { database } = services;
@@ -123,7 +127,7 @@ async function assignBundle(
     if (isRefusal(target)) return target;
     wanted.set(ecuId, { target, installStep });
   }
-  const steps = await planBundle(images, wanted, published);
+  const steps = planBundle(images, wanted, published, advise);
   if (isRefusal(steps)) return steps;
   for (const [ecuId, step] of steps) await database.run(storeInstallStep, step, ecuId);
   for (const [ecuId, { target }] of wanted) {

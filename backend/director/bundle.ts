@@ -18,7 +18,7 @@ import {
   placedImageOf,
 } from '../../agent/verify/compatibility.ts';
 import { components, installSteps } from './install-steps.ts';
-import { describeResolution } from './resolution.ts';
+import type { Advise } from './resolution.ts';
 import type { EcuImages } from './vehicle-images.ts';
 
 /** One image of a request. */
@@ -40,16 +40,17 @@ interface Order {
  * @param published all images that could be assigned instead, for the advice in a refusal
  * @returns the install step of every assigned ECU of the vehicle; code `assignment-refused`
  */
-export async function planBundle(
+export function planBundle(
   ecus: readonly EcuImages[],
   wanted: ReadonlyMap<string, Wanted>,
   published: readonly Target[],
-): Promise<ReadonlyMap<string, number> | Refusal> {
+  advise: Advise,
+): ReadonlyMap<string, number> | Refusal {
   const after = ecus.map((ecu) => placementAfter(ecu, wanted));
   const clash = clashInTheEnd(after, wanted);
   // DIR-13: images that require or refuse each other are never directed together
   if (clash !== undefined) {
-    const advice = await describeResolution(ecus, wanted, published);
+    const advice = advise(ecus, wanted, published);
     return refuse('assignment-refused', `${describeClash(clash)}. ${advice}`, 'DIR-13');
   }
   const orders = ordersOf(ecus, after);

@@ -26,23 +26,47 @@ interface Choice {
   readonly asked: boolean;
 }
 
-/** A sentence for the operator. */
-export async function describeResolution(
+/** Says what would make a bundle possible: a sentence for the operator. */
+export type Advise = (
   ecus: readonly EcuImages[],
   wanted: ReadonlyMap<string, Wanted>,
   published: readonly Target[],
-): Promise<string> {
+) => string;
+
+// Its types describe the CommonJS file; what is imported here is the function itself.
+const loadSolver = highs as unknown as typeof highs.default;
+type Solver = Awaited<ReturnType<typeof loadSolver>>;
+let loading: Promise<Solver> | undefined;
+
+/** Loads 3.5 MB of WebAssembly the first time; to be awaited before a transaction, not in it. */
+export async function loadAdvisor(): Promise<Advise> {
+  loading ??= loadSolver();
+  const solver = await loading;
+  return (ecus, wanted, published) => describeResolution(solver, ecus, wanted, published);
+}
+
+function describeResolution(
+  solver: Solver,
+  ecus: readonly EcuImages[],
+  wanted: ReadonlyMap<string, Wanted>,
+  published: readonly Target[],
+): string {
   const involved = neighbourhood(ecus, wanted, published);
   if (involved.length > maxEcusSolved) {
     return `More than ${maxEcusSolved} ECUs depend on each other here: no advice`;
   }
   const choices = involved.flatMap((ecu) => choicesOf(ecu, wanted.get(ecu.ecuId), published));
-  const more = await solve(choices, (choice) => choice.asked || !wanted.has(choice.ecuId), changed);
+  const more = solve(
+    solver,
+    choices,
+    (choice) => choice.asked || !wanted.has(choice.ecuId),
+    changed,
+  );
   if (more !== undefined) {
     const added = more.filter((choice) => !choice.kept && !wanted.has(choice.ecuId));
     return `Resolved by also assigning ${listOf(added)}`;
   }
-  const fewer = await solve(choices, (choice) => choice.asked || choice.kept, notAsked(wanted));
+  const fewer = solve(solver, choices, (choice) => choice.asked || choice.kept, notAsked(wanted));
   const dropped = (fewer ?? []).filter((choice) => wanted.has(choice.ecuId) && !choice.asked);
   const left = dropped.map(({ ecuId }) => `${wanted.get(ecuId)!.target.filename} for ${ecuId}`);
   return left.length === 0
@@ -114,16 +138,13 @@ function choicesOf(
 /** A linear constraint over choices, each 0 or 1: terms, relation, right side. */
 type Row = readonly [terms: readonly string[], relation: '=' | '>=', right: number];
 
-// Its types describe the CommonJS file; what is imported here is the function itself.
-const loadSolver = highs as unknown as typeof highs.default;
-let loading: ReturnType<typeof loadSolver> | undefined;
-
 /** The choice of every ECU that satisfies all and costs least; undefined when none does. */
-async function solve(
+function solve(
+  solver: Solver,
   choices: readonly Choice[],
   allowed: (choice: Choice) => boolean,
   costs: (choice: Choice) => boolean,
-): Promise<readonly Choice[] | undefined> {
+): readonly Choice[] | undefined {
   const open = choices.filter(allowed);
   const rows: Row[] = [];
   for (const ecuId of new Set(choices.map((choice) => choice.ecuId))) {
@@ -146,9 +167,7 @@ async function solve(
     ...open.map((choice) => ` ${nameOf(choice, open)}`),
     'End',
   ].join('\n');
-  // 3.5 MB of WebAssembly: only for who needs advice.
-  loading ??= loadSolver();
-  const { Status, Columns } = (await loading).solve(program, { output_flag: false });
+  const { Status, Columns } = solver.solve(program, { output_flag: false });
   if (Status !== 'Optimal') return undefined;
   return open.filter((choice) => {
     const column = Columns[nameOf(choice, open)];
