@@ -213,6 +213,7 @@ const catalogue = {
   overloaded: { row: 'VER-01', transient: true },
   'storage-full': { row: 'IMG-06', transient: true },
   'database-unavailable': { row: 'VER-01', transient: true },
+  'images-unavailable': { row: 'VER-01', transient: true },
   'internal-error': { row: 'VER-02' },
 
   // Operator's command line (backend/cli)
@@ -221,6 +222,7 @@ const catalogue = {
   'key-file-invalid': { row: 'IMG-03' },
   'file-unreadable': { row: 'IMG-04' },
   'file-unwritable': { row: 'IMG-04' },
+  'backup-invalid': { row: 'IMG-04' },
   'port-taken': { row: 'SRV-01' },
   'database-newer': { row: 'SRV-01' },
 } as const satisfies Record<string, Entry>;

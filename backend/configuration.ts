@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { isRefusal, type Refusal, refuse } from '../agent/codes.ts';
 import type { QuotaLimits } from './admission/quotas.ts';
 import { readSmallFile } from './signer/durable-file.ts';
+import type { S3Settings } from './store/s3-client.ts';
 
 /** How long each kind of online metadata is valid, in seconds (DBP-03). */
 export interface Lifetimes {
@@ -30,6 +31,8 @@ export interface Configuration {
     /** Connections that this process opens to it, at most. */
     readonly connections: number;
   };
+  /** An S3-compatible store for images; files in the state folder when absent. */
+  readonly s3?: S3Settings;
   /** `online/*.key`, `director/1.root.cbor`, `images/1.root.cbor` as the ceremony left them. */
   readonly keysFolder: string;
   /** Opens the online key files. */
@@ -94,6 +97,11 @@ const settings = {
   'passphrase-file': { variable: 'OTA_PASSPHRASE_FILE', fallback: '' },
   'database-url-file': { variable: 'DATABASE_URL_FILE', fallback: '' },
   'database-connections': { variable: 'DATABASE_CONNECTIONS', fallback: '10' },
+  's3-endpoint': { variable: 'S3_ENDPOINT', fallback: '' },
+  's3-bucket': { variable: 'S3_BUCKET', fallback: 'ota-images' },
+  's3-region': { variable: 'S3_REGION', fallback: 'us-east-1' },
+  's3-access-key-id': { variable: 'S3_ACCESS_KEY_ID', fallback: '' },
+  's3-secret-access-key-file': { variable: 'S3_SECRET_ACCESS_KEY_FILE', fallback: '' },
   'operator-token-file': { variable: 'OTA_OPERATOR_TOKEN_FILE', fallback: '' },
   'director-port': { variable: 'DIRECTOR_PORT', fallback: defaultPorts.director },
   'images-port': { variable: 'IMAGES_PORT', fallback: defaultPorts.images },
@@ -119,6 +127,8 @@ const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 const maxSecretFileBytes = 4_096;
 const minLifetimeSeconds = 10;
 const maxLifetimeSeconds = 10 * 365 * day;
+/** One would wait for itself when a request needs two. */
+const fewestConnections = 2;
 const maxQuota = 1_000_000_000;
 /** Shorter tokens can be guessed. */
 const minTokenCharacters = 16;
@@ -177,8 +187,7 @@ export function readConfiguration(
   if (!logLevels.includes(settingOf('log-level'))) {
     refused ??= invalid('log-level', `expected one of ${logLevels.join(', ')}`);
   }
-  // One would wait for itself when a request needs two.
-  const connections = number('database-connections', 2, 1_000);
+  const connections = number('database-connections', fewestConnections, 1_000);
   const certificateSeconds = seconds('device-certificate-seconds');
   const tls = settingOf('device-tls');
   const host = settingOf('host');
@@ -201,11 +210,10 @@ export function readConfiguration(
     const wanted = `at least ${minTokenCharacters} printable characters without spaces`;
     return refuse('configuration-invalid', `OTA_OPERATOR_TOKEN: expected ${wanted}`);
   }
-  const url = databaseUrlOf(settingOf('database-url-file'), environment);
-  if (isRefusal(url)) return url;
+  const stores = storesOf(settingOf, environment, connections);
+  if (isRefusal(stores)) return stores;
   return {
-    stateFolder: settingOf('state'),
-    ...(url !== undefined && { database: { url, connections } }),
+    ...stores,
     keysFolder: settingOf('keys'),
     passphrase,
     operatorToken: token,
@@ -215,6 +223,31 @@ export function readConfiguration(
     lifetimes,
     quotas,
     logLevel: settingOf('log-level'),
+  };
+}
+
+type Stores = Pick<Configuration, 'stateFolder' | 'database' | 's3'>;
+
+/** What the state lies in, for tools beside the server. Code `configuration-invalid`. */
+export function readStores(environment: Environment): Stores | Refusal {
+  const settingOf = (name: Setting): string =>
+    environment[settings[name].variable] || settings[name].fallback;
+  return storesOf(settingOf, environment, fewestConnections);
+}
+
+function storesOf(
+  settingOf: (name: Setting) => string,
+  environment: Environment,
+  connections: number,
+): Stores | Refusal {
+  const url = databaseUrlOf(settingOf('database-url-file'), environment);
+  if (isRefusal(url)) return url;
+  const s3 = s3Of(settingOf, environment);
+  if (isRefusal(s3)) return s3;
+  return {
+    stateFolder: settingOf('state'),
+    ...(url !== undefined && { database: { url, connections } }),
+    ...(s3 && { s3 }),
   };
 }
 
@@ -242,6 +275,39 @@ function readFlags(argumentsGiven: readonly string[]): Partial<Record<Setting, s
     // parseArgs throws TypeErrors for what a person typed.
     return refuse('argument-invalid', error instanceof Error ? error.message : String(error));
   }
+}
+
+/**
+ * The images' store, where `S3_ENDPOINT` names one. Code `configuration-invalid`.
+ * @param settingOf flag, variable or default of a setting
+ */
+function s3Of(
+  settingOf: (name: Setting) => string,
+  environment: Environment,
+): S3Settings | undefined | Refusal {
+  const endpoint = settingOf('s3-endpoint');
+  if (endpoint === '') return undefined;
+  const url = URL.parse(endpoint);
+  const plain = url?.pathname === '/' && url.search === '' && url.username === '';
+  if (url === null || !plain || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    return invalid('s3-endpoint', `expected http://HOST:PORT or https://…, got '${endpoint}'`);
+  }
+  const bucket = settingOf('s3-bucket');
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket)) {
+    return invalid('s3-bucket', `expected 3 to 63 of a-z, 0-9, . and -, got '${bucket}'`);
+  }
+  const region = settingOf('s3-region');
+  if (!/^[a-z0-9-]{1,64}$/.test(region)) {
+    return invalid('s3-region', `expected a region as us-east-1, got '${region}'`);
+  }
+  const accessKeyId = settingOf('s3-access-key-id');
+  if (!/^[\x21-\x7e]{1,128}$/.test(accessKeyId)) {
+    return invalid('s3-access-key-id', 'expected the name of the key');
+  }
+  const file = settingOf('s3-secret-access-key-file');
+  const secretAccessKey = secretOf('S3_SECRET_ACCESS_KEY', file, environment);
+  if (isRefusal(secretAccessKey)) return secretAccessKey;
+  return { endpoint: url.origin, bucket, region, accessKeyId, secretAccessKey };
 }
 
 /** It may hold a password: from the environment or a file, as secrets are. */

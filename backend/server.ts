@@ -26,10 +26,12 @@ import { readKeyFile } from './signer/key-file.ts';
 import { type KeySource, keyPairProvider } from './signer/key-pairs.ts';
 import { type KeyProvider, OnlineKeys } from './signer/online-keys.ts';
 import { RootStore } from './signer/root-store.ts';
-import { BlobStore } from './store/blobs.ts';
+import { BlobsUnavailable } from './store/blobs.ts';
 import { DatabaseNewer, type OpenDatabase } from './store/database.ts';
 import { imageBySha256 } from './store/images.ts';
 import { senderById } from './store/inventory.ts';
+import { openBlobs } from './store/open-blobs.ts';
+import { lastRestore } from './store/restores.ts';
 import { SqliteDatabase } from './store/sqlite.ts';
 
 export interface Backend {
@@ -118,6 +120,7 @@ export async function startBackend(
   addImagesRoutes(images, services, imagesPlane);
   addOperatorRoutes(operator, services, operatorsPlane, operatorToken);
   warnOfExpiredRoots(services, operator);
+  await removeUnknownBlobs(services, operator);
   const refused = await importFirstTargets(services, configuration.keysFolder);
   if (refused !== undefined) {
     operator.log.warn({ code: refused.refused, detail: refused.detail }, 'no image Targets yet');
@@ -183,7 +186,7 @@ async function openServices(
   options: BackendOptions,
   database: OpenDatabase,
 ): Promise<Services | Refusal> {
-  const { stateFolder, keysFolder, passphrase, lifetimes, deviceTls } = configuration;
+  const { keysFolder, passphrase, lifetimes, deviceTls } = configuration;
   const crypto = createNodeCrypto();
   const now = options.now ?? (() => Math.floor(Date.now() / 1000));
   const fromFiles: KeySource = (name) =>
@@ -196,12 +199,7 @@ async function openServices(
   const enrolment =
     deviceTls && EnrolmentAuthority.open(keysFolder, passphrase, deviceTls.certificateSeconds);
   if (isRefusal(enrolment)) return enrolment;
-  const blobs = new BlobStore(join(stateFolder, 'blobs'), database.shared);
-  // Another process may be about to record it.
-  if (!database.shared)
-    await blobs.removeUnknown(
-      async (sha256) => (await database.one(imageBySha256, sha256)) !== undefined,
-    );
+  const blobs = await openBlobs(configuration, database.shared);
   const admission = new Admission({
     limits: configuration.quotas,
     metrics,
@@ -211,8 +209,21 @@ async function openServices(
       return row && { fleet: row.fleet, urgent: row.urgent > 0 };
     },
   });
+  const restored = (await database.one(lastRestore))?.restored ?? 0;
   const services: Services = {
-    ...{ database, blobs, crypto, keys, roots, lifetimes, now, metrics, admission, enrolment },
+    ...{
+      database,
+      restored,
+      blobs,
+      crypto,
+      keys,
+      roots,
+      lifetimes,
+      now,
+      metrics,
+      admission,
+      enrolment,
+    },
     memory: admission.memory,
     verifier: new VerificationPool(metrics),
     commits: createCommitWindow(() => services),
@@ -228,6 +239,21 @@ function warnOfExpiredRoots(services: Services, app: FastifyInstance): void {
     if (expires <= services.now()) {
       app.log.warn({ code: 'metadata-expired', repository, version, expires });
     }
+  }
+}
+
+/** What was uploaded and never recorded; a store that is away keeps it until the next start. */
+async function removeUnknownBlobs(services: Services, app: FastifyInstance): Promise<void> {
+  const { database, blobs, restored } = services;
+  // Another process may be about to record it; a lost database had recorded it.
+  if (database.shared || restored > 0) return;
+  try {
+    await blobs.removeUnknown(
+      async (sha256) => (await database.one(imageBySha256, sha256)) !== undefined,
+    );
+  } catch (error) {
+    if (!(error instanceof BlobsUnavailable)) throw error;
+    app.log.warn({ code: error.code, detail: error.message }, 'unrecorded uploads were not sought');
   }
 }
 

@@ -32,6 +32,8 @@ export interface Services {
   readonly commits: CommitWindow;
   /** Vehicles that share a signature. */
   readonly signing: SigningWindow;
+  /** When the database came back from a backup, in unix seconds; 0: it never did. */
+  readonly restored: number;
   /** Unix seconds. */
   now(): number;
 }

@@ -1,6 +1,7 @@
 /** Every command of `ota`, in the order in which help lists them. */
 import type { Command } from './command.ts';
 import { assignCommands } from './commands/assign.ts';
+import { backupCommands } from './commands/backup.ts';
 import { ceremonyCommands } from './commands/ceremony.ts';
 import { delegationCommands } from './commands/delegation.ts';
 import { enrolmentCaCommands } from './commands/enrolment-ca.ts';
@@ -22,6 +23,7 @@ export const commands: readonly Command[] = [
   ...vehicleCommands,
   ...assignCommands,
   ...offlineCommands,
+  ...backupCommands,
   ...statusCommands,
   ...logCommands,
   ...inspectCommands,

@@ -18,6 +18,7 @@ import {
   storeReport,
   trimManifests,
 } from '../store/manifests.ts';
+import { forgetAwaitedVehicle } from '../store/restores.ts';
 import { changeVehicle, inTransaction } from '../transactions.ts';
 import { judgeManifests, type ReceivedManifest } from './judge-manifests.ts';
 import { recordAnomaly, recordDetection } from './log.ts';
@@ -127,6 +128,7 @@ function take(
     const refused = await store(within, vehicleId, body, checked);
     if (refused !== undefined) return refused;
     const reports = checked.reports.map(({ report }) => report);
+    if (within.restored > 0) await within.database.run(forgetAwaitedVehicle, vehicleId);
     await recoverFromRestore(within, vehicleId, checked.primaryEcuId, reports);
     await withdrawOlderAssignments(within, vehicleId, reports);
     // What was assigned since the last manifest is installed or not: this one says.

@@ -26,7 +26,7 @@ import { changeVehicle, type WithinTransaction } from '../transactions.ts';
 import { planBundle, type Wanted } from './bundle.ts';
 import { ecusOf, findVehicle } from './inventory.ts';
 import { recordDecision } from './log.ts';
-import { issueMetadata, latestMetadata } from './metadata.ts';
+import { isAwaited, issueMetadata, latestMetadata } from './metadata.ts';
 import { type Advise, loadAdvisor } from './resolution.ts';
 import { signInWindow } from './signing.ts';
 import { lastReport } from './updates.ts';
@@ -107,6 +107,10 @@ async function assignBundle(
   const { database } = services;
   const vehicle = await findVehicle(services, vehicleId);
   if (isRefusal(vehicle)) return vehicle;
+  if (await isAwaited(services, vehicleId)) {
+    const wait = `${vehicleId} has yet to report what it holds, since the restore: wait for it`;
+    return refuse('assignment-refused', wait, 'MET-07');
+  }
   const recovery = await database.one(recoveryOf, vehicleId);
   // MET-07: what the vehicle holds of a lost past ends with the Targets that it has to fetch first
   if (recovery !== undefined) {

@@ -5,7 +5,7 @@ import { sameBytes } from '../../agent/codec/reader.ts';
 import { decode, encode } from '../../agent/codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { keyId } from '../../agent/crypto/key-id.ts';
-import { maxHostedEcusPerAgent } from '../../agent/limits.ts';
+import { maxHostedEcusPerAgent, maxVersionsRecovered } from '../../agent/limits.ts';
 import {
   type EcuDescription,
   ecuDescription,
@@ -139,7 +139,10 @@ async function insertAll(
     if (refused !== undefined) return refused;
   }
   // A vehicle without assignments is told so, by name and signed (TGT-03).
-  await issueMetadata(services, vehicleId, 'targets');
+  // MET-07: one that was registered after the backup holds metadata that nobody remembers
+  const lost = services.restored > 0 ? maxVersionsRecovered : 0;
+  const floors = { targets: lost, snapshot: lost, timestamp: lost };
+  await issueMetadata(services, vehicleId, 'targets', floors);
   const detail = `${ecus.length} ECUs, Primary ${primaryEcuId}`;
   await recordDecision(services, 'vehicle-registered', { vehicleId, detail });
   return undefined;

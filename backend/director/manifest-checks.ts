@@ -40,7 +40,8 @@ export interface CheckedManifest {
  * Checks a manifest as received.
  * @param body encoded COSE_Sign
  * @returns codes `cbor-…`, `vehicle-unknown`, `vehicle-mismatch`, `signature-…`,
- *   `payload-hash-mismatch`, `ecu-unknown`, `ecu-missing`, `report-time`, `report-mismatch`
+ *   `payload-hash-mismatch`, `ecu-unknown`, `ecu-missing`, `report-time`, `report-replayed`,
+ *   `report-mismatch`
  */
 export async function checkManifest(
   services: Services,
@@ -81,6 +82,13 @@ export async function checkManifest(
   const missing = [...ecus.keys()].find((ecuId) => !reports.has(ecuId) && !stated.has(ecuId));
   if (missing !== undefined) return refuse('ecu-missing', `no report of ${missing}`);
   const { primary_ecu_id: primaryEcuId } = vehicle;
+  const { time } = reports.get(primaryEcuId)!.report;
+  // DIR-12, HRD-17: counters that were used after the backup are lost; a Primary asks for the time
+  // before it reports, so what it signed before the restore is a replay
+  if (time < services.restored) {
+    const detail = `${primaryEcuId}: time ${time}, before the restore at ${services.restored}`;
+    return refuse('report-replayed', detail, 'DIR-12');
+  }
   return { primaryEcuId, reports: [...reports.values()], absent };
 }
 

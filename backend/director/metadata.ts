@@ -23,6 +23,7 @@ import {
   type MetadataRow,
   trimDirectorMetadata,
 } from '../store/metadata.ts';
+import { isAwaitedVehicle } from '../store/restores.ts';
 import type { WithinTransaction } from '../transactions.ts';
 
 /** Older versions stay for vehicles in the middle of a download, then go (DBP-10). */
@@ -120,6 +121,7 @@ export async function staleRole(
   vehicleId: string,
 ): Promise<DirectorRole | undefined> {
   const { lifetimes } = services;
+  if (await isAwaited(services, vehicleId)) return undefined;
   // Keys, or time keys, may differ under a newer Root.
   const rootVersion = services.roots.latest('director').version;
   for (const role of ['targets', 'snapshot', 'timestamp'] as const) {
@@ -128,6 +130,12 @@ export async function staleRole(
     if (old || row.root_version !== rootVersion) return role;
   }
   return undefined;
+}
+
+/** MET-07: after a restore, what the vehicle holds is learnt before anything is signed for it. */
+export async function isAwaited(services: Services, vehicleId: string): Promise<boolean> {
+  if (services.restored === 0) return false;
+  return (await services.database.one(isAwaitedVehicle, vehicleId)) !== undefined;
 }
 
 interface Common {

@@ -44,6 +44,7 @@ const statuses: Partial<Readonly<Record<Code, number>>> = {
   'internal-error': 500,
   overloaded: 503,
   'database-unavailable': 503,
+  'images-unavailable': 503,
   'storage-full': 507,
 };
 

@@ -98,11 +98,16 @@ export function downloadImage(services: Services, method: 'GET' | 'HEAD', path: 
         const detail = `the image has ${image.length} bytes`;
         return sendRefusal(reply, refuse('request-malformed', detail), 416);
       }
+      // Opened before the headers go out: a store that is away can still be answered as an error.
+      const bytes =
+        method === 'HEAD' || plan.range === undefined
+          ? undefined
+          : await services.blobs.read(image.sha256, plan.range.start, plan.range.end);
       request.log.info({ code: 'ok', method, path: request.url, status: plan.status });
-      // From here on the bytes go straight from the file to the socket.
+      // From here on the bytes go straight from the store to the socket.
       reply.hijack();
       try {
-        await sendDownload(services, image, plan, method === 'HEAD', reply.raw);
+        await sendDownload(services, plan, bytes, reply.raw);
       } catch (error) {
         request.log.error({ code: 'internal-error', err: error });
         reply.raw.destroy();

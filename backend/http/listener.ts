@@ -16,6 +16,7 @@ import { maxHttpHeaderBytes, maxSmallBodyBytes } from '../../agent/limits.ts';
 import type { Lane, Priority } from '../admission/priorities.ts';
 import { secondsAfterOverload } from '../admission/retry-after.ts';
 import type { Metrics } from '../metrics.ts';
+import { BlobsUnavailable } from '../store/blobs.ts';
 import { DatabaseUnavailable } from '../store/database.ts';
 import { admissionOf, closeAfter, type PlaneAdmission } from './admission-hooks.ts';
 import { cborType, refusalBody, sendRefusal } from './answers.ts';
@@ -120,6 +121,12 @@ function sendError(error: FastifyError, reply: FastifyReply): FastifyReply {
     reply.log.error({ code: error.code, err: error });
     reply.header('retry-after', secondsAfterOverload());
     return sendRefusal(reply, refuse(error.code, 'the database does not answer; nothing was done'));
+  }
+  if (error instanceof BlobsUnavailable) {
+    reply.log.error({ code: error.code, err: error });
+    reply.header('retry-after', secondsAfterOverload());
+    const detail = "the images' store does not answer; nothing was done";
+    return sendRefusal(reply, refuse(error.code, detail));
   }
   const status = error.statusCode ?? 500;
   if (status >= 400 && status < 500) {

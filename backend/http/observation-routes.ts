@@ -1,5 +1,4 @@
 /** What watches the backend: health, readiness, metrics, and the description of its interface. */
-import { statfsSync } from 'node:fs';
 import { refuse } from '../../agent/codes.ts';
 import { serviceDescription } from '../../agent/metadata/device-messages.ts';
 import type { Services } from '../services.ts';
@@ -31,10 +30,9 @@ export function readiness(services: Services): Route {
     handle: async (_request, reply) => {
       const { database, blobs, admission } = services;
       if (admission.draining) return sendRefusal(reply, refuse('overloaded', 'being stopped'));
-      // Throws, and is answered 500 or 503, when the database does not.
+      // Throws, and is answered 500 or 503, when the database or the images' store does not.
       await database.one(latestRoot, 'director');
-      const { bavail, bsize } = statfsSync(blobs.root);
-      if (bavail * bsize < minFreeBytes) {
+      if ((await blobs.freeBytes()) < minFreeBytes) {
         return sendRefusal(
           reply,
           refuse('storage-full', `less than ${minFreeBytes} bytes are free`),

@@ -8,6 +8,7 @@ import { snapshot as snapshotSchema } from '../../agent/metadata/snapshot.ts';
 import { timestamp as timestampSchema } from '../../agent/metadata/timestamp.ts';
 import type { Services } from '../services.ts';
 import { insertImageMetadata, latestImageMetadata } from '../store/metadata.ts';
+import { imageVersionFloor } from '../store/restores.ts';
 import { inTurn, type WithinTransaction } from '../transactions.ts';
 import { targetsVersions } from './listing.ts';
 
@@ -39,10 +40,17 @@ async function staleRole(services: Services): Promise<OnlineRole | undefined> {
   const stale = async (role: OnlineRole, lifetime: number): Promise<boolean> => {
     const row = await database.one(latestImageMetadata, role);
     if (row === undefined) return false; // nothing was published yet
+    if (row.version <= (await floorOf(services, role))) return true;
     return row.root_version !== rootVersion || row.expires - services.now() < lifetime / 2;
   };
   if (await stale('snapshot', lifetimes.imagesSnapshot)) return 'snapshot';
   return (await stale('timestamp', lifetimes.imagesTimestamp)) ? 'timestamp' : undefined;
+}
+
+/** MET-07: after a restore, versions go on above what the lost ones can have reached. */
+async function floorOf({ database, restored }: Services, role: OnlineRole): Promise<number> {
+  if (restored === 0) return 0;
+  return (await database.one(imageVersionFloor, role))?.version ?? 0;
 }
 
 interface Common {
@@ -58,7 +66,8 @@ async function issue(
   payload: (common: Common) => Uint8Array,
 ): Promise<void> {
   const { database, keys } = services;
-  const version = ((await database.one(latestImageMetadata, role))?.version ?? 0) + 1;
+  const previous = (await database.one(latestImageMetadata, role))?.version ?? 0;
+  const version = Math.max(previous, await floorOf(services, role)) + 1;
   const expires = services.now() + lifetime;
   const encoded = payload({ formatVersion: 1, version, expires });
   const bytes = keys.sign(`images-${role}`, 'metadata', encoded);

@@ -186,7 +186,7 @@ function checkDelegations({ crypto }: Services, targets: Targets): Refusal | und
 
 /** One listed image against what was uploaded under its name. */
 async function checkEntry(services: Services, entry: Target): Promise<Refusal | undefined> {
-  const { database, blobs } = services;
+  const { database } = services;
   const { filename, length, hashes, mustMatch } = entry;
   if (entry.assignment !== undefined) {
     return refuse('request-malformed', `${filename}: only the Director assigns`, 'CUS-06');
@@ -195,7 +195,7 @@ async function checkEntry(services: Services, entry: Target): Promise<Refusal | 
   for (const { key, value } of hashes) {
     const image = await database.one(imageByDigest, filename, value, value);
     const digest = key === hashAlgorithms['SHA-256'] ? image?.sha256 : image?.sha512;
-    if (image === undefined || !sameBytes(digest!, value) || !blobs.has(image.sha256)) {
+    if (image === undefined || !sameBytes(digest!, value)) {
       return refuse('image-unknown', `${filename} was not uploaded with this hash`);
     }
     if (image.length !== length) {

@@ -1,9 +1,7 @@
 /**
- * Images over HTTP (RFC 9110 §14): one file descriptor and one small buffer a download, whatever the
- * image's size. Only ciphertext is ever stored, so only ciphertext is served.
+ * Images over HTTP (RFC 9110 §14): one small buffer a download, whatever the image's size. They pass
+ * through this process also when a store of another keeps them: devices know one server only. Only ciphertext is ever stored, so only ciphertext is served.
  */
-import type { FileHandle } from 'node:fs/promises';
-import { open } from 'node:fs/promises';
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { type Refusal, refuse } from '../../agent/codes.ts';
 import { minimumBytesPerSecond } from '../../agent/limits.ts';
@@ -98,57 +96,33 @@ export function planDownload(
 }
 
 /**
- * Sends what was planned; `headersOnly` answers a HEAD.
+ * Sends what was planned.
+ * @param bytes those of the planned range; undefined answers a HEAD, and a 304
  * @param waitMilliseconds how long the receiver may take for one piece of 64 KiB
  */
 export async function sendDownload(
   services: Services,
-  image: ImageRow,
-  download: Download,
-  headersOnly: boolean,
+  { status, headers, range }: Download,
+  bytes: AsyncIterable<Uint8Array> | undefined,
   response: ServerResponse,
   waitMilliseconds: number = pieceMilliseconds,
 ): Promise<void> {
-  const { status, headers, range } = download;
-  if (headersOnly || range === undefined) {
-    response.writeHead(status, headers).end();
+  response.writeHead(status, headers);
+  if (bytes === undefined || range === undefined) {
+    response.end();
     return;
   }
-  // Opened before the headers go out: a missing file can still be answered as an error.
-  const file = await open(services.blobs.pathOf(image.sha256), 'r');
-  try {
-    response.writeHead(status, headers);
-    const drain = async () => {
-      if (await drained(response, waitMilliseconds)) return;
-      services.metrics.slowDownloads.inc();
-      response.destroy();
-    };
-    await copy(file, range.start, range.end, response, drain);
-  } finally {
-    await file.close();
+  let left = range.end - range.start;
+  for await (const piece of bytes) {
+    if (response.destroyed) return;
+    left -= piece.length;
+    if (response.write(piece) || (await drained(response, waitMilliseconds))) continue;
+    services.metrics.slowDownloads.inc();
+    response.destroy();
   }
-}
-
-async function copy(
-  file: FileHandle,
-  start: number,
-  end: number,
-  response: ServerResponse,
-  drain: () => Promise<void>,
-): Promise<void> {
-  for (let position = start; position < end; ) {
-    // A fresh buffer each time: the last one may still be queued in the socket.
-    const buffer = Buffer.allocUnsafeSlow(Math.min(pieceBytes, end - position));
-    const { bytesRead } = await file.read(buffer, 0, buffer.length, position);
-    if (bytesRead === 0 || response.destroyed) {
-      // Shorter than recorded: the receiver must not take it for whole.
-      response.destroy();
-      return;
-    }
-    position += bytesRead;
-    if (!response.write(buffer.subarray(0, bytesRead))) await drain();
-  }
-  response.end();
+  // Shorter than recorded: the receiver must not take it for whole.
+  if (left === 0) response.end();
+  else response.destroy();
 }
 
 /** Waits until the socket takes more or is gone; false when that takes longer than allowed. */

@@ -5,8 +5,8 @@ import { plaintextLength } from '../../agent/image/cobblestone.ts';
 import { maxImageBytes } from '../../agent/limits.ts';
 import type { UploadAnswer } from '../http/messages.ts';
 import type { Services } from '../services.ts';
-import type { Received } from '../store/blobs.ts';
 import { insertImage } from '../store/images.ts';
+import type { Received } from '../store/spool.ts';
 import { hashesOf, sha256Of } from './hashes.ts';
 import { entriesOf } from './listing.ts';
 

@@ -291,4 +291,23 @@ export const migrations: readonly Migration[] = [
     FOR EACH STATEMENT EXECUTE FUNCTION take_turn();
   `,
   },
+  `
+  -- Returns from backups, the last one counts: what was signed before it proves no freshness.
+  CREATE TABLE restores (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    restored INTEGER NOT NULL
+  ) STRICT;
+
+  -- Vehicles of a restored database that have not reported since: they may hold newer metadata, so
+  -- nothing is signed for them before (MET-07).
+  CREATE TABLE awaited_vehicles (
+    vehicle_id TEXT PRIMARY KEY REFERENCES vehicles
+  ) STRICT;
+
+  -- Versions that the online roles of the Image repository may have reached before a restore.
+  CREATE TABLE image_version_floors (
+    role TEXT PRIMARY KEY,
+    version INTEGER NOT NULL
+  ) STRICT;
+  `,
 ];

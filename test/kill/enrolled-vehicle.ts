@@ -1,6 +1,7 @@
 /** A vehicle over mutual TLS that remembers what the backend has acknowledged to it. */
 import { Agent } from 'node:https';
 import { registrationAnswer } from '../../agent/metadata/device-messages.ts';
+import type { HeldMetadata } from '../../agent/metadata/report.ts';
 import { targets as targetsSchema } from '../../agent/metadata/targets.ts';
 import { timestamp as timestampSchema } from '../../agent/metadata/timestamp.ts';
 import { generateKeyPair, type KeyPair } from '../../hal/node/signing.ts';
@@ -12,7 +13,6 @@ import {
   expectValue,
   payloadOf,
   TestVehicle,
-  toHex,
 } from '../scenario/backend-fixture.ts';
 import { callByTls, clientOptions, type Device, registrationBody } from '../scenario/tls-device.ts';
 import type { ProcessBackend } from './process-backend.ts';
@@ -30,8 +30,10 @@ export class EnrolledVehicle {
   private token: string | undefined;
   private device: Device | undefined;
   private agent: Agent | undefined;
-  private counter = 0;
-  private held: { readonly version: number; readonly digest: string } | undefined;
+  /** Of its last manifest. */
+  counter = 0;
+  /** The metadata that it took last; its reports say so. */
+  held: HeldMetadata = {};
 
   constructor(backend: ProcessBackend, vehicleId: string) {
     this.backend = backend;
@@ -74,7 +76,8 @@ export class EnrolledVehicle {
   /** Sends the next manifest; true when it was taken, false when it has to be sent again later. */
   async report(): Promise<boolean> {
     this.counter += 1;
-    const body = this.vehicle.manifest({ counter: this.counter, time: this.backend.now });
+    const { counter, held, backend } = this;
+    const body = this.vehicle.manifest({ counter, held, time: backend.now });
     this.unanswered.push(body);
     const code = codeOf(await this.send(body));
     if (code === '200') {
@@ -93,22 +96,36 @@ export class EnrolledVehicle {
     const code = codeOf(answer);
     if (isBusy(code)) return undefined;
     if (code !== '200') return `Timestamp of ${this.vehicleId}: ${code}`;
-    const { version } = payloadOf(timestampSchema, answer.body);
-    const digest = toHex(crypto.digest('SHA-256', answer.body));
-    const { held } = this;
-    this.held = { version, digest };
-    if (held === undefined || version > held.version) return undefined;
-    if (version < held.version) {
-      return `${this.vehicleId}: Timestamp ${version} after ${held.version}`;
+    const { version, snapshot } = payloadOf(timestampSchema, answer.body);
+    const timestampSha256 = crypto.digest('SHA-256', answer.body);
+    const { timestamp: last = 0, timestampSha256: lastSha256 = timestampSha256 } = this.held;
+    if (version < last) return `${this.vehicleId}: Timestamp ${version} after ${last}`;
+    if (version === last && Buffer.compare(timestampSha256, lastSha256) !== 0) {
+      return `${this.vehicleId}: two Timestamps ${version}`;
     }
-    return digest === held.digest ? undefined : `${this.vehicleId}: two Timestamps ${version}`;
+    this.held = { ...this.held, timestamp: version, snapshot: snapshot.version, timestampSha256 };
+    return undefined;
   }
 
   /** The version of its Targets now. */
   async currentTargets(): Promise<number> {
     const answer = await this.ask(`/manifest/${this.vehicleId}`);
     if (answer.status !== 200) throw new Error(`Targets of ${this.vehicleId}: ${codeOf(answer)}`);
-    return payloadOf(targetsSchema, answer.body).version;
+    const { version } = payloadOf(targetsSchema, answer.body);
+    this.held = { ...this.held, targets: Math.max(version, this.held.targets ?? 0) };
+    return version;
+  }
+
+  /** The token that `enrol` will show. */
+  useToken(token: string): void {
+    this.token = token;
+  }
+
+  /** Enrols as a vehicle that the Director has forgotten. */
+  enrolAgain(): Promise<void> {
+    this.leave();
+    this.token = undefined;
+    return this.enrol();
   }
 
   /** Closes its connection. */

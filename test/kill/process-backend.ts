@@ -14,7 +14,7 @@ export class ProcessBackend extends TestOperator {
   /** What vehicles trust. */
   readonly root: X509Certificate;
   readonly folder: string;
-  readonly stateFolder: string;
+  stateFolder: string;
   private readonly changes: Readonly<Record<string, string>>;
   private process: BackendProcess | undefined;
 

@@ -11,13 +11,13 @@ import { isRefusal } from '../../../agent/codes.ts';
 import { planDownload, sendDownload } from '../../../backend/images/serve.ts';
 import { Metrics } from '../../../backend/metrics.ts';
 import type { Services } from '../../../backend/services.ts';
-import { BlobStore } from '../../../backend/store/blobs.ts';
+import { FileBlobs } from '../../../backend/store/file-blobs.ts';
 
 const test = suite('serving images');
 
 test('a receiver that stops reading loses the connection, and the file is closed (ECU-03)', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'ota-serve-'));
-  const blobs = new BlobStore(folder);
+  const blobs = FileBlobs.open(folder);
   const metrics = new Metrics();
   const length = 64 * 1_048_576;
   const pieces = (async function* () {
@@ -29,10 +29,12 @@ test('a receiver that stops reading loses the connection, and the file is closed
   const image = { filename: 'x.bin', sha256, sha512, length };
   const services = { blobs, metrics } as unknown as Services;
   let ended: Promise<void> | undefined;
-  const server = createServer((request, response) => {
+  const server = createServer(async (request, response) => {
     const plan = planDownload(image as never, request.headers);
     assert.ok(plan !== 'unsatisfiable');
-    ended = sendDownload(services, image as never, plan, false, response, 100);
+    const bytes = await blobs.read(sha256, 0, length);
+    ended = sendDownload(services, plan, bytes, response, 100);
+    server.emit('sending');
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -41,7 +43,7 @@ test('a receiver that stops reading loses the connection, and the file is closed
   socket.on('error', () => undefined);
   socket.pause();
   socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
-  await once(server, 'request');
+  await once(server, 'sending');
   await ended;
   assert.is(await metrics.valueOf('ota_downloads_too_slow_total'), 1);
   assert.ok(socket.bytesRead < length);
