@@ -1,6 +1,7 @@
 /** Loads and checks a board description (boards/README.md). Names every mistake at once. */
 import { readFileSync } from 'node:fs';
 import { leastUdsBlockBytes, maxUdsBlockBytes } from '../agent/limits.ts';
+import type { LoaderDescription } from '../hal/ecu-description.ts';
 
 export interface BoardPartition {
   readonly name: string;
@@ -17,6 +18,14 @@ export interface BoardFlash {
   /** In the order in which they lie, the first at offset 0. */
   readonly partitions: readonly BoardPartition[];
 }
+
+/**
+ * `file`: the program on the board, by a boot block, from A/B files. Else the machine's loader, from
+ * `files` that hold the images of slot A and slot B (docs/boot-control.md).
+ */
+export type BootControl =
+  | { readonly control: 'file' }
+  | ({ readonly files: readonly [string, string] } & LoaderDescription);
 
 /** A UDS server on the bus. */
 export interface BoardEcu {
@@ -50,6 +59,8 @@ export interface Board {
     readonly architectures: readonly Architecture[];
   };
   readonly flash: BoardFlash;
+  /** Who starts the native program that came over the air. */
+  readonly boot: BootControl;
   readonly can: {
     readonly port: string;
     /** Bits a second, and of an FD frame's data; undefined for a bus that has no rate. */
@@ -121,6 +132,12 @@ class Checker {
   name(value: unknown, place: string): string {
     if (typeof value === 'string' && /^[a-z0-9][a-z0-9-]{0,31}$/.test(value)) return value;
     this.say(place, `expected 1 to 32 of a-z, 0-9 and '-', got ${text(value)}`);
+    return '';
+  }
+
+  path(value: unknown, place: string): string {
+    if (typeof value === 'string' && /^\/[\w./+-]+$/.test(value)) return value;
+    this.say(place, `expected an absolute path, got ${text(value)}`);
     return '';
   }
 
@@ -285,20 +302,64 @@ function checkCan(check: Checker, value: unknown, runtime: Runtime): Board['can'
   };
 }
 
+const bootFields = {
+  file: ['control'],
+  'u-boot': ['control', 'files', 'environment', 'size', 'startedFrom'],
+  tryboot: ['control', 'files', 'autoboot', 'partitions', 'startedFrom'],
+} as const;
+const bootControls = ['file', 'u-boot', 'tryboot'] as const;
+
+function checkBoot(check: Checker, value: unknown, flash: BoardFlash): BootControl {
+  if (value === undefined) return { control: 'file' };
+  const any = check.fields(value, 'boot', [...bootFields['u-boot'], ...bootFields.tryboot]);
+  const control = check.oneOf(any['control'], 'boot.control', bootControls);
+  const boot = check.fields(value, 'boot', bootFields[control]);
+  if (control === 'file') return { control };
+  if (!flash.partitions.some(({ name }) => runtimePartitionNames.includes(name))) {
+    check.say('boot.control', `${control} starts what 'runtime-…' partitions hold: there are none`);
+  }
+  const pair = <T>(name: string, one: (value: unknown, place: string) => T): readonly [T, T] => {
+    const listed = check.list(boot[name], `boot.${name}`, 2);
+    if (listed.length > 2) check.say(`boot.${name}`, 'expected two');
+    return [one(listed[0], `boot.${name}[0]`), one(listed[1], `boot.${name}[1]`)];
+  };
+  const path = (value: unknown, place: string) => check.path(value, place);
+  const files = pair('files', path);
+  if (control === 'tryboot') {
+    const autoboot = check.path(boot['autoboot'], 'boot.autoboot');
+    const number = (value: unknown, place: string) => check.integer(value, place, 1, 255);
+    const partitions = pair('partitions', number);
+    check.distinct(partitions, 'boot.partitions');
+    const cell = boot['startedFrom'] ?? '/proc/device-tree/chosen/bootloader/partition';
+    const startedFrom = check.path(cell, 'boot.startedFrom');
+    return { control, files, autoboot, partitions, startedFrom };
+  }
+  const environment = pair('environment', (value, place) => {
+    const copy = check.fields(value, place, ['path', 'offset']);
+    const offset = check.integer(copy['offset'], `${place}.offset`, 0, Number.MAX_SAFE_INTEGER);
+    return { path: check.path(copy['path'], `${place}.path`), offset };
+  });
+  const size = check.integer(boot['size'], 'boot.size', 1_024, 1_048_576);
+  const startedFrom = check.path(boot['startedFrom'] ?? '/proc/cmdline', 'boot.startedFrom');
+  return { control, files, environment, size, startedFrom };
+}
+
 /** Checks a parsed description. Throws `BoardError` with every mistake; `path` names it. */
 export function checkBoard(value: unknown, path: string): Board {
   const check = new Checker();
-  const top = check.fields(value, 'board', ['name', 'engine', 'flash', 'can', 'memory']);
+  const top = check.fields(value, 'board', ['name', 'engine', 'flash', 'boot', 'can', 'memory']);
   const engine = checkEngine(check, top['engine']);
   const memory = check.fields(top['memory'], 'memory', ['heapBytes', 'udsBlockBytes']);
   const block = memory['udsBlockBytes'];
   const heap = check.fields(memory['heapBytes'], 'memory.heapBytes', ['primary', 'secondary']);
   const heapOf = (program: ProgramName): number =>
     check.integer(heap[program], `memory.heapBytes.${program}`, minHeapBytes, maxHeapBytes);
+  const flash = checkFlash(check, top['flash'], engine.runtime);
   const board: Board = {
     name: check.name(top['name'], 'name'),
     engine,
-    flash: checkFlash(check, top['flash'], engine.runtime),
+    flash,
+    boot: checkBoot(check, top['boot'], flash),
     can: checkCan(check, top['can'], engine.runtime),
     memory: {
       heapBytes: { primary: heapOf('primary'), secondary: heapOf('secondary') },

@@ -28,13 +28,14 @@ function row(board: Board): string[] {
     engine.crypto,
     `${bytes(end)}, blocks of ${bytes(flash.blockLength)}`,
     `2 x ${bytes(slot.length)}`,
+    board.boot.control,
     rates(can),
     can.ecus.map((ecu) => `${identifier(ecu.requestId)}/${identifier(ecu.responseId)}`).join(' '),
     `${bytes(memory.heapBytes.primary)}, ${bytes(memory.heapBytes.secondary)}`,
   ];
 }
 
-const heading = ['board', 'runtime', 'crypto', 'flash', 'slots', 'CAN', 'UDS ids', 'heap'];
+const heading = ['board', 'runtime', 'crypto', 'flash', 'slots', 'boot', 'CAN', 'UDS ids', 'heap'];
 const extra = process.env['BOARD'];
 const rows = [heading];
 for (const name of new Set([...boardNames(), ...(extra ? [extra] : [])])) {

@@ -23,13 +23,38 @@ export interface FlashGeometry {
 
 export const norGeometry: FlashGeometry = { blockLength: 4096, writeAlign: 4, eraseValue: 0xff };
 
+/** A U-Boot whose script starts the slot that `ota_slot` names (docs/boot-control.md). */
+export interface UBootDescription {
+  readonly control: 'u-boot';
+  /** Where the two copies of its environment are; both have `size` bytes. */
+  readonly environment: readonly { readonly path: string; readonly offset: number }[];
+  readonly size: number;
+  /** The kernel's command line, on which the script has put the slot: `/proc/cmdline`. */
+  readonly startedFrom: string;
+}
+
+/** The firmware of a Raspberry Pi. */
+export interface TrybootDescription {
+  readonly control: 'tryboot';
+  /** Path of `autoboot.txt`. */
+  readonly autoboot: string;
+  /** Numbers of the partitions that start slot A and slot B. */
+  readonly partitions: readonly [number, number];
+  /** The cell of the device tree that tells the partition. */
+  readonly startedFrom: string;
+}
+
+export type LoaderDescription = UBootDescription | TrybootDescription;
+
 /** The slot pair of the platform's own program (kind `runtime`). */
 export interface RuntimePair {
   readonly slots: readonly [string, string];
   readonly state: string;
   readonly journal: string;
-  /** Where the files `a` and `b` are that are started; absolute. */
-  readonly folder: string;
+  /** Files that hold the images of slot A and slot B; absolute. */
+  readonly files: readonly [string, string];
+  /** The machine's loader starts these files; absent: the program on the board does (exec). */
+  readonly loader?: LoaderDescription;
 }
 
 /** What an ECU is made of; paths are absolute. */
@@ -120,15 +145,37 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-const runtimeForm = 'slots, state and journal by the names of partitions, and an absolute folder';
+const runtimeForm =
+  'slots, state and journal by the names of partitions, two absolute files, a loader that is known';
 
 function isRuntimePair(value: unknown, map: Readonly<Record<string, unknown>>): boolean {
   if (!isObject(value)) return false;
-  const { slots, state, journal, folder } = value;
-  const names = [...(Array.isArray(slots) && slots.length === 2 ? slots : [undefined])];
+  const { slots, state, journal, files, loader } = value;
+  const names = pairOf(slots);
   const known = (name: unknown) => typeof name === 'string' && map[name] !== undefined;
-  const absolute = typeof folder === 'string' && folder[0] === '/';
-  return [...names, state, journal].every(known) && absolute;
+  const right = [...names, state, journal].every(known) && pairOf(files).every(isAbsolute);
+  return right && (loader === undefined || isLoader(loader));
+}
+
+/** The entries of a pair; of anything else one that is never right. */
+function pairOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) && value.length === 2 ? value : [undefined];
+}
+
+function isAbsolute(value: unknown): boolean {
+  return typeof value === 'string' && value[0] === '/';
+}
+
+function isLoader(value: unknown): boolean {
+  if (!isObject(value) || !isAbsolute(value['startedFrom'])) return false;
+  const { control, environment, size, autoboot, partitions } = value;
+  const isNumber = (one: unknown) => Number.isSafeInteger(one) && Number(one) >= 0;
+  if (control === 'tryboot') {
+    return isAbsolute(autoboot) && pairOf(partitions).every((one) => isNumber(one) && one !== 0);
+  }
+  const isCopy = (one: unknown) =>
+    isObject(one) && isAbsolute(one['path']) && isNumber(one['offset']);
+  return control === 'u-boot' && isNumber(size) && pairOf(environment).every(isCopy);
 }
 
 function isGeometry(value: unknown): boolean {

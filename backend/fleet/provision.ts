@@ -69,7 +69,12 @@ export interface ManufactureOptions {
   /** A hosted ECU beside one agent, with room for images of `imageBytes`. */
   readonly hosted?: { readonly on: AgentName; readonly imageBytes: number };
   /** The native programs are ECUs too and updated over the air; what is on the board at first. */
-  readonly runtimeFor?: { readonly architecture: Architecture; readonly release: number };
+  readonly runtimeFor?: {
+    readonly architecture: Architecture;
+    readonly release: number;
+    /** File with the image of slot A, where the machine's loader starts it; else the program. */
+    readonly image?: string;
+  };
   /** Sum of the encrypted images that one update carries, in bytes. */
   readonly downloadBytes: number;
   /** Where a medium for offline updates is plugged in (PURE-2). */
@@ -178,12 +183,12 @@ async function provisionAgent(options: ManufactureOptions, layout: AgentLayout, 
   });
   installFactoryImage(flash, digests, ecus[0]!, `${layout.name}-agent-1.bin`, program.bytes);
   if (options.runtimeFor !== undefined) {
-    const { architecture, release } = options.runtimeFor;
+    const { architecture, release, image } = options.runtimeFor;
     const ecu = runtimeEcu(own, architecture);
-    const program = readFileSync(programPath(board, architecture, layout.program, release));
+    const program = image ?? programPath(board, architecture, layout.program, release);
     // The program on the board is the factory image: its slot stays empty.
     const filename = `${ecu.ecuId}-${release}.bin`;
-    confirmFactoryImage(flash, digests, ecu, filename, program, release);
+    confirmFactoryImage(flash, digests, ecu, filename, readFileSync(program), release);
     ecus.push(ecu);
   }
   for (const hosted of ecus.filter(({ kind }) => kind === 'opaque')) {

@@ -7,7 +7,7 @@ import {
   type ProgramName,
   testerIdsBelow,
 } from '../../boards/load.ts';
-import type { EcuDescription, FlashMap } from '../../hal/ecu-description.ts';
+import type { EcuDescription, FlashMap, RuntimePair } from '../../hal/ecu-description.ts';
 
 /** The three agents, by the names that `ECU=` takes. */
 export const agentNames = ['primary', 'full', 'partial'] as const;
@@ -163,6 +163,15 @@ export interface EcuPlaces {
   readonly runtimeFolder?: string;
 }
 
+/** Where the programs that come over the air lie, and who starts them, by the board's boot control. */
+function describeRuntime(folder: string): RuntimePair {
+  const { boot } = board;
+  const pair = { ...runtimePartitions, files: [`${folder}/a`, `${folder}/b`] as const };
+  if (boot.control === 'file') return pair;
+  const { files, ...loader } = boot;
+  return { ...pair, files, loader };
+}
+
 /** The description that an ECU's program starts from, with what the board's says. */
 export function describeEcu(places: EcuPlaces): EcuDescription {
   const { flashFile, keyValueFolder, busAddress, runtimeFolder } = places;
@@ -179,7 +188,7 @@ export function describeEcu(places: EcuPlaces): EcuDescription {
     state: ownPartitions.state,
     journal: ownPartitions.journal,
     ...(runtimeFolder !== undefined && {
-      runtime: { ...runtimePartitions, folder: runtimeFolder },
+      runtime: describeRuntime(runtimeFolder),
     }),
   };
 }

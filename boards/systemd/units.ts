@@ -31,10 +31,13 @@ export function userDeclaration({ user, state }: EcuPaths): string {
   return `u ${user} - "Over-the-air update agent" ${state}\n`;
 }
 
-/** @param capability the one that the unit has; without one it makes no privileged system call either */
-const confinement = (capability = '') => `NoNewPrivileges=yes
+/**
+ * @param capability those that the unit has; without one it makes no privileged system call either
+ * @param ambient true: its user has them, too
+ */
+const confinement = (capability = '', ambient = false) => `NoNewPrivileges=yes
 CapabilityBoundingSet=${capability}
-AmbientCapabilities=
+AmbientCapabilities=${ambient ? capability : ''}
 ProtectSystem=strict
 ProtectHome=yes
 PrivateTmp=yes
@@ -63,7 +66,7 @@ const besideHeapBytes = 16_777_216;
 
 /**
  * The ECU's unit. Flash and key-values are files of its own user, and a raw CAN socket asks for no
- * privilege: it has no capability at all.
+ * privilege: it has no capability at all, unless the machine's loader starts its programs.
  * @param network the ECU talks to the repositories; a Secondary only to its bus
  */
 export function ecuUnit(ecu: string, board: Board, paths: EcuPaths, network: boolean): string {
@@ -104,12 +107,32 @@ SuccessExitStatus=75
 RestartPreventExitStatus=2 70
 MemoryMax=${heapBytes + besideHeapBytes}
 TasksMax=16
-${confinement()}
+${board.boot.control === 'file' ? confinement() : loaderRights(board.boot)}
 ${addresses}
 
 [Install]
 WantedBy=multi-user.target
 `;
+}
+
+/** What it takes to restart the machine into the slot that its loader has been told. */
+function loaderRights(boot: Exclude<Board['boot'], { readonly control: 'file' }>): string {
+  const folderOf = (path: string) => path.slice(0, path.lastIndexOf('/')) || '/';
+  const told =
+    boot.control === 'tryboot'
+      ? [folderOf(boot.autoboot)]
+      : boot.environment.map(({ path }) => path);
+  const writable = [...new Set([...boot.files.map(folderOf), ...told])].join(' ');
+  // Boot partitions are the superuser's, and devices are hidden unless they are named.
+  const devices = [...new Set(told)]
+    .filter((path) => path.startsWith('/dev/'))
+    .map((path) => `${path} rw`);
+  return `${confinement('CAP_SYS_BOOT CAP_DAC_OVERRIDE', true).replace('PrivateDevices=yes\n', '')}
+SystemCallFilter=@reboot
+Environment=OTA_REBOOT_MACHINE=1
+ReadWritePaths=${writable}
+DevicePolicy=closed
+${devices.map((device) => `DeviceAllow=${device}`).join('\n')}`.trimEnd();
 }
 
 const ip = '/sbin/ip';

@@ -44,7 +44,7 @@ function main(): void {
   const ecu = parseDescription(native.description, 'description');
   if (isRefusal(ecu)) refuseToRun(ecu, usageStatus);
   // First: the host keeps there why a run ended.
-  native.openKeyValue(ecu.keyValueFolder);
+  const values = native.openKeyValue(ecu.keyValueFolder);
   const part = unlessRefused(native, 'flash-unusable', () => openPart(native, ecu));
   const flash = createNativeFlash(part, ecu);
   const holds = (slot: number, image: SlotImage): boolean => {
@@ -60,7 +60,7 @@ function main(): void {
   const journal = flash.open({ path: ecu.journal });
   const crypto = createNativeCrypto(native);
   const watchdog = createNativeWatchdog(native, ecu.watchdogMilliseconds);
-  const program = selectProgram({ native, ecu, part, flash, crypto, watchdog });
+  const program = selectProgram({ native, ecu, part, flash, crypto, watchdog, values });
   const pair = { state, journal, crypto, holds };
   const started = startPair(pair, native.watchdogExpired);
   if (isRefusal(started)) refuseToBoot(started, program);

@@ -17,6 +17,7 @@ import { valueFileName } from '../value-file-name.ts';
 import { createNativeCrypto } from './crypto.ts';
 import { unlessRefused } from './device-refusal.ts';
 import { createNativeFlash, openPart } from './flash.ts';
+import { createLoader, LoaderBoot } from './machine-loader.ts';
 import type { Native } from './native.ts';
 import { createNativeNet } from './net.ts';
 import { createVehicle } from './vehicle.ts';
@@ -40,7 +41,10 @@ function runtimeOf(
   if (ecu.runtime === undefined || chosenSlot === undefined) return {};
   const state = flash.open({ path: ecu.runtime.state });
   const boot = agent.BootBlock.open(state, crypto, chosenSlot);
-  return agent.isRefusal(boot) ? {} : { runtime: { boot, release, replaced } };
+  if (agent.isRefusal(boot)) return {};
+  const { loader } = ecu.runtime;
+  const told = loader === undefined ? boot : new LoaderBoot(boot, createLoader(native, loader));
+  return { runtime: { boot: told, release, replaced } };
 }
 
 function main(): void {

@@ -102,6 +102,14 @@ export interface Native {
   isProgram(path: string | undefined, length: number, sha256: Uint8Array): boolean;
   /** Runs the file in place of this program; returns only when it cannot be run. */
   startProgram(path: string, slot: number): void;
+  /** Bytes of a file or device, fewer at its end; undefined when it cannot be read. */
+  readRange(path: string, offset: number, length: number): Uint8Array | undefined;
+  /** Overwrites bytes of a file or device, durably; throws when that fails. */
+  writeRange(path: string, offset: number, bytes: Uint8Array): void;
+  /** Replaces a file as a whole, durably; throws when that fails. */
+  replaceDurably(path: string, bytes: Uint8Array): void;
+  /** Like `reboot`, with a word for the loader of the machine. */
+  restartMachine(argument: string | undefined): never;
   /** The bootloader's last word to main.ts: the slot whose image this program is. */
   chooseProgram(slot: number, replaced: boolean): void;
   /** What was said so; absent where nothing was. */

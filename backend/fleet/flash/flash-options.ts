@@ -21,6 +21,8 @@ export interface FlashOptions {
   readonly dryRun: boolean;
   /** Release that the programs are built as; what came over the air later goes on running. */
   readonly runtimeRelease: number;
+  /** Where the machine's loader starts the programs: the file that slot A of the board holds. */
+  readonly runtimeImage: string | undefined;
   /** The repositories as the board and this machine reach them. */
   readonly director: Endpoint;
   readonly images: Endpoint;
@@ -62,6 +64,12 @@ export function readFlashOptions(environment: Environment): FlashOptions | Refus
   const { SSH_IDENTITY: identity, SSH_CONFIG: config } = environment;
   const names = agentNames.join(', ');
   const ecu = matching('ECU', 'primary', new RegExp(`^(${agentNames.join('|')})$`), names);
+  const { RUNTIME_IMAGE: image } = environment;
+  if (board.boot.control !== 'file' && !image) {
+    mistakes.push(
+      `RUNTIME_IMAGE=: expected the file that ${board.boot.files[0]} of the board holds`,
+    );
+  }
   const options: FlashOptions = {
     host,
     ssh: [
@@ -77,6 +85,7 @@ export function readFlashOptions(environment: Environment): FlashOptions | Refus
     canInterface: matching('CAN', canPort, /^[a-z0-9][a-z0-9-]{0,14}$/, 'an interface'),
     reprovision: flag('REPROVISION'),
     dryRun: flag('DRY_RUN'),
+    runtimeImage: image ? resolve(image) : undefined,
     runtimeRelease: Number(matching('RUNTIME_RELEASE', '1', /^[1-9]\d{0,8}$/, '1 or more')),
     director: endpoint('DIRECTOR', '127.0.0.1:8000'),
     images: endpoint('IMAGES', '127.0.0.1:8001'),

@@ -64,13 +64,17 @@ async function makeVehicle(
     deviceRoot,
     ...roots,
     busAddress: `can:${options.canInterface}`,
-    ...(boardUpdatesRuntime && { runtimeFor: { architecture, release: options.runtimeRelease } }),
+    ...(boardUpdatesRuntime && { runtimeFor: runtimeOf(options, architecture) }),
     downloadBytes: 0,
     pollMilliseconds,
   });
   const { token } = JSON.parse(answer) as { token: string };
   await enrolVehicle(made, { vehicleId, enrolmentToken: token, director, images, deviceRoot });
   renameSync(making, vehicle);
+}
+
+function runtimeOf({ runtimeRelease: release, runtimeImage }: FlashOptions, to: Architecture) {
+  return { architecture: to, release, ...(runtimeImage !== undefined && { image: runtimeImage }) };
 }
 
 function deviceRootOf(keysFolder: string): Uint8Array {

@@ -74,7 +74,7 @@ static JSValue js_log(JSContext *context, JSValueConst this, int argc, JSValueCo
 /* reboot() */
 static JSValue js_reboot(JSContext *context, JSValueConst this, int argc, JSValueConst *argv) {
   (void)context, (void)this, (void)argc, (void)argv;
-  platform_reboot();
+  platform_reboot(NULL);
 }
 
 /* exit(status) */

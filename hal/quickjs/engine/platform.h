@@ -24,8 +24,9 @@ const char *platform_start(const size_t *heap_peak);
 /* Delivers events and due timers until nothing is left to wait for or `platform_exit`. */
 void platform_run(void);
 _Noreturn void platform_exit(int status);
-/* Restarts the machine, or this process when it is the ECU. */
-_Noreturn void platform_reboot(void);
+/* Restarts the machine, or this process when it is the ECU. The machine's loader is told `argument`,
+ * unless that is NULL. */
+_Noreturn void platform_reboot(const char *argument);
 /* One line for a person; a newline is added. */
 void platform_log(const char *line, size_t length);
 /* Milliseconds since start; never goes back. */
@@ -100,6 +101,10 @@ bool program_append(program_file *program, const uint8_t *bytes, size_t length);
 /* Ends it. True when the new bytes are durable under the path; otherwise, or without `keep`, what was
  * there before stays. */
 bool program_close(program_file *program, bool keep);
+/* Bytes of a file or device, fewer at its end; -1 when it cannot be read. */
+int64_t range_read(const char *path, uint64_t offset, uint8_t *bytes, size_t length);
+/* Overwrites bytes of a file or device that is there; durable when it returns true. */
+bool range_write(const char *path, uint64_t offset, const uint8_t *bytes, size_t length);
 /* Runs the file in place of this program, which ends; returns when it cannot be run. */
 void program_start(const char *path, char *const *words);
 

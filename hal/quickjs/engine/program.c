@@ -13,6 +13,7 @@
 
 enum { PIECE_BYTES = 4096, MAX_WORDS = 16 };
 
+static const uint64_t max_offset = (uint64_t)1 << 53;
 static const char slot_option[] = "--program-slot";
 /* The command line of this program, without the slot. */
 static char *given_words[MAX_WORDS];
@@ -130,6 +131,73 @@ static JSValue js_start_program(JSContext *context, JSValueConst this, int argc,
   return JS_UNDEFINED;
 }
 
+enum { MAX_RANGE_BYTES = 1 << 20 };
+
+/* readRange(path, offset, length): the bytes, or undefined */
+static JSValue js_read_range(JSContext *context, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  uint64_t offset, length;
+  uint8_t *out;
+  if (!integer_argument(context, argv[1], "offset", max_offset, &offset) ||
+      !integer_argument(context, argv[2], "length", MAX_RANGE_BYTES, &length)) {
+    return JS_EXCEPTION;
+  }
+  const char *path = JS_ToCString(context, argv[0]);
+  uint8_t *bytes = path == NULL ? NULL : malloc((size_t)length + 1);
+  int64_t count = bytes == NULL ? -1 : range_read(path, offset, bytes, (size_t)length);
+  JSValue result = path == NULL ? JS_EXCEPTION : JS_UNDEFINED;
+  if (count >= 0) {
+    result = new_bytes(context, (size_t)count, &out);
+    if (!JS_IsException(result)) memcpy(out, bytes, (size_t)count);
+  }
+  free(bytes);
+  JS_FreeCString(context, path);
+  return result;
+}
+
+/* writeRange(path, offset, bytes) */
+static JSValue js_write_range(JSContext *context, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  uint64_t offset;
+  size_t length;
+  if (!integer_argument(context, argv[1], "offset", max_offset, &offset)) return JS_EXCEPTION;
+  const char *path = JS_ToCString(context, argv[0]);
+  if (path == NULL) return JS_EXCEPTION;
+  const uint8_t *bytes = bytes_argument(context, argv[2], "bytes", &length);
+  bool written = bytes != NULL && range_write(path, offset, bytes, length);
+  JS_FreeCString(context, path);
+  if (bytes == NULL) return JS_EXCEPTION;
+  return written ? JS_UNDEFINED : JS_ThrowInternalError(context, "file: writing failed");
+}
+
+/* replaceDurably(path, bytes) */
+static JSValue js_replace_durably(JSContext *context, JSValueConst this, int argc,
+                                  JSValueConst *argv) {
+  (void)this, (void)argc;
+  size_t length;
+  const char *path = JS_ToCString(context, argv[0]);
+  if (path == NULL) return JS_EXCEPTION;
+  const uint8_t *bytes = bytes_argument(context, argv[1], "bytes", &length);
+  program_file *file = bytes == NULL ? NULL : program_create(path);
+  bool replaced = file != NULL && program_append(file, bytes, length);
+  if (file != NULL) replaced = program_close(file, replaced) && replaced;
+  JS_FreeCString(context, path);
+  if (bytes == NULL) return JS_EXCEPTION;
+  return replaced ? JS_UNDEFINED : JS_ThrowInternalError(context, "file: writing failed");
+}
+
+/* restartMachine(argument | undefined) */
+static JSValue js_restart_machine(JSContext *context, JSValueConst this, int argc,
+                                  JSValueConst *argv) {
+  (void)this, (void)argc;
+  const char *argument = NULL;
+  if (!JS_IsUndefined(argv[0])) {
+    argument = JS_ToCString(context, argv[0]);
+    if (argument == NULL) return JS_EXCEPTION;
+  }
+  platform_reboot(argument);
+}
+
 /* chooseProgram(slot, replaced): told to main.ts */
 static JSValue js_choose_program(JSContext *context, JSValueConst this, int argc,
                                  JSValueConst *argv) {
@@ -144,6 +212,10 @@ static JSValue js_choose_program(JSContext *context, JSValueConst this, int argc
 void add_program(JSContext *context, JSValueConst native) {
   add_function(context, native, "isProgram", js_is_program, 3);
   add_function(context, native, "startProgram", js_start_program, 2);
+  add_function(context, native, "readRange", js_read_range, 3);
+  add_function(context, native, "writeRange", js_write_range, 3);
+  add_function(context, native, "replaceDurably", js_replace_durably, 2);
+  add_function(context, native, "restartMachine", js_restart_machine, 1);
   add_function(context, native, "chooseProgram", js_choose_program, 2);
   JS_SetPropertyStr(context, native, "programReplaced", JS_NewBool(context, is_replaced));
   if (chosen_slot >= 0) {

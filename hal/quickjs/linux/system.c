@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/reboot.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -64,9 +65,16 @@ void platform_exit(int status) {
   _exit(status);
 }
 
-void platform_reboot(void) {
-  if (getpid() != 1 && getenv("OTA_REBOOT_MACHINE") == NULL) platform_exit(status_reboot);
+void platform_reboot(const char *argument) {
+  if (getpid() != 1 && getenv("OTA_REBOOT_MACHINE") == NULL) {
+    if (argument != NULL) printf("restart argument=%s\n", argument);
+    platform_exit(status_reboot);
+  }
   sync();
+  if (argument != NULL) {
+    /* The C library's reboot() takes no argument. */
+    syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_RESTART2, argument);
+  }
   reboot(RB_AUTOBOOT);
   platform_exit(status_reboot);
 }

@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { boardNames, findBoard } from '../../../boards/find.ts';
 import { type Board, BoardError, checkBoard, flashMapOf, loadBoard } from '../../../boards/load.ts';
 import { architectureOf, machineArchitecture, programPath } from '../../../boards/programs.ts';
+import { ecuPaths, ecuUnit } from '../../../boards/systemd/units.ts';
 import { flashMapSize, norGeometry } from '../../../hal/emulated/flash.ts';
 
 const test = suite('board description');
@@ -105,6 +106,78 @@ test('a board with native programs says for which processors, with which crypto,
     assert.is(found.length, 1, JSON.stringify(found));
     assert.ok(found[0]!.includes(expected), `${expected} in ${found[0]}`);
   }
+});
+
+test('a loader of the machine as boot control says what it starts and how it is told', () => {
+  const native = 'boards/quickjs/board.json';
+  const files = ['/boot/a/system.img', '/boot/b/system.img'];
+  const environment = [
+    { path: '/dev/mmcblk0', offset: 4_194_304 },
+    { path: '/dev/mmcblk0', offset: 4_210_688 },
+  ];
+  const uBoot = { control: 'u-boot', files, environment, size: 16_384 };
+  const tryboot = { control: 'tryboot', files, autoboot: '/boot/autoboot.txt', partitions: [2, 3] };
+  for (const boot of [uBoot, tryboot, { control: 'file' }]) {
+    assert.equal(
+      mistakes((board) => (board.boot = boot), native),
+      [],
+    );
+  }
+  const cases: readonly (readonly [string, object])[] = [
+    ['boot.control: expected file or u-boot or tryboot', { ...uBoot, control: 'grub' }],
+    ['boot.partitions: unknown field', { ...uBoot, partitions: [2, 3] }],
+    ['boot.environment: expected a list of at least 2', { ...uBoot, environment: [] }],
+    [
+      'boot.environment[1].path: expected an absolute path',
+      { ...uBoot, environment: [environment[0], { path: 'x', offset: 0 }] },
+    ],
+    ['boot.size: expected', { ...uBoot, size: 100 }],
+    ['boot.files: expected two', { ...tryboot, files: [...files, '/c'] }],
+    ['boot.partitions: 2 is used twice', { ...tryboot, partitions: [2, 2] }],
+    ['boot.autoboot: expected', { ...tryboot, autoboot: 'autoboot.txt' }],
+    ['boot.files: unknown field', { control: 'file', files }],
+  ];
+  for (const [expected, boot] of cases) {
+    const found = mistakes((board) => (board.boot = boot), native);
+    assert.ok(
+      found.some((one) => one.includes(expected)),
+      `${expected} in ${JSON.stringify(found)}`,
+    );
+  }
+  const without = mistakes((board) => {
+    board.boot = tryboot;
+    board.flash.partitions.splice(-4);
+  }, native);
+  assert.match(without.join(), "starts what 'runtime-…' partitions hold: there are none");
+});
+
+test('the unit of a board with a loader may restart the machine, and reach what tells the loader', () => {
+  const board = loadBoard('boards/raspberrypi/board.json');
+  const paths = ecuPaths('primary', 'can0');
+  const plain = ecuUnit('primary', board, paths, true);
+  assert.match(plain, /^AmbientCapabilities=$/m);
+  assert.not.match(plain, /OTA_REBOOT_MACHINE|@reboot/);
+  const boot: Board['boot'] = {
+    control: 'u-boot',
+    files: ['/boot/a/system.img', '/boot/b/system.img'],
+    environment: [
+      { path: '/dev/mmcblk0', offset: 0 },
+      { path: '/dev/mmcblk0', offset: 16_384 },
+    ],
+    size: 16_384,
+    startedFrom: '/proc/cmdline',
+  };
+  const unit = ecuUnit('primary', { ...board, boot }, paths, true);
+  for (const line of [
+    'AmbientCapabilities=CAP_SYS_BOOT CAP_DAC_OVERRIDE',
+    'SystemCallFilter=@reboot',
+    'Environment=OTA_REBOOT_MACHINE=1',
+    'ReadWritePaths=/boot/a /boot/b /dev/mmcblk0',
+    'DeviceAllow=/dev/mmcblk0 rw',
+  ]) {
+    assert.ok(unit.split('\n').includes(line), `${line} in\n${unit}`);
+  }
+  assert.not.match(unit, /PrivateDevices=yes/);
 });
 
 test('every board of the folder is right and has the name of its folder', () => {

@@ -44,7 +44,7 @@ test('the pair of the program itself names partitions that there are, and an abs
     slots: ['p-a', 'p-b'],
     state: 'p-state',
     journal: 'p-journal',
-    folder: '/var/lib/ota/program',
+    files: ['/var/lib/ota/program/a', '/var/lib/ota/program/b'],
   };
   const readPair = (change: object) =>
     read(JSON.stringify({ ...right, flashMap, runtime: { ...runtime, ...change } }));
@@ -54,7 +54,11 @@ test('the pair of the program itself names partitions that there are, and an abs
     { slots: ['p-a', 'absent'] },
     { state: 'absent' },
     { journal: 7 },
-    { folder: 'program' },
+    { files: ['a', 'b'] },
+    { files: ['/a'] },
+    { loader: { control: 'grub', startedFrom: '/proc/cmdline' } },
+    { loader: { control: 'tryboot', startedFrom: '/cell', autoboot: '/a', partitions: [0, 1] } },
+    { loader: { control: 'u-boot', startedFrom: '/proc/cmdline', size: 8_192 } },
   ]) {
     const refusal = readPair(wrong);
     assert.ok(isRefusal(refusal), JSON.stringify(wrong));
