@@ -120,8 +120,9 @@ export async function staleRole(
   services: Services,
   vehicleId: string,
 ): Promise<DirectorRole | undefined> {
-  const { lifetimes } = services;
+  const { lifetimes, roots, database } = services;
   if (await isAwaited(services, vehicleId)) return undefined;
+  await roots.follow(database);
   // Keys, or time keys, may differ under a newer Root.
   const rootVersion = services.roots.latest('director').version;
   for (const role of ['targets', 'snapshot', 'timestamp'] as const) {

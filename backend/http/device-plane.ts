@@ -17,6 +17,7 @@ import {
 } from '../signer/enrolment-authority.ts';
 import type { Route } from './listener.ts';
 import { MemorySessions, type SessionCache } from './session-cache.ts';
+import { SharedSessions } from './shared-sessions.ts';
 
 /** TLS 1.2 for BearSSL, which has no 1.3; of its suites those with AES-GCM and forward secrecy. */
 const suites = [
@@ -43,6 +44,13 @@ export type CertificateUse =
   | 'any-age'
   | 'valid';
 
+/** Sessions of this process, or of all that share its database. */
+function sessionsOf(services: Services, authority: EnrolmentAuthority): SessionCache {
+  const { database, now } = services;
+  if (!database.shared) return new MemorySessions();
+  return new SharedSessions(database, authority.secret(), now);
+}
+
 export class DevicePlane {
   private readonly services: Services;
   private readonly authority: EnrolmentAuthority;
@@ -59,7 +67,7 @@ export class DevicePlane {
     services: Services,
     authority: EnrolmentAuthority,
     serverName: string,
-    sessions: SessionCache = new MemorySessions(),
+    sessions: SessionCache = sessionsOf(services, authority),
   ) {
     this.services = services;
     this.authority = authority;
@@ -87,7 +95,8 @@ export class DevicePlane {
   serve(server: TlsServer): void {
     this.servers.push(server);
     server.on('newSession', (id: Buffer, session: Buffer, done: () => void) => {
-      void this.sessions.keep(id.toString('base64'), session).finally(done);
+      // A session that could not be kept costs a full handshake, nothing else.
+      void this.sessions.keep(id.toString('base64'), session).then(done, done);
     });
     server.on(
       'resumeSession',

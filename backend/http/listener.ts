@@ -120,7 +120,8 @@ function sendError(error: FastifyError, reply: FastifyReply): FastifyReply {
   if (error instanceof DatabaseUnavailable) {
     reply.log.error({ code: error.code, err: error });
     reply.header('retry-after', secondsAfterOverload());
-    return sendRefusal(reply, refuse(error.code, 'the database does not answer; nothing was done'));
+    closeAfter(reply.request, reply);
+    return sendRefusal(reply, refuse(error.code, 'the database does not answer: come again later'));
   }
   if (error instanceof BlobsUnavailable) {
     reply.log.error({ code: error.code, err: error });

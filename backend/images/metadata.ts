@@ -35,8 +35,9 @@ export async function freshenImageMetadata(services: Services): Promise<void> {
 }
 
 async function staleRole(services: Services): Promise<OnlineRole | undefined> {
-  const { database, lifetimes } = services;
-  const rootVersion = services.roots.latest('images').version;
+  const { database, lifetimes, roots } = services;
+  await roots.follow(database);
+  const rootVersion = roots.latest('images').version;
   const stale = async (role: OnlineRole, lifetime: number): Promise<boolean> => {
     const row = await database.one(latestImageMetadata, role);
     if (row === undefined) return false; // nothing was published yet

@@ -62,6 +62,7 @@ export class RootStore {
    * of the newest Roots: nothing may be signed under older ones.
    */
   async follow(database: Database): Promise<void> {
+    if (!database.shared) return;
     const versions = await database.all(rootVersions);
     const behind = versions.filter(({ repository, version }) => {
       return this.roots[repository].version < version;

@@ -2,9 +2,10 @@
  * A real PostgreSQL of the machine's package for one test file: a cluster in a temporary folder,
  * reached by a unix socket in it, run as a user without rights, gone with the test.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -29,6 +30,16 @@ export function postgresPrograms(): { readonly folder: string } | { readonly mis
   return { folder };
 }
 
+/** The server is no reason for the test to go on; waiting for it is. */
+async function whileWaiting<T>(promise: Promise<T>): Promise<T> {
+  const alive = setInterval(() => undefined, 60_000);
+  try {
+    return await promise;
+  } finally {
+    clearInterval(alive);
+  }
+}
+
 export class PostgresServer {
   private readonly programs: string;
   private readonly folder: string;
@@ -50,6 +61,7 @@ export class PostgresServer {
     const [program, ...rest] = server.command('initdb', options);
     execFileSync(program!, rest, { stdio: 'pipe', cwd: folder });
     await server.begin();
+    process.once('exit', () => server.remove());
     return server;
   }
 
@@ -71,14 +83,20 @@ export class PostgresServer {
     ]);
     const server = spawn(program!, rest, { stdio: ['ignore', 'ignore', 'pipe'], cwd: this.folder });
     this.server = server;
-    let said = '';
-    server.stderr!.on('data', (piece: Buffer) => {
-      said += piece.toString();
-    });
-    while (!said.includes('ready to accept connections')) {
-      if (server.exitCode !== null) throw new Error(`postgres ended: ${said}`);
-      await Promise.race([once(server.stderr!, 'data'), once(server, 'exit')]);
-    }
+    // The test ends when it has nothing left to do.
+    server.unref();
+    (server.stderr as Socket).unref();
+    await whileWaiting(
+      new Promise<void>((resolve, reject) => {
+        let said = '';
+        server.once('error', reject);
+        server.once('exit', () => reject(new Error(`postgres ended: ${said}`)));
+        server.stderr!.on('data', (piece: Buffer) => {
+          said += piece.toString();
+          if (said.includes('ready to accept connections')) resolve();
+        });
+      }),
+    );
   }
 
   /** Stops the server: `SIGINT` as an operator would, `SIGKILL` as a crash. */
@@ -87,7 +105,7 @@ export class PostgresServer {
     if (server === undefined || server.exitCode !== null || server.signalCode !== null) return;
     const ended = once(server, 'exit');
     server.kill(signal);
-    await ended;
+    await whileWaiting(ended);
   }
 
   urlOf(database: string): string {
@@ -113,9 +131,18 @@ export class PostgresServer {
     }
   }
 
-  /** Ends it and removes all of it. */
+  /** Ends it and removes all of it; a test that forgets to is reminded by the end of its process. */
   async close(): Promise<void> {
     await this.end();
-    rmSync(this.folder, { recursive: true, force: true });
+    this.remove();
+  }
+
+  private remove(): void {
+    if (!existsSync(this.folder)) return;
+    const options = ['-D', join(this.folder, 'data'), '-m', 'immediate', '-w', 'stop'];
+    const [program, ...rest] = this.command('pg_ctl', options);
+    // It may be gone already: nothing to do then.
+    spawnSync(program!, rest, { cwd: this.folder });
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }

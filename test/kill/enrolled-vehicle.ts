@@ -68,6 +68,20 @@ export class EnrolledVehicle {
     return callByTls(backend.root, port, path, { ...options, tls: { agent } });
   }
 
+  /** What its connections show. */
+  get identity(): Device {
+    return this.device!;
+  }
+
+  /** Sends a manifest as it is to one of the processes; numbers go round. */
+  sendTo(number: number, body: Uint8Array): Promise<Answer> {
+    const { backend, vehicleId, agent } = this;
+    const all = backend.portsOfAll;
+    const { director } = all[number % all.length]!;
+    const options = { method: 'POST', body, tls: { agent } };
+    return callByTls(backend.root, director, `/manifest/${vehicleId}`, options);
+  }
+
   /** Sends a manifest as it is. */
   send(body: Uint8Array): Promise<Answer> {
     return this.ask(`/manifest/${this.vehicleId}`, { method: 'POST', body });

@@ -17,6 +17,9 @@ export class ProcessBackend extends TestOperator {
   stateFolder: string;
   private readonly changes: Readonly<Record<string, string>>;
   private process: BackendProcess | undefined;
+  /** Beside it, over the same state. */
+  private readonly others: BackendProcess[] = [];
+  private turn = 0;
 
   private constructor(
     folder: string,
@@ -38,8 +41,14 @@ export class ProcessBackend extends TestOperator {
     return new ProcessBackend(folder, keys, root, changes);
   }
 
+  /** Of the process whose turn it is, where there are several. */
   override get ports(): Ports {
-    return this.process!.ports;
+    this.turn += 1;
+    return this.portsOfAll[this.turn % (this.others.length + 1)]!;
+  }
+
+  get portsOfAll(): readonly Ports[] {
+    return [this.process!, ...this.others].map(({ ports }) => ports);
   }
 
   override get now(): number {
@@ -71,6 +80,13 @@ export class ProcessBackend extends TestOperator {
     await this.spawn().listening;
   }
 
+  /** Starts another process with the same environment. */
+  async startBeside(): Promise<void> {
+    const other = new BackendProcess(this.environment);
+    this.others.push(other);
+    await other.listening;
+  }
+
   /** `kill -9`. */
   async kill(): Promise<void> {
     const status = await this.process!.kill();
@@ -84,7 +100,7 @@ export class ProcessBackend extends TestOperator {
   }
 
   async remove(): Promise<void> {
-    await this.process?.kill();
+    for (const running of [this.process, ...this.others]) await running?.kill();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

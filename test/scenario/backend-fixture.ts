@@ -489,9 +489,28 @@ export abstract class TestOperator {
 }
 
 /** The running backend with its operator's tools. */
+async function withDatabase(changes: Partial<Configuration>): Promise<Partial<Configuration>> {
+  if (sharedDatabase === undefined) return changes;
+  return { ...changes, database: { url: await sharedDatabase(), connections: 4 } };
+}
+
+/** Where two backends side by side keep their state; undefined: one backend, in its folder. */
+let sharedDatabase: (() => Promise<string>) | undefined;
+
+/**
+ * From now on every `TestBackend` is two backends over one database and one folder of images: they
+ * take the requests in turn.
+ */
+export function runSideBySide(newDatabase: () => Promise<string>): void {
+  sharedDatabase = newDatabase;
+}
+
 export class TestBackend extends TestOperator {
   readonly folder: string;
   backend!: Backend;
+  /** All that take requests: `backend`, and the other one where there are two. */
+  private all: readonly Backend[] = [];
+  private turn = 0;
   override now = startSeconds;
 
   private readonly changes: Partial<Configuration>;
@@ -504,7 +523,7 @@ export class TestBackend extends TestOperator {
 
   static async start(changes: Partial<Configuration> = {}): Promise<TestBackend> {
     const folder = mkdtempSync(join(tmpdir(), 'ota-backend-'));
-    const fixture = new TestBackend(holdCeremony(), folder, changes);
+    const fixture = new TestBackend(holdCeremony(), folder, await withDatabase(changes));
     writeRoots(join(fixture.folder, 'keys'), fixture.keys);
     await fixture.open();
     return fixture;
@@ -514,7 +533,8 @@ export class TestBackend extends TestOperator {
   static async startWithTls(): Promise<{ backend: TestBackend; root: X509Certificate }> {
     const deviceTls = { serverName: defaultServerName, certificateSeconds };
     const temporary = mkdtempSync(join(tmpdir(), 'ota-backend-'));
-    const backend = new TestBackend(holdCeremony(), temporary, { deviceTls });
+    const changes = await withDatabase({ deviceTls });
+    const backend = new TestBackend(holdCeremony(), temporary, changes);
     const { keysFolder: folder, passphrase } = backend.configuration;
     writeRoots(folder, backend.keys);
     for (const name of ['devices', 'online', 'offline']) mkdirSync(join(folder, name));
@@ -526,8 +546,10 @@ export class TestBackend extends TestOperator {
     return { backend, root: root.certificate };
   }
 
+  /** Of the backend whose turn it is. */
   override get ports(): Ports {
-    return this.backend.ports;
+    this.turn += 1;
+    return this.all[this.turn % this.all.length]!.ports;
   }
 
   get configuration(): Configuration {
@@ -546,17 +568,24 @@ export class TestBackend extends TestOperator {
   }
 
   async open(keys: KeySource = (name) => this.keys.online[name]): Promise<void> {
-    const started = await startBackend(this.configuration, { keys, now: () => this.now });
-    this.backend = opened(started);
+    const options = { keys, now: () => this.now };
+    const count = this.configuration.database === undefined ? 1 : 2;
+    const starts = Array.from({ length: count }, () => startBackend(this.configuration, options));
+    this.all = (await Promise.all(starts)).map(opened);
+    this.backend = this.all[0]!;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.all.map((backend) => backend.close()));
   }
 
   async restart(): Promise<void> {
-    await this.backend.close();
+    await this.close();
     await this.open();
   }
 
   async stop(): Promise<void> {
-    await this.backend.close();
+    await this.close();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
