@@ -93,7 +93,7 @@ test('no certificate outlives its issuer, and none of a server is a device', () 
 
 test('the server renews its certificate at half its life, and the ticket keys every day', async () => {
   let time = now();
-  const services = { now: () => time } as unknown as Services;
+  const services = { now: () => time, database: { shared: false } } as unknown as Services;
   const plane = new DevicePlane(services, must(open()), 'ota.internal');
   const server = createServer(plane.serverOptions, (socket) => socket.end('x'));
   plane.serve(server);
