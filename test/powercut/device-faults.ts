@@ -4,7 +4,8 @@
  * another block, the goal is reached.
  */
 import { type Fault, FaultyFlash, seededRandom } from '../../hal/emulated/faulty-flash.ts';
-import { EcuUnderTest, updatedEcuOf } from './ecu.ts';
+import { EcuUnderTest } from './ecu.ts';
+import { updatedEcuOf } from './factory.ts';
 import { layoutOf } from './geometries.ts';
 import type { Scenario } from './scenario.ts';
 import type { TracedOperation } from './trace.ts';

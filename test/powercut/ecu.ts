@@ -3,45 +3,35 @@
  * this process. Whatever the program held in memory ends with each life; only the part stays.
  */
 import { decodeEnvelope } from '../../agent/codec/cose-sign.ts';
-import { decode, encode } from '../../agent/codec/schema.ts';
+import { decode } from '../../agent/codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
-import type { ManagedEcu } from '../../agent/ecu/managed-ecu.ts';
 import { type EcuState, openState, settleTrials } from '../../agent/ecu/start-up.ts';
 import { UpdateSession } from '../../agent/ecu/update-session.ts';
 import { BootBlock } from '../../agent/install/boot-block.ts';
-import { FlashKeyValue } from '../../agent/install/flash-key-value.ts';
-import { profiles, type RepositoryName, repositoryName } from '../../agent/metadata/common.ts';
-import { configuration, storedKeyPair } from '../../agent/metadata/configuration.ts';
-import { verifications } from '../../agent/metadata/device-messages.ts';
+import { repositoryName } from '../../agent/metadata/common.ts';
 import { manifest as manifestSchema } from '../../agent/metadata/report.ts';
-import { imageKinds, type Target } from '../../agent/metadata/targets.ts';
+import type { Target } from '../../agent/metadata/targets.ts';
 import type { VerificationStep } from '../../agent/metadata/vehicle-messages.ts';
 import { BundleState } from '../../agent/primary/bundle-state.ts';
 import { ImageStaging } from '../../agent/primary/image-staging.ts';
 import type { ImageSink, PrimaryContext } from '../../agent/primary/primary-context.ts';
 import { Progress } from '../../agent/primary/progress.ts';
 import { UpdateCycle } from '../../agent/primary/update-cycle.ts';
-import { MetadataStore } from '../../agent/verify/metadata-store.ts';
 import { loadProgram } from '../../hal/emulated/bootloader.ts';
 import { type FaultyFlash, seededRandom } from '../../hal/emulated/faulty-flash.ts';
-import { createFlash } from '../../hal/emulated/flash.ts';
 import type { Boot, Flash, Hal, KeyValue } from '../../hal/types.ts';
-import { basicMap } from '../simulator/basic-map.ts';
-import { vehicleId } from '../simulator/repository-simulator.ts';
-import { layoutOf, type PartKind, type Role } from './geometries.ts';
-import { crypto } from './memo-crypto.ts';
+import { type EcuSetup, openFlash, openKeyValue, updatedEcuOf } from './factory.ts';
+import { isBad, isDone } from './goal.ts';
 import {
-  agentEcuId,
-  Broken,
-  type DirectorView,
-  fetchFile,
-  HalfImage,
-  hardwareOf,
-  hostedEcuId,
-  imageOf,
-  type Stage,
-  type World,
-} from './world.ts';
+  checkCounter,
+  checkFloors,
+  checkHosted,
+  checkImage,
+  type Floors,
+  floorsOf,
+} from './invariants.ts';
+import { crypto } from './memo-crypto.ts';
+import { Broken, type DirectorView, fetchFile, type Stage } from './world.ts';
 
 /** Bytes handed over at a time: the header alone, then whole chunks, as the link does. */
 const headerBytes = 56;
@@ -71,26 +61,6 @@ export const steps = [
 ] as const;
 export type Step = (typeof steps)[number];
 
-/** What can never be less after a cut than it was before. */
-export interface Floors {
-  readonly rootVersions: Readonly<Record<RepositoryName, number>>;
-  /** Versions of the other roles, as they were accepted. */
-  readonly versions: Readonly<Record<string, number>>;
-}
-
-export interface EcuSetup {
-  readonly role: Role;
-  readonly part: PartKind;
-  readonly world: World;
-}
-
-/** Who is updated: the agent's own ECU, or the one that it hosts. */
-export const updatedEcuOf = (role: Role) => (role === 'hosted' ? hostedEcuId : agentEcuId);
-
-export function openFlash({ part, role }: EcuSetup, flash: FaultyFlash): Flash {
-  return createFlash(layoutOf(part, role).map, part, () => flash.open());
-}
-
 export class EcuUnderTest {
   step: Step = 'boot';
   lives = 0;
@@ -111,69 +81,6 @@ export class EcuUnderTest {
     this.setup = setup;
     this.flash = openFlash(setup, part);
     this.director = director;
-  }
-
-  /** In the factory: release 1 in slot A, keys, configuration, the first Roots. */
-  manufacture(): void {
-    const { role, part, world } = this.setup;
-    const pairs = role === 'hosted' ? ['', 'hosted-'] : [''];
-    for (const pair of pairs) {
-      const { plaintext, image } = imageOf(1);
-      const length = Math.ceil(plaintext.length / part.writeAlign) * part.writeAlign;
-      const padded = new Uint8Array(length).fill(part.eraseValue);
-      padded.set(plaintext, 0);
-      const slot = this.flash.open({ path: pair === '' ? 'slot-a' : 'hosted-a' });
-      slot.write(padded, 0);
-      slot.sync();
-      BootBlock.initialise(this.flash.open({ path: `${pair}state` }), crypto, image);
-    }
-    const keyValue = this.openKeyValue();
-    const store = new MetadataStore(keyValue);
-    const { director, images } = world.sim;
-    store.writeRoot('director', 1, director.publishedRoots[0]!);
-    if (role !== 'partial') store.writeRoot('images', 1, images.publishedRoots[0]!);
-    const ecus = role === 'hosted' ? ([agentEcuId, hostedEcuId] as const) : ([agentEcuId] as const);
-    for (const ecuId of ecus) {
-      keyValue.write(`signing-key/${ecuId}`, encode(storedKeyPair, world.signingKeys[ecuId]));
-      keyValue.write(`wrapping-key/${ecuId}`, encode(storedKeyPair, world.wrappingKeys[ecuId]));
-    }
-    keyValue.write('configuration', this.configuration());
-  }
-
-  private configuration(): Uint8Array {
-    const { role } = this.setup;
-    const own = {
-      ecuId: agentEcuId,
-      hardwareId: hardwareOf[agentEcuId],
-      kinds: [imageKinds.opaque],
-      slots: ['slot-a', 'slot-b'],
-      journal: 'journal',
-      filenamePattern: '*',
-    };
-    const hosted = {
-      ...own,
-      ecuId: hostedEcuId,
-      hardwareId: hardwareOf[hostedEcuId],
-      slots: ['hosted-a', 'hosted-b'],
-      journal: 'hosted-journal',
-      state: 'hosted-state',
-    };
-    return encode(configuration, {
-      vehicleId,
-      profile: profiles.ecdsa,
-      verification: role === 'partial' ? verifications.partial : verifications.full,
-      ecus: role === 'hosted' ? [own, hosted] : [own],
-      can: { port: 'can0', flexibleData: true },
-      trialBoots: 1,
-      ...(role === 'primary' && {
-        primary: { secondaries: [], download: 'download', pollMilliseconds: 0 },
-      }),
-      ...(role !== 'partial' && { repositoryMap: basicMap }),
-    });
-  }
-
-  private openKeyValue(): KeyValue {
-    return new FlashKeyValue(this.flash.open({ path: 'key-value' }), crypto);
   }
 
   /** Lives until the stage's goal is reached; throws `Broken` when it never is. */
@@ -211,7 +118,7 @@ export class EcuUnderTest {
       if (refusal !== undefined && refusal.refused !== 'update-given-up') {
         throw new Broken('lost', `cycle refused: ${refusal.refused} ${refusal.detail}`);
       }
-      return this.isDone(state, stage);
+      return isDone(state, stage, this.setup.role, this.director);
     } catch (error) {
       if (error instanceof Restart) return false;
       throw error;
@@ -224,7 +131,7 @@ export class EcuUnderTest {
     const pair = { slots: ['slot-a', 'slot-b'], state: 'state', journal: 'journal' } as const;
     const loaded = loadProgram(this.flash, crypto, pair);
     if (isRefusal(loaded)) throw new Broken('bricked', `${loaded.refused} ${loaded.detail}`);
-    this.checkImage(loaded.program, loaded.image.releaseCounter);
+    checkImage(loaded.program, loaded.image.releaseCounter);
     checkCounter(loaded.boot);
     const release = loaded.image.releaseCounter;
     const badOwn = this.setup.role !== 'hosted' && isBad(stage, release);
@@ -232,25 +139,10 @@ export class EcuUnderTest {
     (globalThis as unknown as { AGENT_RELEASE: number }).AGENT_RELEASE = badOwn ? 99 : release;
     const state = openState(this.hal(loaded.boot, stage));
     if (isRefusal(state)) throw new Broken('bricked', `${state.refused} ${state.detail}`);
-    for (const ecu of state.ecus.slice(1)) this.checkHosted(ecu);
+    for (const ecu of state.ecus.slice(1)) checkHosted(ecu);
     this.step = 'settle';
     settleTrials(state);
     return state;
-  }
-
-  private checkHosted(ecu: ManagedEcu): void {
-    const image = ecu.running!;
-    if (ecu.damage !== undefined) throw new Broken('bricked', `hosted: ${ecu.damage.detail}`);
-    const content = new Uint8Array(image.length);
-    ecu.slots[ecu.boot.status().active]!.read(content, 0);
-    this.checkImage(content, image.releaseCounter);
-    checkCounter(ecu.boot);
-  }
-
-  private checkImage(program: Uint8Array, release: number): void {
-    if (Buffer.compare(program, imageOf(release).plaintext) !== 0) {
-      throw new HalfImage(release);
-    }
   }
 
   private hal(boot: Boot, stage: Stage): Hal {
@@ -261,7 +153,7 @@ export class EcuUnderTest {
     return {
       flash: this.flash,
       boot,
-      keyValue: this.watched(this.openKeyValue()),
+      keyValue: this.watched(openKeyValue(this.flash)),
       can: { open: unused },
       net: { connect: unused },
       crypto,
@@ -301,29 +193,6 @@ export class EcuUnderTest {
   private hostedRelease(slot: number): number {
     const boot = BootBlock.open(this.flash.open({ path: 'hosted-state' }), crypto);
     return isRefusal(boot) ? 0 : (boot.status().slots[slot]?.releaseCounter ?? 0);
-  }
-
-  private isDone(state: EcuState, stage: Stage): boolean {
-    const ecuId = updatedEcuOf(this.setup.role);
-    const ecu = state.ecus.find((one) => one.ecuId === ecuId)!;
-    const status = ecu.boot.status();
-    const told = this.director.told[ecuId];
-    if (told === undefined) return false;
-    // Power lost in the trial is a failed trial, with which a Primary's bundle stops, reported.
-    const stopped = this.setup.role === 'primary' && told.failures.length > 0;
-    const goal = stopped && status.active === status.confirmed ? told.release : stage.goal;
-    const reported = told.release === goal && (!stage.bad || stopped || told.givenUp);
-    const roots = Object.entries(floorsOf(state.hal.keyValue).rootVersions);
-    return (
-      reported &&
-      ((!stage.bad && stage.held !== 'withdraw') || told.failures.length > 0) &&
-      status.confirmed === status.active &&
-      status.pending === undefined &&
-      status.rolledBack === undefined &&
-      status.slots[status.confirmed]!.releaseCounter === goal &&
-      status.counter === goal &&
-      roots.every(([name, version]) => version === 0 || version === stage.roots[name as 'director'])
-    );
   }
 
   /** The Secondary's part of a cycle, asked for in the Primary's order. */
@@ -500,53 +369,10 @@ export class EcuUnderTest {
   }
 }
 
-function isBad(stage: Stage, release: number): boolean {
-  return stage.bad && stage.image?.request.releaseCounter === release;
-}
-
 function runningOf(state: EcuState): Record<string, number> {
   return Object.fromEntries(state.ecus.map((ecu) => [ecu.ecuId, ecu.running!.releaseCounter]));
 }
 
-/** HRD-04: the counter never exceeds what the bootable image satisfies. */
-function checkCounter(boot: Boot): void {
-  const { counter, confirmed, slots } = boot.status();
-  if (counter > slots[confirmed]!.releaseCounter) {
-    throw new Broken('bricked', `counter ${counter} above the confirmed release`);
-  }
-}
-
 function fromMessage({ code, detail = '' }: { code: string; detail?: string }): Refusal {
   return refuse(code as Refusal['refused'], detail);
-}
-
-/** Trusted metadata never goes back. */
-function checkFloors(found: Floors, minimum: Floors): void {
-  for (const repository of ['director', 'images'] as const) {
-    if (found.rootVersions[repository] < minimum.rootVersions[repository]) {
-      throw new Broken('lost', `Root of ${repository} went back`);
-    }
-  }
-  for (const [role, version] of Object.entries(minimum.versions)) {
-    if ((found.versions[role] ?? 0) < version) throw new Broken('lost', `${role} went back`);
-  }
-}
-
-const keptRoles = ['timestamp', 'snapshot', 'targets'];
-
-/** What the store trusts now. */
-export function floorsOf(keyValue: KeyValue): Floors {
-  const store = new MetadataStore(keyValue);
-  const rootVersions = {
-    director: store.rootVersion('director') ?? 0,
-    images: store.rootVersion('images') ?? 0,
-  };
-  const versions: Record<string, number> = {};
-  for (const repository of ['director', 'images'] as const) {
-    for (const role of keptRoles) {
-      const version = store.newest(repository, role)?.version;
-      if (version !== undefined) versions[`${repository}/${role}`] = version;
-    }
-  }
-  return { rootVersions, versions };
 }

@@ -6,8 +6,11 @@
  * clean run before the operation, with the operation done as far as the cut lets it. That the
  * program would have left the same is checked for one cut inside each operation by really cutting.
  * A recovery is what the ECU does from power-up to the end of the step that was interrupted;
- * recoveries that do the same operations are one. After a first cut the ECU is updated once more,
- * after a second one it has to accept the next update's metadata, key and beginning.
+ * recoveries that do the same operations are one. After a first cut whose recovery is a new one the
+ * ECU is updated once more, else it has to accept the next update's metadata, key and beginning.
+ *
+ * A cut after an operation leaves what one before the next operation leaves, unless something is lost
+ * or was told to the world in between: those are two points, and one run shows both.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -21,7 +24,7 @@ import { deviceFaults } from './device-faults.ts';
 import { EcuUnderTest } from './ecu.ts';
 import { firstCuts, secondCuts } from './plan.ts';
 import type { Scenario } from './scenario.ts';
-import { record, type Snapshot, type TracedOperation, trace } from './trace.ts';
+import { record, type TracedOperation, trace } from './trace.ts';
 import { Broken, DirectorView } from './world.ts';
 
 export interface Totals {
@@ -46,9 +49,8 @@ export class Exploration {
   readonly totals: Totals = { points: 0, planned: 0, fired: 0, bricked: 0, lost: 0, failures: [] };
   private readonly scenario: Scenario;
   private readonly sampling: Sampling;
-  /** Content of the part in use, and of the part as a cut left it: allocated once. */
+  /** Content of the part in use: allocated once. */
   private readonly scratch: Uint8Array;
-  private readonly cutContent: Uint8Array;
   private readonly recoveries = new Set<string>();
   private candidates = 0;
 
@@ -56,7 +58,6 @@ export class Exploration {
     this.scenario = scenario;
     this.sampling = sampling;
     this.scratch = new Uint8Array(scenario.bytes.length);
-    this.cutContent = new Uint8Array(scenario.bytes.length);
     this.candidates = sampling.seed % sampling.every;
   }
 
@@ -69,8 +70,7 @@ export class Exploration {
       if (isWanted && this.isChosen()) await this.reallyCut(content, one, i);
       for (const [j, cut] of firstCuts(one, setup.part, i).entries()) {
         if (!isWanted || !this.isChosen()) continue;
-        const snapshot = this.cut(content, one, cut, i * 1_000_003 + j);
-        await this.firstCut(snapshot, one, `#${i} ${one.step} ${one.partition} ${describe(cut)}`);
+        await this.firstCut(content, one, cut, i, j);
       }
       content.set(one.operation.after, one.operation.offset);
     }
@@ -89,72 +89,106 @@ export class Exploration {
     return this.candidates % this.sampling.every === 0;
   }
 
-  /** The part's content after `cut` at an operation of a run whose content was `before`. */
-  private cut(before: Uint8Array, traced: TracedOperation, cut: Cut, seed: number): Snapshot {
-    this.totals.planned += 1;
-    const bytes = this.cutContent;
-    bytes.set(before);
-    applyCut(bytes, traced.operation, cut, this.scenario.setup.part, seededRandom(seed));
-    this.totals.fired += 1;
-    const { told, floors, resumable } = traced;
-    return { bytes, told, floors, resumable };
+  /** What `cut` leaves of an operation of a run whose content was `before`. */
+  private applyCut(
+    content: Uint8Array,
+    { operation }: TracedOperation,
+    cut: Cut,
+    seed: number,
+  ): void {
+    applyCut(content, operation, cut, this.scenario.setup.part, seededRandom(seed));
   }
 
-  /** Recovers, is updated once more, and has the power cut again during a recovery not met before. */
-  private async firstCut(snapshot: Snapshot, first: TracedOperation, name: string): Promise<void> {
-    const { setup, stage, next } = this.scenario;
-    const after = snapshot.bytes.slice();
+  /** The part in use holds what `cut` leaves of an operation of a run whose content was `before`. */
+  private cut(before: Uint8Array, traced: TracedOperation, cut: Cut, seed: number): void {
+    this.totals.planned += 1;
+    this.scratch.set(before);
+    this.applyCut(this.scratch, traced, cut, seed);
+    this.totals.fired += 1;
+  }
+
+  /** Recovers, goes on, and has the power cut again during a recovery not met before. */
+  private async firstCut(
+    before: Uint8Array,
+    first: TracedOperation,
+    cut: Cut,
+    operation: number,
+    number: number,
+  ): Promise<void> {
+    const name = `#${operation} ${first.step} ${first.partition} ${describe(cut)}`;
+    const seed = operation * 1_000_003 + number;
+    const { stage, next } = this.scenario;
     let recovery: TracedOperation[] = [];
+    let isNew = false;
+    this.cut(before, first, cut, seed);
     const passed = await this.judge(name, async () => {
-      const { part, ecu, director } = this.powerOn(snapshot);
+      const { part, ecu, director } = this.powerOn(first);
       recovery = record(this.scenario, part, ecu, director, first.step);
       await ecu.liveUntilDone(stage);
       part.onOperation = undefined;
-      await ecu.liveUntilDone(next);
+      isNew = this.isNew(recovery);
+      if (isNew) await ecu.liveUntilDone(next);
+      else await ecu.acceptsNext(next);
     });
+    if (!passed || !isNew) return;
+    const content = before.slice();
+    this.applyCut(content, first, cut, seed);
+    await this.cutAgain(content, first, recovery, name);
+  }
+
+  private isNew(recovery: readonly TracedOperation[]): boolean {
     const key = fingerprint(recovery);
-    if (!passed || this.recoveries.has(key)) return;
+    if (this.recoveries.has(key)) return false;
     this.recoveries.add(key);
-    const content = after;
+    return true;
+  }
+
+  /** Every second cut in a recovery; `content` is what the first cut left. */
+  private async cutAgain(
+    content: Uint8Array,
+    first: TracedOperation,
+    recovery: readonly TracedOperation[],
+    name: string,
+  ): Promise<void> {
+    const { part } = this.scenario.setup;
     let fades = first.operation.kind === 'program';
     for (const [i, one] of recovery.entries()) {
-      for (const [j, cut] of secondCuts(one, setup.part).entries()) {
+      const next = recovery[i + 1];
+      for (const [j, cut] of secondCuts(one, part).entries()) {
         if (this.sampling.every > 1 && !this.isChosen()) continue;
-        const again = this.cut(content, one, cut, i * 7_919 + j);
+        this.cut(content, one, cut, i * 7_919 + j);
+        const isShown = this.sampling.every === 1 && isBefore(one, cut, next);
         const where = `${name}; #${i} ${one.step} ${one.partition} ${describe(cut)}`;
-        await this.secondCut(again, where);
+        if (isShown) this.totals.points += 1;
+        else await this.secondCut(one, where);
       }
       if (fades && (this.sampling.every === 1 || this.isChosen())) {
-        const again = this.cut(content, one, { stage: 'before' }, i);
-        fade(again.bytes, first, setup.part.writeAlign, seededRandom(i));
-        await this.secondCut(
-          again,
-          `${name}; #${i} ${one.step} before, the first one's unit fades`,
-        );
+        this.cut(content, one, { stage: 'before' }, i);
+        fade(this.scratch, first, part.writeAlign, seededRandom(i));
+        await this.secondCut(one, `${name}; #${i} ${one.step} before, the first one's unit fades`);
       }
       fades &&= !touchesEnd(one, first);
       content.set(one.operation.after, one.operation.offset);
     }
   }
 
-  private secondCut(snapshot: Snapshot, name: string): Promise<boolean> {
+  private secondCut(traced: TracedOperation, name: string): Promise<boolean> {
     const { stage, next } = this.scenario;
     return this.judge(name, async () => {
-      const { ecu } = this.powerOn(snapshot);
+      const { ecu } = this.powerOn(traced);
       await ecu.liveUntilDone(stage);
       await ecu.acceptsNext(next);
     });
   }
 
-  /** An ECU whose part holds the snapshot, and who has to trust what was trusted then. */
-  private powerOn(snapshot: Snapshot) {
+  /** An ECU whose part is as a cut left it, and who has to trust what was trusted then. */
+  private powerOn({ told, floors, resumable }: TracedOperation) {
     const { setup } = this.scenario;
-    this.scratch.set(snapshot.bytes);
     const part = new FaultyFlash(this.scratch, setup.part);
-    const director = new DirectorView(snapshot.told);
+    const director = new DirectorView(told);
     const ecu = new EcuUnderTest(setup, part, director);
-    ecu.minimum = snapshot.floors;
-    ecu.resumable = snapshot.resumable;
+    ecu.minimum = floors;
+    ecu.resumable = resumable;
     return { part, ecu, director };
   }
 
@@ -198,6 +232,21 @@ export class Exploration {
       if (Buffer.compare(part.bytes, expected) !== 0) throw new Error('left other bytes');
     });
   }
+}
+
+/**
+ * True when a cut after `one` leaves the flash, and asks no more of the ECU, than the cut before `next`
+ * does, whose run is going to show it.
+ */
+function isBefore(
+  { told, resumable }: TracedOperation,
+  { stage, loseUnsynced }: Cut,
+  next: TracedOperation | undefined,
+): boolean {
+  if (stage !== 'after' || loseUnsynced === true || next === undefined) return false;
+  if (next.resumable < resumable) return false;
+  const ecus = Object.keys(next.told);
+  return ecus.length === Object.keys(told).length && ecus.every((id) => next.told[id] === told[id]);
 }
 
 /** True when an operation changes the last unit of the one that was cut. */

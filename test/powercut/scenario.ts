@@ -4,7 +4,8 @@
  */
 import { FlashKeyValue } from '../../agent/install/flash-key-value.ts';
 import { FaultyFlash } from '../../hal/emulated/faulty-flash.ts';
-import { EcuUnderTest, openFlash, type Step, steps, updatedEcuOf } from './ecu.ts';
+import { EcuUnderTest, type Step, steps } from './ecu.ts';
+import { type EcuSetup, manufacture, openFlash, updatedEcuOf } from './factory.ts';
 import { layoutOf, type PartKind, type Role } from './geometries.ts';
 import { crypto } from './memo-crypto.ts';
 import { DirectorView, type Stage, World } from './world.ts';
@@ -22,7 +23,7 @@ export function livesOf(role: Role): readonly Life[] {
 }
 
 export interface Scenario {
-  readonly setup: { readonly role: Role; readonly part: PartKind; readonly world: World };
+  readonly setup: EcuSetup;
   readonly stage: Stage;
   readonly next: Stage;
   /** Content of the part at the beginning, and what the Director knew then. */
@@ -46,8 +47,9 @@ export async function createScenario(role: Role, part: PartKind, life: Life): Pr
   const setup = { role, part, world };
   const bytes = new Uint8Array(layoutOf(part, role).size).fill(part.eraseValue);
   const director = new DirectorView();
-  const ecu = new EcuUnderTest(setup, new FaultyFlash(bytes, part), director);
-  ecu.manufacture();
+  const flash = new FaultyFlash(bytes, part);
+  manufacture(setup, openFlash(setup, flash));
+  const ecu = new EcuUnderTest(setup, flash, director);
   await ecu.liveUntilDone(world.stage({ goal: 1 }));
   fillKeyValue(setup, bytes);
   const stage = stageOf(world, life);
@@ -71,7 +73,12 @@ const roomLeft: Readonly<Record<Role, number>> = {
   hosted: 1_300,
 };
 
-function fillKeyValue(setup: Scenario['setup'], bytes: Uint8Array): void {
+const largeFiller = 4_096;
+const smallFiller = 64;
+/** Left to small ones. */
+const spareFiller = 600;
+
+function fillKeyValue(setup: EcuSetup, bytes: Uint8Array): void {
   const { offset, size } = layoutOf(setup.part, setup.role).map['key-value']!;
   const flash = new FaultyFlash(bytes, setup.part);
   let end = 0;
@@ -83,8 +90,15 @@ function fillKeyValue(setup: Scenario['setup'], bytes: Uint8Array): void {
   const bank = size / 2;
   // Where units are large, a value more may take more than is to be left.
   const left = Math.max(roomLeft[setup.role], 4 * setup.part.writeAlign);
-  do store.write('filler', new Uint8Array(64));
-  while (bank - (end % bank) > left || end % bank === 0);
+  const room = () => bank - (end % bank);
+  do {
+    // Few values fill most of it, since each is read at every start; the last one is small.
+    const rest = room() - left - spareFiller;
+    store.write(
+      'filler',
+      new Uint8Array(rest > smallFiller ? Math.min(rest, largeFiller) : smallFiller),
+    );
+  } while (room() > left || end % bank === 0);
 }
 
 function stageOf(world: World, life: Life): Stage {

@@ -3,8 +3,9 @@
 import { stagingProgressBlocks } from '../../agent/primary/image-staging.ts';
 import type { FlashMap } from '../../hal/ecu-description.ts';
 import { FaultyFlash, type FlashOperation } from '../../hal/emulated/faulty-flash.ts';
-import { EcuUnderTest, type Floors, type Step, steps } from './ecu.ts';
+import { EcuUnderTest, type Step, steps } from './ecu.ts';
 import { layoutOf, type PartKind } from './geometries.ts';
+import type { Floors } from './invariants.ts';
 import type { Scenario } from './scenario.ts';
 import type { DirectorView, Told } from './world.ts';
 
@@ -16,14 +17,6 @@ export interface TracedOperation {
   readonly told: Readonly<Record<string, Told>>;
   readonly floors: Floors;
   /** Offset in the ciphertext from which a download or transfer has to go on, at least. */
-  readonly resumable: number;
-}
-
-/** A flash snapshot, and what of the world outside belongs to it. */
-export interface Snapshot {
-  readonly bytes: Uint8Array;
-  readonly told: Readonly<Record<string, Told>>;
-  readonly floors: Floors;
   readonly resumable: number;
 }
 

@@ -2,6 +2,8 @@
 import { spawn } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parts, roles } from '../powercut/geometries.ts';
+import { lives } from '../powercut/scenario.ts';
 
 const test = suite('power cuts');
 
@@ -24,7 +26,10 @@ test('VER-01, VER-02, HRD-14: one point in 17 of an update’s life leaves nothi
   const [points, fired, planned, bricked, lost] = found!.slice(1).map(Number);
   assert.equal([bricked, lost], [0, 0], output);
   assert.is(fired, planned);
-  // One in seven of the 110 scenarios: every kind of ECU and part, every life.
+  // One in seven of the 110 scenarios goes through every kind of ECU and part, and every life.
+  for (const name of [...roles, ...parts.map((part) => part.name), ...lives]) {
+    assert.match(output, new RegExp(`(^|, )${name}[,:]`, 'm'));
+  }
   assert.ok(points! > 800, last);
   assert.is(output.match(/points, \d+ of/g)?.length, 16);
   assert.is(status, 0);

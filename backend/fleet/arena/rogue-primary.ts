@@ -5,10 +5,11 @@
 import { LinkDriver } from '../../../agent/can/link-driver.ts';
 import { UdsClient } from '../../../agent/can/uds-client.ts';
 import { decode } from '../../../agent/codec/schema.ts';
-import { isRefusal } from '../../../agent/codes.ts';
+import { isRefusal, type Refusal } from '../../../agent/codes.ts';
 import { maxUdsMessageBytes } from '../../../agent/limits.ts';
 import { type RepositoryName, repositoryName } from '../../../agent/metadata/common.ts';
 import { storedKeyPair } from '../../../agent/metadata/configuration.ts';
+import type { VerificationStep } from '../../../agent/metadata/vehicle-messages.ts';
 import { SecondaryClient } from '../../../agent/primary/secondary-client.ts';
 import { createEmulatedCan } from '../../../hal/emulated/can.ts';
 import { createFileKeyValue } from '../../../hal/emulated/key-value.ts';
@@ -18,6 +19,26 @@ import { createNodeRandom } from '../../../hal/node/random.ts';
 import { type KeyPair, signerOf } from '../../../hal/node/signing.ts';
 import type { ProvisionedAgent } from '../provision.ts';
 import { agentLayouts, canPort, hostedEcuId, vehicleId } from '../vehicle-layout.ts';
+
+const maxOffers = 20;
+
+/** What the attacker has for a file that a Secondary asks for. */
+type FileOf = (
+  repository: RepositoryName,
+  name: string,
+) => Uint8Array | undefined | Promise<Uint8Array | undefined>;
+
+async function answerVerification(
+  secondary: SecondaryClient,
+  fileOf: FileOf,
+): Promise<VerificationStep | Refusal> {
+  let step = await secondary.startVerification();
+  while (!isRefusal(step) && step.ask !== undefined) {
+    const { repository, name } = step.ask;
+    step = await secondary.supplyFile(await fileOf(repositoryName(repository), name));
+  }
+  return step;
+}
 
 export class RoguePrimary {
   readonly full: SecondaryClient;
@@ -57,21 +78,20 @@ export class RoguePrimary {
     this.partial = partial!;
   }
 
-  /** Answers a Secondary's verification with whatever files, of any size; what it says to them. */
-  async offer(
-    secondary: SecondaryClient,
-    fileOf: (
-      repository: RepositoryName,
-      name: string,
-    ) => Uint8Array | undefined | Promise<Uint8Array | undefined>,
-  ): Promise<void> {
-    let step = await secondary.startVerification();
-    while (!isRefusal(step) && step.ask !== undefined) {
-      const { repository, name } = step.ask;
-      step = await secondary.supplyFile(await fileOf(repositoryName(repository), name));
-    }
-    if (!isRefusal(step) && step.refusal === undefined) {
-      throw new Error(`${secondary.ecuIds[0]} took what it was offered`);
+  /**
+   * Answers a Secondary's verification with whatever files, of any size, until it has refused them. On
+   * a machine under load answers come too late: then it begins anew.
+   */
+  async offer(secondary: SecondaryClient, fileOf: FileOf): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const step = await answerVerification(secondary, fileOf);
+      if (!isRefusal(step)) {
+        if (step.refusal !== undefined) return;
+        throw new Error(`${secondary.ecuIds[0]} took what it was offered`);
+      }
+      const { refused } = step;
+      if (refused !== 'secondary-silent' && !refused.startsWith('iso-tp-')) return;
+      if (attempt === maxOffers) throw new Error(`${secondary.ecuIds[0]}: ${step.detail}`);
     }
   }
 
