@@ -12,7 +12,6 @@ import {
   array,
   bytes,
   decode,
-  encode,
   field,
   type Infer,
   integer,
@@ -122,19 +121,31 @@ export function decodeEnvelope(input: Uint8Array, maxBytes: number): Envelope | 
   return { payload: opened[2], signatures };
 }
 
-/** Encodes an envelope; zero signatures are allowed so that tests can compose broken ones. */
-export function encodeEnvelope(envelope: Envelope): Uint8Array {
-  let expectedBytes = envelope.payload.length + maxHeadsBytes;
-  for (const { protectedBytes, proof, signature } of envelope.signatures) {
+/** What an encoded envelope takes, or a little more: for the buffer that it is written to. */
+export function envelopeBytes({ payload, signatures }: Envelope): number {
+  let expectedBytes = payload.length + maxHeadsBytes;
+  for (const { protectedBytes, proof, signature } of signatures) {
     expectedBytes += protectedBytes.length + signature.length + maxHeadsBytes;
     if (proof !== undefined) expectedBytes += proof[3].length + pathNodeBytes * proof[2].length;
   }
+  return expectedBytes;
+}
+
+/** Encodes an envelope; zero signatures are allowed so that tests can compose broken ones. */
+export function encodeEnvelope(envelope: Envelope): Uint8Array {
+  const writer = new Writer(envelopeBytes(envelope));
+  writeEnvelope(writer, envelope);
+  return writer.finish();
+}
+
+/** Appends an encoded envelope. */
+export function writeEnvelope(writer: Writer, envelope: Envelope): void {
   const signatures = envelope.signatures.map(
     ({ protectedBytes, proof, signature }) =>
       [protectedBytes, proof ? { proof } : {}, signature] as const,
   );
   const parts = [new Uint8Array(0), {}, envelope.payload, signatures] as const;
-  return encode(envelopeSchema, parts, expectedBytes);
+  envelopeSchema.write(writer, parts);
 }
 
 /** Sig_structure (RFC 9052 §4.4) of a signature over `payload`: the bytes that are signed. */

@@ -10,8 +10,8 @@ import {
 } from './reader.ts';
 
 export class Writer {
-  private buffer: Uint8Array;
-  private length = 0;
+  protected buffer: Uint8Array;
+  protected length = 0;
 
   /** @param capacity bytes that it takes before it grows, which copies */
   constructor(capacity = 256) {

@@ -22,8 +22,13 @@ export function leafHash(crypto: Crypto, salt: Uint8Array, structure: Uint8Array
   return crypto.digest('SHA-256', joined);
 }
 
-function nodeHash(crypto: Crypto, left: Uint8Array, right: Uint8Array): Uint8Array {
-  const joined = new Uint8Array(1 + left.length + right.length);
+/** @param joined 65 bytes of room, for who hashes thousands of nodes */
+function nodeHash(
+  crypto: Crypto,
+  left: Uint8Array,
+  right: Uint8Array,
+  joined = new Uint8Array(65),
+): Uint8Array {
   joined[0] = 1;
   joined.set(left, 1);
   joined.set(right, 1 + left.length);
@@ -40,6 +45,7 @@ export interface MerkleTree {
 /** Builds the tree over `leaves` (at least one, from `leafHash`); holds two hashes per leaf. */
 export function treeOf(crypto: Crypto, leaves: readonly Uint8Array[]): MerkleTree {
   if (leaves.length === 0) throw new RangeError('leaves: at least one is needed');
+  const joined = new Uint8Array(65);
   const levels: (readonly Uint8Array[])[] = [leaves];
   let level = leaves;
   while (level.length > 1) {
@@ -47,7 +53,7 @@ export function treeOf(crypto: Crypto, leaves: readonly Uint8Array[]): MerkleTre
     // An odd last node rises unchanged: the same tree as RFC 9162's split at powers of two.
     for (let i = 0; i < level.length; i += 2) {
       const right = level[i + 1];
-      above.push(right === undefined ? level[i]! : nodeHash(crypto, level[i]!, right));
+      above.push(right === undefined ? level[i]! : nodeHash(crypto, level[i]!, right, joined));
     }
     levels.push(above);
     level = above;

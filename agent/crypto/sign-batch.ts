@@ -2,15 +2,18 @@
 import type { Crypto } from '../../hal/types.ts';
 import { algorithms } from '../codec/cose-key.ts';
 import {
-  encodeEnvelope,
+  type Envelope,
+  envelopeBytes,
   merkleRoot,
   type Signature,
   signatureHeader,
   signatureStructure,
+  writeEnvelope,
 } from '../codec/cose-sign.ts';
 import { encode } from '../codec/schema.ts';
+import { Writer } from '../codec/writer.ts';
 import { keyId } from './key-id.ts';
-import { leafHash, treeOf } from './merkle.ts';
+import { treeOf } from './merkle.ts';
 import type { Signer } from './sign-envelope.ts';
 
 export interface BatchOptions {
@@ -31,7 +34,7 @@ export interface BatchDocument {
 /**
  * Signs a batch: one tree and one signature per signer.
  * @param documents at least one; all of one role
- * @returns the encoded COSE_Sign of each document, in the same order
+ * @returns the encoded COSE_Sign of each document, in the same order; some share a buffer
  */
 export function signBatch(
   crypto: Crypto,
@@ -47,9 +50,7 @@ export function signBatch(
       merkle: 1 as const,
     };
     const protectedBytes = encode(signatureHeader, header);
-    const leaves = documents.map(({ payload, salt }) =>
-      leafHash(crypto, salt, signatureStructure('metadata', protectedBytes, payload)),
-    );
+    const leaves = leavesOf(crypto, protectedBytes, documents);
     const tree = treeOf(crypto, leaves);
     const root = encode(merkleRoot, {
       ...options,
@@ -62,7 +63,63 @@ export function signBatch(
       signatures[index]!.push({ header, protectedBytes, proof, signature });
     });
   }
-  return documents.map(({ payload }, index) =>
-    encodeEnvelope({ payload, signatures: signatures[index]! }),
+  return encodeTogether(
+    documents.map(({ payload }, index) => ({ payload, signatures: signatures[index]! })),
   );
+}
+
+/** A buffer for many results: allocating one for each costs more than making it. */
+class SharedWriter extends Writer {
+  get position(): number {
+    return this.length;
+  }
+
+  /** Goes on at `position`, over what is there. */
+  seek(position: number): void {
+    this.length = position;
+  }
+
+  /** What was written from `start` on; a view. */
+  since(start: number): Uint8Array {
+    return this.buffer.subarray(start, this.length);
+  }
+}
+
+/** `leafHash` of each document; what is the same in all of them is written once. */
+function leavesOf(
+  crypto: Crypto,
+  protectedBytes: Uint8Array,
+  documents: readonly BatchDocument[],
+): Uint8Array[] {
+  const empty = new Uint8Array(0);
+  const structure = signatureStructure('metadata', protectedBytes, empty);
+  // Its last byte is the head of the empty payload.
+  const beforePayload = structure.subarray(0, structure.length - 1);
+  const writer = new SharedWriter();
+  return documents.map(({ payload, salt }) => {
+    writer.seek(0);
+    writer.raw(leafPrefix);
+    writer.raw(salt);
+    writer.raw(beforePayload);
+    writer.byteString(payload);
+    return crypto.digest('SHA-256', writer.since(0));
+  });
+}
+
+const leafPrefix = new Uint8Array(1);
+/** Envelopes in one buffer: few, so that one which is kept does not keep megabytes. */
+const envelopesPerBuffer = 16;
+
+function encodeTogether(envelopes: readonly Envelope[]): Uint8Array[] {
+  const encoded: Uint8Array[] = [];
+  for (let first = 0; first < envelopes.length; first += envelopesPerBuffer) {
+    const some = envelopes.slice(first, first + envelopesPerBuffer);
+    const writer = new SharedWriter(some.reduce((sum, one) => sum + envelopeBytes(one), 0));
+    for (const envelope of some) {
+      const start = writer.position;
+      writeEnvelope(writer, envelope);
+      encoded.push(writer.since(start));
+    }
+  }
+  return encoded;
 }

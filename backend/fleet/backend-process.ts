@@ -3,14 +3,12 @@ import { fileURLToPath } from 'node:url';
 import { Child } from './child-process.ts';
 
 const program = fileURLToPath(new URL('../main.ts', import.meta.url));
-const started = /^listening director=(\S+) images=(\S+) operator=(\S+)(?: doorbell=(\S+))?$/;
+const started = /^listening director=(\S+) images=(\S+) operator=(\S+)$/;
 
 export interface BackendPorts {
   readonly director: number;
   readonly images: number;
   readonly operator: number;
-  /** Of the embedded broker; absent where another one serves. */
-  readonly doorbell?: number | undefined;
 }
 
 export class BackendProcess {
@@ -30,13 +28,12 @@ export class BackendProcess {
     });
     this.child = new Child({
       arguments: [program],
-      // Several may run on one machine: who wants the doorbell at a known port says so.
-      environment: { DOORBELL_PORT: '0', ...environment },
+      environment,
       onLine: (line, stream) => {
         const match = started.exec(line);
         if (match !== null) {
-          const [director, images, operator, doorbell] = match.slice(1).map(portOf);
-          this.taken = { director: director!, images: images!, operator: operator!, doorbell };
+          const [director, images, operator] = match.slice(1).map(portOf);
+          this.taken = { director: director!, images: images!, operator: operator! };
           resolve(this.taken);
         } else if (stream === 'stderr') errors.push(line);
       },
@@ -77,6 +74,6 @@ export class BackendProcess {
   }
 }
 
-function portOf(address: string | undefined): number | undefined {
-  return address === undefined ? undefined : Number(address.slice(address.lastIndexOf(':') + 1));
+function portOf(address: string): number {
+  return Number(address.slice(address.lastIndexOf(':') + 1));
 }

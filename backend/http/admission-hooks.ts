@@ -67,12 +67,21 @@ export function sendOverQuota(
   return sendRefusal(reply, refuse('quota-exceeded', `too many requests: quota ${scope}`));
 }
 
-/** An unread body would have to be received to its end before the connection is of use again. */
+/**
+ * An unread body has to be received to its end before the connection is of use again: closing it is
+ * cheaper where there is much of it. A short one has come with its head: reading over it costs less
+ * than the handshake of the next connection, which overload would bring on top.
+ */
 export function closeAfter(request: FastifyRequest, reply: FastifyReply): void {
+  if (request.body !== undefined) return;
   const { headers } = request;
-  const bodiless = headers['transfer-encoding'] === undefined && !Number(headers['content-length']);
-  if (!bodiless && request.body === undefined) reply.header('connection', 'close');
+  const chunked = headers['transfer-encoding'] !== undefined;
+  const length = Number(headers['content-length'] ?? 0);
+  if (chunked || !(length <= maxSkippedBodyBytes)) reply.header('connection', 'close');
 }
+
+/** A manifest of a few ECUs. */
+const maxSkippedBodyBytes = 4_096;
 
 /** What has no admission is answered at once: health, metrics, refusals. */
 export function admissionOf(

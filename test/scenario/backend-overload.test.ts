@@ -1,4 +1,5 @@
 /** More requests than a lane takes: who is answered, by what, and that the other lanes go on. */
+import { Agent, request } from 'node:http';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { laneLimits } from '../../backend/admission/priorities.ts';
@@ -59,6 +60,36 @@ test('metadata that was sent before comes from memory; all else is told when to 
   release();
   const after = await backend.director('/metadata/v-2/timestamp.cbor');
   assert.is(codeOf(after), '404 vehicle-unknown');
+});
+
+test('a connection whose short request is shed stays open; one with a long body to come is closed', async () => {
+  const release = await overload();
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  /** One POST over the one connection: its status, and whether that was used before. */
+  const post = (bytes: number) =>
+    new Promise<string>((resolve, reject) => {
+      const headers = { 'content-type': 'application/cbor', 'content-length': String(bytes) };
+      const to = { host: '127.0.0.1', port: backend.ports.director, path: '/time' };
+      const outgoing = request({ ...to, method: 'POST', agent, headers }, (response) => {
+        response.resume();
+        const { connection = 'kept' } = response.headers;
+        const answer = `${response.statusCode} ${connection} ${outgoing.reusedSocket}`;
+        response.on('end', () => setImmediate(resolve, answer));
+      });
+      outgoing.on('error', reject);
+      outgoing.end(new Uint8Array(bytes));
+    });
+  try {
+    assert.is(await post(18), '503 keep-alive false');
+    assert.is(await post(18), '503 keep-alive true');
+    assert.match(await post(4_097), /^503 close/);
+    assert.is(await post(18), '503 keep-alive false');
+  } finally {
+    agent.destroy();
+    release();
+    await new Promise((resolve) => setImmediate(resolve));
+    release();
+  }
 });
 
 test('a newer Timestamp is never followed by an older one from memory', async () => {

@@ -205,6 +205,22 @@ for (const { name, crypto } of providers) {
     }
   });
 
+  test('documents of many lengths, in more buffers than one, are each their own', () => {
+    const many = Array.from({ length: 40 }, (_, i) => ({
+      payload: new Uint8Array([0xa1, 1, ...new Uint8Array(i * 97).fill(i)]),
+      salt: random.bytes(16),
+    }));
+    const files = signBatch(crypto, [signer], many, batch);
+    files[7]!.fill(0);
+    files.forEach((bytes, i) => {
+      if (i === 7) return;
+      const one = open(bytes);
+      assert.equal(one.payload, many[i]!.payload);
+      assert.is(check(one), undefined, `document ${i}`);
+      assert.equal(encodeEnvelope(one), bytes);
+    });
+  });
+
   test('an envelope of Merkle form survives decoding and encoding byte for byte', () => {
     const [bytes] = signBatch(crypto, [signer], documents, batch);
     assert.equal(encodeEnvelope(open(bytes!)), bytes);
