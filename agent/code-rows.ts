@@ -2,7 +2,7 @@
  * Beside the catalogue of refusals: every requirement that a code is refused under. A file of its own,
  * since no program of the agent loads it; tools and tests do.
  */
-import { type Code, codes } from './codes.ts';
+import { type Code, rowOf } from './codes.ts';
 
 /** Rows under which every file's signatures are judged, by its role. */
 const signatureRows = ['CRT-03', 'CTS-02', 'CSN-03', 'CTG-03', 'OFF-04', 'OFF-05'];
@@ -41,6 +41,6 @@ export const furtherRows: Readonly<Partial<Record<Code, readonly string[]>>> = {
 
 /** Every requirement that a code can be refused under, its own first. */
 export function rowsOf(code: Code): readonly string[] {
-  const { row } = codes[code];
+  const row = rowOf(code);
   return [row, ...(furtherRows[code] ?? []).filter((other) => other !== row)];
 }

@@ -26,211 +26,225 @@ export type Attack =
   | 'partial-bundle'
   | 'fast-forward';
 
-interface Entry {
-  readonly row: string;
-  readonly attack?: Attack;
-  /** A failure of the moment (link, peer, load): tried again, and not told to the Director. */
-  readonly transient?: true;
-}
+/**
+ * Row, attack and `transient`: a failure of the moment (link, peer, load), tried again and not told to
+ * the Director. As text: on a small engine an object for each code would cost 15 KB of memory.
+ */
+type Entry = string;
 
 const catalogue = {
   // Decoding (agent/codec)
-  'cbor-truncated': { row: 'DBP-20' },
-  'cbor-wrong-type': { row: 'DBP-20' },
-  'cbor-not-deterministic': { row: 'DBP-20' },
-  'cbor-integer-range': { row: 'DBP-20' },
-  'cbor-too-large': { row: 'HRD-13' },
-  'cbor-too-short': { row: 'DBP-20' },
-  'cbor-too-deep': { row: 'HRD-13' },
-  'cbor-text-charset': { row: 'HRD-20' },
-  'cbor-duplicate-key': { row: 'DBP-20' },
-  'cbor-unknown-field': { row: 'DBP-20' },
-  'cbor-unknown-value': { row: 'DBP-20' },
-  'cbor-missing-field': { row: 'DBP-20' },
-  'cbor-trailing-bytes': { row: 'DBP-20' },
+  'cbor-truncated': 'DBP-20',
+  'cbor-wrong-type': 'DBP-20',
+  'cbor-not-deterministic': 'DBP-20',
+  'cbor-integer-range': 'DBP-20',
+  'cbor-too-large': 'HRD-13',
+  'cbor-too-short': 'DBP-20',
+  'cbor-too-deep': 'HRD-13',
+  'cbor-text-charset': 'HRD-20',
+  'cbor-duplicate-key': 'DBP-20',
+  'cbor-unknown-field': 'DBP-20',
+  'cbor-unknown-value': 'DBP-20',
+  'cbor-missing-field': 'DBP-20',
+  'cbor-trailing-bytes': 'DBP-20',
 
   // Signatures (agent/crypto)
-  'key-malformed': { row: 'MET-02' },
-  'key-duplicate': { row: 'ROOT-02' },
-  'signature-missing': { row: 'MET-03', attack: 'unsigned' },
-  'signature-half': { row: 'HRD-18', attack: 'half-signature' },
-  'signature-threshold': { row: 'CTG-03', attack: 'arbitrary-software' },
-  'signature-algorithm': { row: 'MET-02', attack: 'arbitrary-software' },
-  'signature-invalid': { row: 'MET-03', attack: 'arbitrary-software' },
-  'merkle-proof-invalid': { row: 'MET-03', attack: 'arbitrary-software' },
-  'payload-hash-mismatch': { row: 'HRD-19' },
+  'key-malformed': 'MET-02',
+  'key-duplicate': 'ROOT-02',
+  'signature-missing': 'MET-03 unsigned',
+  'signature-half': 'HRD-18 half-signature',
+  'signature-threshold': 'CTG-03 arbitrary-software',
+  'signature-algorithm': 'MET-02 arbitrary-software',
+  'signature-invalid': 'MET-03 arbitrary-software',
+  'merkle-proof-invalid': 'MET-03 arbitrary-software',
+  'payload-hash-mismatch': 'HRD-19',
 
   // Metadata (agent/verify)
-  'metadata-role-type': { row: 'MET-04', attack: 'arbitrary-software' },
-  'metadata-expired': { row: 'CTG-05', attack: 'freeze' },
-  'metadata-rollback': { row: 'CTG-04', attack: 'rollback' },
-  'metadata-changed-in-place': { row: 'HRD-02', attack: 'arbitrary-software' },
-  'metadata-absent': { row: 'FNM-01' },
-  'metadata-not-stored': { row: 'KEY-01' },
-  'root-version': { row: 'CRT-04', attack: 'rollback' },
-  'root-threshold': { row: 'HRD-06' },
-  'root-too-many': { row: 'HRD-13', attack: 'endless-data' },
-  'snapshot-mismatch': { row: 'CSN-02', attack: 'mix-and-match' },
-  'snapshot-role-removed': { row: 'CSN-06', attack: 'rollback' },
-  'targets-version-mismatch': { row: 'CTG-02', attack: 'mix-and-match' },
-  'targets-delegation': { row: 'CTG-06', attack: 'arbitrary-software' },
-  'targets-ecu-repeated': { row: 'CTG-07', attack: 'wrong-ecu' },
-  'targets-ecu-unknown': { row: 'CTG-08', attack: 'wrong-ecu' },
-  'vehicle-mismatch': { row: 'HRD-01', attack: 'cross-vehicle-replay' },
-  'hash-missing': { row: 'HRD-12' },
-  'delegation-limit': { row: 'HRD-13' },
-  'delegation-role': { row: 'RDL-02' },
-  'target-not-found': { row: 'RDL-08', attack: 'arbitrary-software' },
-  'target-mismatch': { row: 'FV-13', attack: 'mix-and-match' },
-  'target-must-match': { row: 'FV-14', attack: 'mix-and-match' },
-  'target-rollback': { row: 'FV-15', attack: 'rollback' },
-  'target-hardware': { row: 'VIM-02', attack: 'wrong-ecu' },
-  'target-filename': { row: 'VIM-03' },
-  'target-unmapped': { row: 'MAP-03' },
-  'target-kind': { row: 'FV-14' },
-  'target-format': { row: 'CUS-05' },
-  'target-too-large': { row: 'INS-09' },
-  'bundle-incompatible': { row: 'DIR-13', attack: 'mix-and-match' },
+  'metadata-role-type': 'MET-04 arbitrary-software',
+  'metadata-expired': 'CTG-05 freeze',
+  'metadata-rollback': 'CTG-04 rollback',
+  'metadata-changed-in-place': 'HRD-02 arbitrary-software',
+  'metadata-absent': 'FNM-01',
+  'metadata-not-stored': 'KEY-01',
+  'root-version': 'CRT-04 rollback',
+  'root-threshold': 'HRD-06',
+  'root-too-many': 'HRD-13 endless-data',
+  'snapshot-mismatch': 'CSN-02 mix-and-match',
+  'snapshot-role-removed': 'CSN-06 rollback',
+  'targets-version-mismatch': 'CTG-02 mix-and-match',
+  'targets-delegation': 'CTG-06 arbitrary-software',
+  'targets-ecu-repeated': 'CTG-07 wrong-ecu',
+  'targets-ecu-unknown': 'CTG-08 wrong-ecu',
+  'vehicle-mismatch': 'HRD-01 cross-vehicle-replay',
+  'hash-missing': 'HRD-12',
+  'delegation-limit': 'HRD-13',
+  'delegation-role': 'RDL-02',
+  'target-not-found': 'RDL-08 arbitrary-software',
+  'target-mismatch': 'FV-13 mix-and-match',
+  'target-must-match': 'FV-14 mix-and-match',
+  'target-rollback': 'FV-15 rollback',
+  'target-hardware': 'VIM-02 wrong-ecu',
+  'target-filename': 'VIM-03',
+  'target-unmapped': 'MAP-03',
+  'target-kind': 'FV-14',
+  'target-format': 'CUS-05',
+  'target-too-large': 'INS-09',
+  'bundle-incompatible': 'DIR-13 mix-and-match',
 
   // Time (agent/verify)
-  'time-nonce': { row: 'HRD-03', attack: 'freeze' },
+  'time-nonce': 'HRD-03 freeze',
   // No attestation was asked for since the start: the ECU has restarted between question and answer.
-  'time-unasked': { row: 'HRD-03', transient: true },
-  'time-backwards': { row: 'TIM-04', attack: 'freeze' },
-  'time-unknown': { row: 'HRD-03' },
-  'time-silent': { row: 'HRD-03' },
+  'time-unasked': 'HRD-03 transient',
+  'time-backwards': 'TIM-04 freeze',
+  'time-unknown': 'HRD-03',
+  'time-silent': 'HRD-03',
 
   // Images and keys (agent/image)
-  'key-object-hash': { row: 'CUS-05', attack: 'arbitrary-software' },
-  'key-object-unwrap': { row: 'VIM-06' },
-  'image-hash': { row: 'PRI-09', attack: 'tampered-image' },
-  'image-length': { row: 'VIM-09', attack: 'endless-data' },
-  'image-header': { row: 'VIM-06', attack: 'tampered-image' },
-  'image-chunk': { row: 'VIM-06', attack: 'tampered-image' },
-  'image-truncated': { row: 'VIM-09', attack: 'tampered-image' },
-  'image-plaintext-hash': { row: 'VIM-08', attack: 'tampered-image' },
-  'image-plaintext-length': { row: 'VIM-09', attack: 'tampered-image' },
+  'key-object-hash': 'CUS-05 arbitrary-software',
+  'key-object-unwrap': 'VIM-06',
+  'image-hash': 'PRI-09 tampered-image',
+  'image-length': 'VIM-09 endless-data',
+  'image-header': 'VIM-06 tampered-image',
+  'image-chunk': 'VIM-06 tampered-image',
+  'image-truncated': 'VIM-09 tampered-image',
+  'image-plaintext-hash': 'VIM-08 tampered-image',
+  'image-plaintext-length': 'VIM-09 tampered-image',
 
   // Installation (agent/install)
-  'slot-too-small': { row: 'INS-10' },
-  'slot-corrupt': { row: 'HRD-15' },
-  'boot-block-corrupt': { row: 'VER-02' },
-  'boot-nothing-to-run': { row: 'VER-02' },
-  'counter-rollback': { row: 'HRD-04', attack: 'rollback' },
-  'self-test-failed': { row: 'INS-13' },
-  'self-test-hung': { row: 'INS-13' },
-  'trial-rolled-back': { row: 'INS-12' },
-  'update-given-up': { row: 'INS-12' },
-  'install-out-of-order': { row: 'INS-01' },
+  'slot-too-small': 'INS-10',
+  'slot-corrupt': 'HRD-15',
+  'boot-block-corrupt': 'VER-02',
+  'boot-nothing-to-run': 'VER-02',
+  'counter-rollback': 'HRD-04 rollback',
+  'self-test-failed': 'INS-13',
+  'self-test-hung': 'INS-13',
+  'trial-rolled-back': 'INS-12',
+  'update-given-up': 'INS-12',
+  'install-out-of-order': 'INS-01',
 
   // The platform (hal/quickjs)
-  'flash-unusable': { row: 'VER-02' },
-  'bytecode-version': { row: 'VER-02' },
-  'can-unavailable': { row: 'VER-02' },
-  'no-entropy': { row: 'VER-02' },
-  'heap-exhausted': { row: 'VER-02' },
+  'flash-unusable': 'VER-02',
+  'bytecode-version': 'VER-02',
+  'can-unavailable': 'VER-02',
+  'no-entropy': 'VER-02',
+  'heap-exhausted': 'VER-02',
 
   // Network (agent/net)
-  'net-unreachable': { row: 'VER-01', attack: 'denial-of-service', transient: true },
-  'net-closed': { row: 'VER-01', attack: 'drop-request', transient: true },
-  'net-endless': { row: 'CTS-01', attack: 'endless-data' },
-  'net-too-slow': { row: 'ECU-03', attack: 'slow-retrieval' },
-  'http-malformed': { row: 'VER-01', transient: true },
-  'http-status': { row: 'VER-01', attack: 'denial-of-service', transient: true },
-  'http-object-changed': { row: 'PRI-09', attack: 'mix-and-match' },
+  'net-unreachable': 'VER-01 denial-of-service transient',
+  'net-closed': 'VER-01 drop-request transient',
+  'net-endless': 'CTS-01 endless-data',
+  'net-too-slow': 'ECU-03 slow-retrieval',
+  'http-malformed': 'VER-01 transient',
+  'http-status': 'VER-01 denial-of-service transient',
+  'http-object-changed': 'PRI-09 mix-and-match',
   // TLS guards the connection, Uptane the update: without one, the vehicle goes on as offline.
-  'tls-untrusted': { row: 'VER-01', attack: 'denial-of-service', transient: true },
-  'tls-name': { row: 'VER-01', attack: 'denial-of-service', transient: true },
-  'tls-certificate-expired': { row: 'VER-01', attack: 'denial-of-service', transient: true },
-  'tls-not-yet-valid': { row: 'VER-01', attack: 'denial-of-service', transient: true },
-  'tls-refused': { row: 'VER-01', attack: 'denial-of-service', transient: true },
-  'tls-malformed': { row: 'VER-01', attack: 'denial-of-service', transient: true },
+  'tls-untrusted': 'VER-01 denial-of-service transient',
+  'tls-name': 'VER-01 denial-of-service transient',
+  'tls-certificate-expired': 'VER-01 denial-of-service transient',
+  'tls-not-yet-valid': 'VER-01 denial-of-service transient',
+  'tls-refused': 'VER-01 denial-of-service transient',
+  'tls-malformed': 'VER-01 denial-of-service transient',
   // The doorbell is a convenience: without it, the vehicle polls.
-  'mqtt-malformed': { row: 'DBP-20', transient: true },
-  'mqtt-refused': { row: 'VER-01', transient: true },
+  'mqtt-malformed': 'DBP-20 transient',
+  'mqtt-refused': 'VER-01 transient',
 
   // In-vehicle bus (agent/can)
-  'can-frame-malformed': { row: 'DBP-20' },
-  'can-client-slow': { row: 'HRD-13' },
-  'iso-tp-unexpected-frame': { row: 'DBP-20' },
-  'iso-tp-sequence': { row: 'DBP-20' },
-  'iso-tp-overflow': { row: 'HRD-13', attack: 'endless-data' },
-  'iso-tp-timeout': { row: 'VER-01', attack: 'drop-request', transient: true },
-  'uds-negative-response': { row: 'VER-01', transient: true },
-  'uds-malformed': { row: 'DBP-20' },
-  'secondary-disagrees': { row: 'PRI-12' },
-  'secondary-silent': { row: 'PRI-15', attack: 'drop-request', transient: true },
-  'secondary-slow': { row: 'ECU-03', attack: 'slow-retrieval', transient: true },
-  'access-denied': { row: 'EVR-04', attack: 'arbitrary-software' },
-  'secondary-replaced': { row: 'INV-03' },
-  'bundle-rolled-back': { row: 'DBP-18' },
-  'installation-declined': { row: 'INS-13' },
+  'can-frame-malformed': 'DBP-20',
+  'can-client-slow': 'HRD-13',
+  'iso-tp-unexpected-frame': 'DBP-20',
+  'iso-tp-sequence': 'DBP-20',
+  'iso-tp-overflow': 'HRD-13 endless-data',
+  'iso-tp-timeout': 'VER-01 drop-request transient',
+  'uds-negative-response': 'VER-01 transient',
+  'uds-malformed': 'DBP-20',
+  'secondary-disagrees': 'PRI-12',
+  'secondary-silent': 'PRI-15 drop-request transient',
+  'secondary-slow': 'ECU-03 slow-retrieval transient',
+  'access-denied': 'EVR-04 arbitrary-software',
+  'secondary-replaced': 'INV-03',
+  'bundle-rolled-back': 'DBP-18',
+  'installation-declined': 'INS-13',
 
   // Offline updates (agent/primary)
-  'medium-removed': { row: 'OFF-03', transient: true },
+  'medium-removed': 'OFF-03 transient',
 
   // Configuration and provisioning
-  'configuration-invalid': { row: 'KEY-01' },
+  'configuration-invalid': 'KEY-01',
 
   // Backend (backend/)
-  'token-missing': { row: 'IMG-03' },
-  'token-invalid': { row: 'IMG-03' },
-  'enrolment-token-invalid': { row: 'INV-01' },
-  'key-unproven': { row: 'INV-05' },
-  'certificate-missing': { row: 'DIR-05' },
-  'certificate-untrusted': { row: 'DIR-05' },
-  'certificate-expired': { row: 'DIR-05' },
-  'certificate-unknown': { row: 'DIR-05' },
-  'certificate-revoked': { row: 'DIR-05' },
-  'certificate-vehicle': { row: 'DIR-05', attack: 'cross-vehicle-replay' },
-  'vehicle-unknown': { row: 'DIR-05' },
-  'vehicle-registered': { row: 'INV-02' },
-  'ecu-unknown': { row: 'DIR-06' },
-  'ecu-registered': { row: 'INV-03' },
-  'ecu-missing': { row: 'DIR-08' },
-  'report-replayed': { row: 'DIR-12', attack: 'report-replay' },
-  'report-time': { row: 'DIR-11' },
-  'report-mismatch': { row: 'DIR-06' },
-  'image-unknown': { row: 'IMG-06' },
-  'image-exists': { row: 'IMG-06' },
-  'image-not-encrypted': { row: 'CUS-04' },
-  'image-not-listed': { row: 'TGT-01' },
-  'assignment-refused': { row: 'DIR-13' },
-  'vehicle-silent': { row: 'DIR-08', attack: 'drop-request' },
-  'bundle-mixed': { row: 'DBP-12', attack: 'partial-bundle' },
-  'versions-lost': { row: 'MET-07' },
-  'versions-implausible': { row: 'MET-07', attack: 'fast-forward' },
-  'log-limit': { row: 'DBP-09' },
-  'metadata-not-next': { row: 'MET-07' },
-  'body-too-large': { row: 'HRD-13' },
-  'body-incomplete': { row: 'IMG-06' },
-  'content-type': { row: 'IMG-01' },
-  'request-malformed': { row: 'IMG-01' },
-  'not-found': { row: 'IMG-01' },
-  'method-not-allowed': { row: 'IMG-01' },
-  'wrong-plane': { row: 'IMG-03' },
-  'quota-exceeded': { row: 'HRD-13', transient: true },
-  overloaded: { row: 'VER-01', transient: true },
-  'storage-full': { row: 'IMG-06', transient: true },
-  'database-unavailable': { row: 'VER-01', transient: true },
-  'images-unavailable': { row: 'VER-01', transient: true },
-  'internal-error': { row: 'VER-02' },
+  'token-missing': 'IMG-03',
+  'token-invalid': 'IMG-03',
+  'enrolment-token-invalid': 'INV-01',
+  'key-unproven': 'INV-05',
+  'certificate-missing': 'DIR-05',
+  'certificate-untrusted': 'DIR-05',
+  'certificate-expired': 'DIR-05',
+  'certificate-unknown': 'DIR-05',
+  'certificate-revoked': 'DIR-05',
+  'certificate-vehicle': 'DIR-05 cross-vehicle-replay',
+  'vehicle-unknown': 'DIR-05',
+  'vehicle-registered': 'INV-02',
+  'ecu-unknown': 'DIR-06',
+  'ecu-registered': 'INV-03',
+  'ecu-missing': 'DIR-08',
+  'report-replayed': 'DIR-12 report-replay',
+  'report-time': 'DIR-11',
+  'report-mismatch': 'DIR-06',
+  'image-unknown': 'IMG-06',
+  'image-exists': 'IMG-06',
+  'image-not-encrypted': 'CUS-04',
+  'image-not-listed': 'TGT-01',
+  'assignment-refused': 'DIR-13',
+  'vehicle-silent': 'DIR-08 drop-request',
+  'bundle-mixed': 'DBP-12 partial-bundle',
+  'versions-lost': 'MET-07',
+  'versions-implausible': 'MET-07 fast-forward',
+  'log-limit': 'DBP-09',
+  'metadata-not-next': 'MET-07',
+  'body-too-large': 'HRD-13',
+  'body-incomplete': 'IMG-06',
+  'content-type': 'IMG-01',
+  'request-malformed': 'IMG-01',
+  'not-found': 'IMG-01',
+  'method-not-allowed': 'IMG-01',
+  'wrong-plane': 'IMG-03',
+  'quota-exceeded': 'HRD-13 transient',
+  overloaded: 'VER-01 transient',
+  'storage-full': 'IMG-06 transient',
+  'database-unavailable': 'VER-01 transient',
+  'images-unavailable': 'VER-01 transient',
+  'internal-error': 'VER-02',
 
   // Operator's command line (backend/cli)
-  'argument-invalid': { row: 'IMG-04' },
-  'passphrase-wrong': { row: 'IMG-03' },
-  'key-file-invalid': { row: 'IMG-03' },
-  'file-unreadable': { row: 'IMG-04' },
-  'file-unwritable': { row: 'IMG-04' },
-  'backup-invalid': { row: 'IMG-04' },
-  'port-taken': { row: 'SRV-01' },
-  'database-newer': { row: 'SRV-01' },
+  'argument-invalid': 'IMG-04',
+  'passphrase-wrong': 'IMG-03',
+  'key-file-invalid': 'IMG-03',
+  'file-unreadable': 'IMG-04',
+  'file-unwritable': 'IMG-04',
+  'backup-invalid': 'IMG-04',
+  'port-taken': 'SRV-01',
+  'database-newer': 'SRV-01',
 } as const satisfies Record<string, Entry>;
 
 export type Code = keyof typeof catalogue;
 
-/** Every code with its default row and attack. */
-export const codes: Readonly<Record<Code, Entry>> = catalogue;
+/** Every code. */
+export const codeNames = Object.keys(catalogue) as readonly Code[];
+
+/** True for a text that is a code. */
+export function isCode(text: string): text is Code {
+  return codeNames.indexOf(text as Code) >= 0;
+}
+
+/** The requirement that a code serves where nobody says a more special one. */
+export function rowOf(code: Code): string {
+  return catalogue[code].split(' ')[0]!;
+}
+
+/** True for a failure of the moment: tried again, and not told to the Director. */
+export function isTransient(code: Code): boolean {
+  return catalogue[code].split(' ').indexOf('transient') > 0;
+}
 
 /** A check that said no: which one, which requirement, and what was wrong. */
 export interface Refusal {
@@ -242,7 +256,7 @@ export interface Refusal {
 }
 
 /** Makes a refusal. `row` names the requirement when the code serves several (CTS-03, CSN-04 …). */
-export function refuse(code: Code, detail = '', row: string = catalogue[code].row): Refusal {
+export function refuse(code: Code, detail = '', row: string = rowOf(code)): Refusal {
   return { refused: code, row, detail };
 }
 
@@ -253,5 +267,6 @@ export function isRefusal(value: unknown): value is Refusal {
 
 /** The attack that a refusal names in the next version report, if its check stops one (VER-04). */
 export function attackOf(refusal: Refusal): Attack | undefined {
-  return codes[refusal.refused].attack;
+  const second = catalogue[refusal.refused].split(' ')[1];
+  return second === 'transient' ? undefined : (second as Attack | undefined);
 }

@@ -6,7 +6,7 @@
 import type { Hal } from '../hal/types.ts';
 import { LinkDriver } from './can/link-driver.ts';
 import { UdsClient } from './can/uds-client.ts';
-import { codes, isRefusal, type Refusal, refuse } from './codes.ts';
+import { isRefusal, isTransient, type Refusal, refuse } from './codes.ts';
 import { agentRelease, logRefusal, openState, settleTrials } from './ecu/start-up.ts';
 import { BootBlock } from './install/boot-block.ts';
 import { isOutOfMemory } from './install/out-of-memory.ts';
@@ -157,7 +157,7 @@ async function run(context: PrimaryContext): Promise<void> {
       doorbell.answer();
       const refusal = await new UpdateCycle(context).run();
       if (!listening) listening = listen(context, doorbell);
-      const failed = refusal !== undefined && codes[refusal.refused].transient === true;
+      const failed = refusal !== undefined && isTransient(refusal.refused);
       failures = failed ? failures + 1 : 0;
       // EVR-04: what fails again and again is told as the attack that it looks like (§4.3.2)
       if (failed && failures === failedCyclesReported) {

@@ -5,6 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { minify } from '@swc/core';
 import { build } from 'esbuild';
 import { internalNames } from './internal-names.ts';
 import type { ProgramName, Runtime } from './load.ts';
@@ -39,6 +40,7 @@ export async function buildAgent(options: AgentBuild): Promise<AgentProgram> {
   if (!Number.isSafeInteger(options.release) || options.release < 0) {
     throw new RangeError(`release: expected an integer from 0, got ${options.release}`);
   }
+  const small = options.runtime === 'quickjs';
   const bundle = (mangled: { readonly mangleProps?: RegExp }) =>
     build({
       absWorkingDir: root,
@@ -60,7 +62,7 @@ export async function buildAgent(options: AgentBuild): Promise<AgentProgram> {
       ...mangled,
     });
   let result = await bundle({});
-  if (options.runtime === 'quickjs') {
+  if (small) {
     // 4 KB less in the slot and 8 KB less in the heap (Secondary, x86_64).
     const names = internalNames(result.outputFiles[0]!.text, interfaceNames);
     result = await bundle({ mangleProps: new RegExp(`^(${names.join('|')})$`) });
@@ -70,10 +72,11 @@ export async function buildAgent(options: AgentBuild): Promise<AgentProgram> {
       throw new Error(`the agent must not reach ${input}`);
     }
   }
-  const script = result.outputFiles[0]!.contents;
+  const { contents, text } = result.outputFiles[0]!;
+  const script = small ? await inlined(text) : contents;
   const path = resolve(options.outfile);
   await mkdir(dirname(path), { recursive: true });
-  if (options.runtime === 'quickjs') await compile(script, path);
+  if (small) await compile(script, path);
   else await writeFile(path, script);
   const [output] = Object.values(result.metafile.outputs);
   const modules: Record<string, number> = {};
@@ -81,6 +84,20 @@ export async function buildAgent(options: AgentBuild): Promise<AgentProgram> {
     modules[source] = bytesInOutput;
   }
   return { bytes: await readFile(path), modules, path };
+}
+
+/**
+ * Puts functions and constants that are used once where they are used: each function, and each variable
+ * that a function captures, costs a small engine memory (5 KB less in the slot, Secondary).
+ */
+async function inlined(script: string): Promise<Uint8Array> {
+  const { code } = await minify(script, {
+    compress: { passes: 3, inline: 3, reduce_funcs: true, reduce_vars: true, keep_fargs: false },
+    mangle: true,
+    ecma: 2020,
+    module: false,
+  });
+  return new TextEncoder().encode(code);
 }
 
 /** Compiles a script to bytecode without names, lines and source. */

@@ -176,7 +176,7 @@ const maxBitRate = 1_000_000;
 const maxDataBitRate = 8_000_000;
 /** Less than this the host of QuickJS-ng refuses. */
 const minHeapBytes = 65_536;
-const maxHeapBytes = 2_147_483_647;
+const maxHeapBytes = 1_073_741_824;
 
 /** The workshop's tester has the identifiers of an ECU's update server less this. */
 export const testerIdsBelow = 0x100;

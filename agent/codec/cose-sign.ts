@@ -154,14 +154,36 @@ export function signatureStructure(
   protectedBytes: Uint8Array,
   payload: Uint8Array,
 ): Uint8Array {
-  const writer = new Writer(protectedBytes.length + payload.length + maxHeadsBytes);
+  return joinPieces(signaturePieces(domain, protectedBytes, payload));
+}
+
+/** The same in two pieces, the second of them `payload`: what is only hashed is not copied. */
+export function signaturePieces(
+  domain: Domain,
+  protectedBytes: Uint8Array,
+  payload: Uint8Array,
+): readonly Uint8Array[] {
+  const writer = new Writer(protectedBytes.length + maxHeadsBytes);
   writer.array(5);
   writer.text('Signature');
   writer.byteString(new Uint8Array(0));
   writer.byteString(protectedBytes);
   writer.byteString(asciiBytes(domains[domain]));
-  writer.byteString(payload);
-  return writer.finish();
+  writer.byteStringHead(payload.length);
+  return [writer.finish(), payload];
+}
+
+/** One piece behind the other. */
+export function joinPieces(pieces: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const piece of pieces) length += piece.length;
+  const joined = new Uint8Array(length);
+  length = 0;
+  for (const piece of pieces) {
+    joined.set(piece, length);
+    length += piece.length;
+  }
+  return joined;
 }
 
 /** The bytes of an ASCII string. */

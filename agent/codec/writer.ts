@@ -55,8 +55,13 @@ export class Writer {
   }
 
   byteString(value: Uint8Array): void {
-    this.head(majorBytes, value.length);
+    this.byteStringHead(value.length);
     this.raw(value);
+  }
+
+  /** What stands before the `length` bytes of a byte string. */
+  byteStringHead(length: number): void {
+    this.head(majorBytes, length);
   }
 
   text(value: string): void {

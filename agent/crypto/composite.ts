@@ -22,17 +22,20 @@ export const compositeLabel = asciiBytes('COMPSIG-MLDSA65-ECDSA-P256-SHA512');
 
 const noContext = new Uint8Array(0);
 
+/** What is signed; large ones in pieces, which are hashed one after the other. */
+export type Message = Uint8Array | readonly Uint8Array[];
+
 /**
  * M', what both halves sign.
  * @param context application context, 0 to 255 bytes
  */
 export function compositeMessage(
   crypto: Crypto,
-  message: Uint8Array,
+  message: Message,
   context: Uint8Array = noContext,
 ): Uint8Array {
   if (context.length > 255) throw new RangeError(`context: ${context.length} bytes, at most 255`);
-  const digest = crypto.digest('SHA-512', message);
+  const digest = digestOf(crypto, message);
   const afterLabel = prefix.length + compositeLabel.length;
   const result = new Uint8Array(afterLabel + 1 + context.length + digest.length);
   result.set(prefix, 0);
@@ -43,11 +46,18 @@ export function compositeMessage(
   return result;
 }
 
+function digestOf(crypto: Crypto, message: Message): Uint8Array {
+  if (message instanceof Uint8Array) return crypto.digest('SHA-512', message);
+  const digest = crypto.createDigest('SHA-512');
+  for (const piece of message) digest.update(piece);
+  return digest.finish();
+}
+
 /** True when both halves of the signature are valid. */
 export function verifyComposite(
   crypto: Crypto,
   publicKey: Uint8Array,
-  message: Uint8Array,
+  message: Message,
   signature: Uint8Array,
   context: Uint8Array = noContext,
 ): boolean {

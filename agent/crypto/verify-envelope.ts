@@ -9,7 +9,7 @@ import {
   type Envelope,
   noAlgorithm,
   type Signature,
-  signatureStructure,
+  signaturePieces,
 } from '../codec/cose-sign.ts';
 import { sameBytes } from '../codec/reader.ts';
 import { type Refusal, refuse } from '../codes.ts';
@@ -114,8 +114,7 @@ function verifyEntry(
       return refuse('merkle-proof-invalid', 'a plain signature with an inclusion proof');
     }
     const signed =
-      signature.signedBytes ??
-      signatureStructure(options.domain, signature.protectedBytes, payload);
+      signature.signedBytes ?? signaturePieces(options.domain, signature.protectedBytes, payload);
     return verifySignature(crypto, key, signed, signature.signature);
   }
   const { role, now } = options;

@@ -1,8 +1,9 @@
 /** One signature by one trusted key. The algorithm is the key's; a message never chooses it. */
 import type { Crypto } from '../../hal/types.ts';
 import type { PublicKey } from '../codec/cose-key.ts';
+import { joinPieces } from '../codec/cose-sign.ts';
 import { type Refusal, refuse } from '../codes.ts';
-import { isCompositeHalf, isCompositeMessage, verifyComposite } from './composite.ts';
+import { isCompositeHalf, isCompositeMessage, type Message, verifyComposite } from './composite.ts';
 
 const noContext = new Uint8Array(0);
 
@@ -15,7 +16,7 @@ const noContext = new Uint8Array(0);
 export function verifySignature(
   crypto: Crypto,
   key: PublicKey,
-  message: Uint8Array,
+  message: Message,
   signature: Uint8Array,
   context: Uint8Array = noContext,
 ): Refusal | undefined {
@@ -29,11 +30,12 @@ export function verifySignature(
       ? refuse('signature-half', `${signature.length} bytes hold one half of a composite signature`)
       : refuse('signature-invalid', key.algorithm);
   }
+  const whole = message instanceof Uint8Array ? message : joinPieces(message);
   // A half cut out of a composite signature must never pass as a signature of its own.
-  if (isCompositeMessage(message)) {
+  if (isCompositeMessage(whole)) {
     return refuse('signature-invalid', 'message of a composite signature');
   }
-  return crypto.verify(key.algorithm, key.bytes, message, signature, context)
+  return crypto.verify(key.algorithm, key.bytes, whole, signature, context)
     ? undefined
     : refuse('signature-invalid', key.algorithm);
 }

@@ -4,7 +4,7 @@
  */
 import type { KeyValue } from '../../hal/types.ts';
 import { array, decode, encode, field, type Infer, record } from '../codec/schema.ts';
-import { attackOf, codes, isRefusal, type Refusal } from '../codes.ts';
+import { attackOf, isRefusal, isTransient, type Refusal } from '../codes.ts';
 import { maxAttacksPerReport, maxHostedEcusPerAgent } from '../limits.ts';
 import { identifier } from '../metadata/common.ts';
 import { type Detection, detection } from '../metadata/report.ts';
@@ -32,7 +32,7 @@ export class DetectionLog {
 
   /** Records a refusal of one ECU, unless it is recorded already or only of the moment. */
   add(ecuId: string, refusal: Refusal): void {
-    if (!codes[refusal.refused].transient) this.addPersistent(ecuId, refusal);
+    if (!isTransient(refusal.refused)) this.addPersistent(ecuId, refusal);
   }
 
   /** Records a refusal even when its kind is of the moment: it has lasted. */

@@ -3,7 +3,7 @@
  * for the rest of the cycle and named in the manifest (DIR-08), so that it silences nobody else
  * (VER-01); the next cycle asks it again.
  */
-import { type Code, codes, type Refusal } from '../codes.ts';
+import { type Code, isTransient, type Refusal } from '../codes.ts';
 import { maxRestartsPerCycle } from '../limits.ts';
 import type { AbsentEcu } from '../metadata/report.ts';
 import type { Secondary } from './secondary-client.ts';
@@ -32,7 +32,7 @@ export function tellsOfRestart({ refused }: Refusal): boolean {
 /** True when a refusal speaks of the link to an ECU and not of what was asked of it. */
 export function isLinkFailure(refusal: Refusal): boolean {
   const { refused } = refusal;
-  if (tellsOfRestart(refusal) || codes[refused].transient === true) return true;
+  if (tellsOfRestart(refusal) || isTransient(refused)) return true;
   return linkCodes.indexOf(refused) >= 0;
 }
 

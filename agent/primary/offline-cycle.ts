@@ -5,7 +5,7 @@
  */
 
 import { sameBytes } from '../codec/reader.ts';
-import { codes, isRefusal, type Refusal, refuse } from '../codes.ts';
+import { isRefusal, isTransient, type Refusal, refuse } from '../codes.ts';
 import { offlineTime, verificationContext } from '../ecu/ecu-time.ts';
 import { maxOfflineTargetsBytes } from '../limits.ts';
 import type { RepositoryName } from '../metadata/common.ts';
@@ -52,7 +52,7 @@ export class OfflineCycle {
     for (const secondary of this.primary.secondaries) await secondary.release();
     if (outcome === 'waits') return undefined;
     const refusal = outcome;
-    const again = refusal !== undefined && codes[refusal.refused].transient === true;
+    const again = refusal !== undefined && isTransient(refusal.refused);
     if (!again) this.settled = campaign;
     if (refusal !== undefined) recordRefusal(this.primary.state, refusal);
     return refusal;

@@ -8,7 +8,7 @@ import { negativeResponseOf, type UdsClient } from '../can/uds-client.ts';
 import type { UdsTransferSource } from '../can/uds-transfer.ts';
 import { decode, encode, type Schema } from '../codec/schema.ts';
 import { Writer } from '../codec/writer.ts';
-import { type Code, codes, isRefusal, type Refusal, refuse } from '../codes.ts';
+import { type Code, isCode, isRefusal, type Refusal, refuse } from '../codes.ts';
 import {
   cobblestoneHeaderBytes,
   leastUdsBlockBytes,
@@ -41,7 +41,7 @@ import { type AccessCredentials, requestOf, SecondarySession } from './secondary
 /** Turns a refusal that crossed the link into one of ours; unknown codes are not believed. */
 export function refusalFrom(message: RefusalAnswer, ecuId: string): Refusal {
   const detail = `${ecuId}: ${message.detail ?? message.code}`;
-  const known = Object.keys(codes).indexOf(message.code) >= 0;
+  const known = isCode(message.code);
   return known
     ? refuse(message.code as Code, detail, message.row)
     : refuse('uds-malformed', `${ecuId} answered an unknown code`);

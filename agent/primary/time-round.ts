@@ -6,7 +6,7 @@
  * An ECU that does not know the source's key yet, because it was off while the key was replaced, is
  * led to it by the Roots, which need no time, and judges the same attestation again.
  */
-import { codes, isRefusal, type Refusal } from '../codes.ts';
+import { isRefusal, isTransient, type Refusal } from '../codes.ts';
 import { acceptTime, isUnknownKey, verificationContext } from '../ecu/ecu-time.ts';
 import type { EcuState } from '../ecu/start-up.ts';
 import { nonceBytes } from '../limits.ts';
@@ -70,7 +70,7 @@ export async function handOverTime(
  * each ECU goes on with the time it has, within its bound.
  */
 export function isSilent(refusal: Refusal): boolean {
-  return codes[refusal.refused].transient === true;
+  return isTransient(refusal.refused);
 }
 
 async function walkRoots(

@@ -31,6 +31,18 @@ export interface TimeAuthorityOptions {
  * @returns codes `metadata-not-stored`, `time-unknown` when no time key is listed
  */
 export function readTimeAuthority(options: TimeAuthorityOptions): RoleAuthority | Refusal {
+  const found = findTimeAuthority(options);
+  // In memory of its own: what was decoded is a view into its file, which would stay as long.
+  return isRefusal(found)
+    ? found
+    : {
+        keys: found.keys.map((key) => ({ ...key, bytes: key.bytes.slice() })),
+        keyIds: found.keyIds.map((id) => id.slice()),
+        threshold: found.threshold,
+      };
+}
+
+function findTimeAuthority(options: TimeAuthorityOptions): RoleAuthority | Refusal {
   const { crypto, format, profile, store, partial } = options;
   const context = { crypto, format, profile, store, vehicleId: '', now: 0 };
   const root = loadRoot(context, 'director', partialRoles);

@@ -5,7 +5,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { decode, encode, type Schema } from '../../agent/codec/schema.ts';
-import { type Code, codes, isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import { isCode, isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { refusalAnswer } from '../../agent/metadata/device-messages.ts';
 import { reasonOf } from '../signer/durable-file.ts';
 
@@ -199,10 +199,10 @@ async function receive(
 
 function refusalOf(status: number, body: Uint8Array): Refusal {
   const answer = decode(refusalAnswer, body, maxRefusalBytes);
-  if (isRefusal(answer) || !Object.hasOwn(codes, answer.code)) {
+  if (isRefusal(answer) || !isCode(answer.code)) {
     return refuse('http-status', `the server answered with status ${status}`);
   }
-  return refuse(answer.code as Code, answer.detail ?? '', answer.row);
+  return refuse(answer.code, answer.detail ?? '', answer.row);
 }
 
 function decoded<T>(body: Uint8Array | Refusal, schema: Schema<T>): T | Refusal {

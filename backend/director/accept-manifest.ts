@@ -2,7 +2,7 @@
  * Taking a vehicle version manifest: whole or not at all (Uptane §5.3.2.1). What it says is stored,
  * logged and acted upon in one transaction; a dropped one leaves an anomaly (DIR-07, DBP-09).
  */
-import { type Code, codes, isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import { attackOf, isCode, isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import type { ManifestAnswer } from '../../agent/metadata/device-messages.ts';
 import { BatchWindow } from '../batch-window.ts';
 import { historyEntries } from '../http/messages.ts';
@@ -171,8 +171,8 @@ async function store(
     await database.run(forgetAbsence, ecuId);
   }
   for (const { ecuId, code } of absent) {
-    const known = Object.hasOwn(codes, code) ? codes[code as Code] : undefined;
-    const found = { code, row: known?.row ?? 'DIR-08', attack: known?.attack };
+    const known = isCode(code) ? refuse(code) : undefined;
+    const found = { code, row: known?.row ?? 'DIR-08', attack: known && attackOf(known) };
     await database.run(insertDetection, id, position, ecuId, code, found.row, found.attack ?? null);
     // Said again in every manifest; recorded when it begins.
     if ((await database.one(absenceOfEcu, ecuId))?.code !== code) {

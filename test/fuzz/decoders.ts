@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { decodeEnvelope, encodeEnvelope } from '../../agent/codec/cose-sign.ts';
 import { decode, encode, type Schema } from '../../agent/codec/schema.ts';
-import { codes, isRefusal } from '../../agent/codes.ts';
+import { isCode, isRefusal } from '../../agent/codes.ts';
 import { fromJson, toJson } from '../../backend/http/json-view.ts';
 import { schemas, valuesOf } from '../unit/codec/arbitrary.ts';
 
@@ -26,7 +26,7 @@ function same(a: Uint8Array, b: Uint8Array): boolean {
 function checkSchema(schema: Schema<unknown>, input: Uint8Array): void {
   const value = decode(schema, input, maxInputBytes);
   if (isRefusal(value)) {
-    if (!(value.refused in codes)) throw new Broken(`code ${value.refused} is in no catalogue`);
+    if (!isCode(value.refused)) throw new Broken(`code ${value.refused} is in no catalogue`);
     return;
   }
   if (!same(encode(schema, value), input)) throw new Broken('accepted, but encoded to other bytes');

@@ -40,9 +40,11 @@ lattice = -isystem $(FIPS)/$(subst -,_,$(1))/$(subst -,,$(subst ml-dsa,mldsa,$(s
 warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes
 common := -std=gnu11 -D_GNU_SOURCE -fwrapv -funsigned-char -ffunction-sections -fdata-sections \
   -fno-asynchronous-unwind-tables -fno-unwind-tables
+# Values of 8 bytes on every machine (reduce-engine.pl): nothing of a program lies above 4 GiB.
+values := -DJS_NAN_BOXING=1
 ifeq ($(CRYPTO),openssl)
 c-library :=
-link = $(CC) -Wl,--gc-sections -o $@ $^ $(TARGET)/lib/$(TRIPLET)/libbearssl.a -lcrypto -lm
+link = $(CC) -no-pie -Wl,--gc-sections -o $@ $^ $(TARGET)/lib/$(TRIPLET)/libbearssl.a -lcrypto -lm
 else
 c-library := -nostdinc -isystem $(TARGET)/include/$(MUSL) \
   -isystem $(shell $(CC) -print-file-name=include) $(kernel-headers)
@@ -81,26 +83,27 @@ $(BIN)/ecu-secondary: $(call objects,$(secondary) $(engine) bootloader main rele
 	@$(STRIP) $@
 
 # The engine as changed for small heaps, and as this machine's tools have it. The folders are copies:
-# Debian's package stays as it came.
+# Debian's package stays as it came. A copy that would come out as it is stays, too.
 $(QUICKJS)/.prepared $(TOOLS)/.prepared: %/.prepared: $(SOURCES)/quickjs/quickjs.c $(HERE)/build/reduce-engine.pl
-	@rm -rf $* && mkdir -p $* && cp $(SOURCES)/quickjs/*.[ch] $*/
-	@perl $(HERE)/build/reduce-engine.pl $* $(if $(filter $(TOOLS),$*),tools)
-	@touch $@
+	@rm -rf $*.new && mkdir -p $*.new && cp $(SOURCES)/quickjs/*.[ch] $*.new/
+	@perl $(HERE)/build/reduce-engine.pl $*.new $(if $(filter $(TOOLS),$*),tools)
+	@diff -rq --exclude=.prepared $*.new $* >/dev/null 2>&1 || { rm -rf $* && mv $*.new $* && touch $@; }
+	@rm -rf $*.new
 
 $(call objects,$(engine)): $(OBJECTS)/%.o: $(QUICKJS)/.prepared
 	@mkdir -p $(@D)
-	@$(CC) $(common) $(c-library) -Os -w -DQUICKJS_NG_BUILD -DQJS_DISABLE_PARSER \
+	@$(CC) $(common) $(c-library) -Os -w $(values) -DQUICKJS_NG_BUILD -DQJS_DISABLE_PARSER \
 	  -c $(QUICKJS)/$*.c -o $@
 
 host-includes := -isystem $(QUICKJS) -isystem $(TARGET)/include/bearssl
 heap-flags := -DDEFAULT_HEAP_BYTES=$(or $(HEAP),524288)
 $(OBJECTS)/engine/%.o: $(HERE)/engine/%.c $(wildcard $(HERE)/*/*.h) $(QUICKJS)/.prepared
 	@mkdir -p $(@D)
-	@$(CC) $(common) $(c-library) -O2 $(warnings) $(host-includes) $(heap-flags) -DPRIMARY -c $< -o $@
+	@$(CC) $(common) $(c-library) -O2 $(values) $(warnings) $(host-includes) $(heap-flags) -DPRIMARY -c $< -o $@
 
 $(OBJECTS)/engine/main-secondary.o: $(HERE)/engine/main.c $(wildcard $(HERE)/*/*.h) $(QUICKJS)/.prepared
 	@mkdir -p $(@D)
-	@$(CC) $(common) $(c-library) -O2 $(warnings) $(host-includes) $(heap-flags) -c $< -o $@
+	@$(CC) $(common) $(c-library) -O2 $(values) $(warnings) $(host-includes) $(heap-flags) -c $< -o $@
 
 $(OBJECTS)/linux/%.o: $(HERE)/linux/%.c $(wildcard $(HERE)/*/*.h)
 	@mkdir -p $(@D)
@@ -194,11 +197,20 @@ scripts := tls-client fuzz
 
 .PHONY: script-hosts
 .SECONDARY:
-script-hosts: $(addprefix $(PROVIDER)/script-host-,$(scripts)) $(PROVIDER)/without-entropy
+script-hosts: $(addprefix $(PROVIDER)/script-host-,$(scripts)) $(PROVIDER)/without-entropy \
+  $(PROVIDER)/heap-exercise
 
 $(PROVIDER)/without-entropy: test/native/without-entropy.c
 	@mkdir -p $(@D)
 	@gcc $(common) $(warnings) -O2 -o $@ $<
+
+$(PROVIDER)/heap-exercise: test/native/heap-exercise.c $(HERE)/engine/heap.c $(wildcard $(HERE)/engine/*.h) $(QUICKJS)/.prepared
+	@mkdir -p $(@D)
+	@gcc $(common) $(warnings) -g -fsanitize=address,undefined -isystem $(QUICKJS) -o $@ $(filter %.c,$^)
+
+$(PROVIDER)/bearssl-sanitized/malloc-heap.o: test/native/malloc-heap.c $(wildcard $(HERE)/engine/*.h) $(QUICKJS)/.prepared
+	@mkdir -p $(@D)
+	@gcc $(common) $(warnings) -g -fsanitize=address,undefined -isystem $(QUICKJS) -c $< -o $@
 
 $(PROVIDER)/%.js: test/native/%.ts $(shell find hal test/simulator test/fuzz -name '*.ts')
 	@node_modules/.bin/esbuild $< --bundle --format=iife --target=es2020 --platform=neutral \
@@ -222,7 +234,7 @@ $(PROVIDER)/release.o:
 
 $(PROVIDER)/script-host-%: $(PROVIDER)/script-%.o $(PROVIDER)/no-bootloader.o $(PROVIDER)/release.o \
     $(patsubst %,$(PROVIDER)/bearssl-sanitized/%.o,\
-    $(filter-out linux/fortify,$(primary))) $(engine-objects)
+    malloc-heap $(filter-out linux/fortify engine/heap,$(primary))) $(engine-objects)
 	@gcc -fsanitize=address,undefined -o $@ $^ -l:libbearssl.a -lm -lpthread
 
 # -- The engine with its parser and the native crypto, for the agent's own tests (test/quickjs) ------

@@ -26,6 +26,9 @@ char **program_arguments(int *count, char **words);
 /* Set by the build (RUNTIME_RELEASE). */
 extern const uint32_t program_release;
 
+/* A runtime whose heap is bounded; it takes the place of the one before, which is freed. */
+JSRuntime *new_runtime(size_t heap_bytes);
+
 /* Adds one function; `name` must outlive the context. */
 void add_function(JSContext *context, JSValueConst object, const char *name, JSCFunction *function,
                   int arguments);

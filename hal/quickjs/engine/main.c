@@ -24,6 +24,7 @@ extern const uint32_t bootloader_bytecode_size, main_bytecode_size;
 extern size_t js_heap_peak_bytes;
 
 enum { STACK_BYTES = 256 * 1024, COLLECT_EVERY_BYTES = 32 * 1024 };
+enum { MIN_HEAP_BYTES = 65536, MAX_HEAP_BYTES = 1 << 30 };
 
 /* The programs of this binary were compiled for this engine. */
 uint8_t bytecode_version(void) { return bootloader_bytecode[0]; }
@@ -86,9 +87,8 @@ static void rejected(JSContext *context, JSValueConst promise, JSValueConst reas
 }
 
 static JSContext *make_context(size_t heap_bytes) {
-  JSRuntime *runtime = JS_NewRuntime();
+  JSRuntime *runtime = new_runtime(heap_bytes);
   if (runtime == NULL) return NULL;
-  JS_SetMemoryLimit(runtime, heap_bytes);
   JS_SetMaxStackSize(runtime, STACK_BYTES);
   JS_SetGCThreshold(runtime, COLLECT_EVERY_BYTES);
   JS_SetHostPromiseRejectionTracker(runtime, rejected, NULL);
@@ -151,8 +151,8 @@ int main(int argc, char **words) {
       char *end;
       errno = 0;
       unsigned long long bytes = strtoull(argv[++i], &end, 10);
-      if (errno != 0 || *end != '\0' || bytes < 65536 || bytes > SIZE_MAX / 2) {
-        usage(argv[0], "--heap: expected bytes, 65536 or more");
+      if (errno != 0 || *end != '\0' || bytes < MIN_HEAP_BYTES || bytes > MAX_HEAP_BYTES) {
+        usage(argv[0], "--heap: expected bytes, 65536 to 1073741824");
       }
       heap_bytes = (size_t)bytes;
     } else if (strcmp(argv[i], "--watchdog") == 0) {

@@ -27,6 +27,9 @@ _Noreturn void platform_exit(int status);
 /* Restarts the machine, or this process when it is the ECU. The machine's loader is told `argument`,
  * unless that is NULL. */
 _Noreturn void platform_reboot(const char *argument);
+/* Zeroed memory that is kept until the end, below 4 GiB; NULL when there is none. Takes no pages before
+ * they are written. */
+void *platform_heap(size_t bytes);
 /* One line for a person; a newline is added. */
 void platform_log(const char *line, size_t length);
 /* Milliseconds since start; never goes back. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/reboot.h>
 #include <sys/syscall.h>
@@ -40,6 +41,19 @@ const char *platform_start(const size_t *peak) {
     return "no-entropy detail=the kernel's generator gives no bytes";
   }
   return events_start();
+}
+
+void *platform_heap(size_t bytes) {
+  const uint64_t limit = (uint64_t)1 << 32;
+  /* The kernel takes the address that it is asked for where nothing lies; the program lies lowest. */
+  for (uint64_t address = 1 << 28; address + bytes <= limit; address += 1 << 28) {
+    void *region = mmap((void *)(uintptr_t)address, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (region == MAP_FAILED) return NULL;
+    if ((uint64_t)(uintptr_t)region + bytes <= limit) return region;
+    munmap(region, bytes);
+  }
+  return NULL;
 }
 
 void platform_log(const char *line, size_t length) {

@@ -1,7 +1,7 @@
 /** Of every attack each position of the Standard (§4.2) is either shown or answered with a reason. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { codes } from '../../../agent/codes.ts';
+import { isCode } from '../../../agent/codes.ts';
 import { standardAttacks } from '../../../backend/fleet/arena/table.ts';
 import { type Position, positions } from '../../../backend/fleet/arena/variant.ts';
 
@@ -27,7 +27,7 @@ for (const { id, name, variants, elsewhere } of standardAttacks) {
 
   test(`${id}: ${name} is named by codes that there are`, () => {
     for (const { named } of variants) {
-      if (named !== undefined) assert.ok(Object.hasOwn(codes, named.code), named.code);
+      if (named !== undefined) assert.ok(isCode(named.code), named.code);
     }
   });
 }
