@@ -30,7 +30,7 @@ ENV PATH=/bin NODE_ENV=production OTA_KEYS=/keys OTA_STATE=/state OTA_HOST=0.0.0
 USER 10001:10001
 WORKDIR /app
 VOLUME ["/state"]
-EXPOSE 8000 8001 8002
+EXPOSE 8000 8001 8002 8883
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
   CMD ["/bin/node", "/app/backend/container/health.ts"]

@@ -128,10 +128,10 @@ function listen({ state, configuration, tls }: PrimaryContext, doorbell: Doorbel
     board.log(`doorbell rung=${version}`);
     doorbell.ring(version);
   };
-  const onChange = (refusal: Refusal | undefined) =>
-    board.log(
-      refusal ? `doorbell code=${refusal.refused} detail=${refusal.detail}` : 'doorbell on',
-    );
+  const onChange = (refusal: Refusal | undefined) => {
+    const lost = refusal && `code=${refusal.refused} detail=${refusal.detail}`;
+    board.log(`doorbell ${lost ?? 'state=on'}`);
+  };
   new DoorbellClient({ net, clock, random, vehicleId, broker, tls, onRing, onChange });
   return true;
 }

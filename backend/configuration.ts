@@ -22,6 +22,9 @@ export interface Ports {
   readonly operator: number;
 }
 
+/** A broker within this process, or one outside that several processes share. */
+export type DoorbellSetting = { readonly port: number } | { readonly url: URL };
+
 export interface Configuration {
   /** Database and images. */
   readonly stateFolder: string;
@@ -51,6 +54,8 @@ export interface Configuration {
   };
   readonly lifetimes: Lifetimes;
   readonly quotas: QuotaLimits;
+  /** Where vehicles hear that there is something new; without it they poll. */
+  readonly doorbell?: DoorbellSetting;
   /** pino level of the log on standard error; `silent` for none. */
   readonly logLevel: string;
 }
@@ -106,6 +111,8 @@ const settings = {
   'director-port': { variable: 'DIRECTOR_PORT', fallback: defaultPorts.director },
   'images-port': { variable: 'IMAGES_PORT', fallback: defaultPorts.images },
   'operator-port': { variable: 'OPERATOR_PORT', fallback: defaultPorts.operator },
+  'doorbell-port': { variable: 'DOORBELL_PORT', fallback: '8883' },
+  'mqtt-url': { variable: 'MQTT_URL', fallback: '' },
   'timestamp-seconds': { variable: 'TIMESTAMP_SECONDS', fallback: String(day) },
   'snapshot-seconds': { variable: 'SNAPSHOT_SECONDS', fallback: String(day) },
   'targets-seconds': { variable: 'TARGETS_SECONDS', fallback: String(day) },
@@ -140,6 +147,8 @@ export const portVariables = {
   operator: settings['operator-port'].variable,
 } as const;
 
+export const doorbellPortVariable = settings['doorbell-port'].variable;
+
 /**
  * Reads the configuration. Secrets come from `OTA_PASSPHRASE`, `OTA_OPERATOR_TOKEN` or from files,
  * never from flags, which every user of the machine could read.
@@ -168,6 +177,7 @@ export function readConfiguration(
     images: number('images-port', 0, 65_535),
     operator: number('operator-port', 0, 65_535),
   };
+  const doorbell = readDoorbell(settingOf('mqtt-url'), number('doorbell-port', 0, 65_535));
   const lifetimes = {
     timestamp: seconds('timestamp-seconds'),
     snapshot: seconds('snapshot-seconds'),
@@ -202,6 +212,7 @@ export function readConfiguration(
     refused ??= invalid('device-tls-name', `expected a DNS name, got '${serverName}'`);
   }
   if (refused !== undefined) return refused;
+  if (isRefusal(doorbell)) return doorbell;
   const passphrase = secretOf('OTA_PASSPHRASE', settingOf('passphrase-file'), environment);
   if (isRefusal(passphrase)) return passphrase;
   const token = secretOf('OTA_OPERATOR_TOKEN', settingOf('operator-token-file'), environment);
@@ -222,6 +233,7 @@ export function readConfiguration(
     ...(tls === 'on' && { deviceTls: { serverName, certificateSeconds } }),
     lifetimes,
     quotas,
+    doorbell,
     logLevel: settingOf('log-level'),
   };
 }
@@ -249,6 +261,23 @@ function storesOf(
     ...(url !== undefined && { database: { url, connections } }),
     ...(s3 && { s3 }),
   };
+}
+
+/** A broker outside: its address may hold a name and a password, which no message repeats. */
+function readDoorbell(url: string, port: number): DoorbellSetting | Refusal {
+  if (url === '') return { port };
+  const parsed = URL.parse(url);
+  if (parsed === null || !['mqtt:', 'mqtts:'].includes(parsed.protocol) || parsed.hostname === '') {
+    return invalid('mqtt-url', 'expected mqtts://HOST:PORT, or mqtt:// on this machine');
+  }
+  // Whoever reads along would learn which vehicles get something.
+  if (
+    parsed.protocol === 'mqtt:' &&
+    !loopback.includes(parsed.hostname.replace(/^\[(.*)\]$/, '$1'))
+  ) {
+    return invalid('mqtt-url', `mqtt is for ${loopback.join(', ')} only: use mqtts`);
+  }
+  return { url: parsed };
 }
 
 const loopback = ['127.0.0.1', '::1', 'localhost'];

@@ -14,8 +14,8 @@ async function main(): Promise<void> {
   if (isRefusal(configuration)) return fail(configuration);
   const backend = await startBackend(configuration);
   if (isRefusal(backend)) return fail(backend);
-  const { director, images, operator } = backend.ports;
-  process.stdout.write(`listening director=${director} images=${images} operator=${operator}\n`);
+  const ports = Object.entries(backend.ports).map(([plane, port]) => `${plane}=${port}`);
+  process.stdout.write(`listening ${ports.join(' ')}\n`);
   let stopping = false;
   const stop = () => {
     if (stopping) return;

@@ -83,6 +83,26 @@ export class Metrics {
     'Manifests judged, by what became of them',
     ['code'],
   );
+  readonly doorbellConnections = this.gauge(
+    'ota_doorbell_connections',
+    'Vehicles that listen to the embedded broker',
+    [],
+  );
+  readonly doorbellBroker = this.gauge(
+    'ota_doorbell_broker_connected',
+    'Whether the external broker is reached',
+    [],
+  );
+  readonly doorbellRings = this.counter(
+    'ota_doorbell_rings_total',
+    'Doorbells by what became of them: nobody listened, the vehicle is revoked, the broker away',
+    ['outcome'],
+  );
+  readonly doorbellRefused = this.counter(
+    'ota_doorbell_refused_total',
+    'What clients of the embedded broker were refused: the code, or what they tried',
+    ['what'],
+  );
   readonly commitItems = this.histogram(
     'ota_commit_group_size',
     'Manifests made durable by one commit',

@@ -19,6 +19,7 @@ import { createListener, type ListenerOptions } from './http/listener.ts';
 import { addOperatorRoutes } from './http/operator-routes.ts';
 import { importFirstTargets } from './images/first-targets.ts';
 import { Metrics } from './metrics.ts';
+import { Doorbell } from './notify/doorbell.ts';
 import type { Services } from './services.ts';
 import { reasonOf } from './signer/durable-file.ts';
 import { EnrolmentAuthority } from './signer/enrolment-authority.ts';
@@ -35,8 +36,8 @@ import { lastRestore } from './store/restores.ts';
 import { SqliteDatabase } from './store/sqlite.ts';
 
 export interface Backend {
-  /** The ports that were really taken. */
-  readonly ports: Ports;
+  /** The ports that were really taken; the doorbell's where the broker is an embedded one. */
+  readonly ports: Ports & { readonly doorbell?: number };
   readonly metrics: Metrics;
   readonly admission: Admission;
   /** Stops listening, lets running requests end (10 s at most), closes the stores. */
@@ -137,6 +138,7 @@ export async function startBackend(
     clearInterval(looks);
     admission.draining = true;
     devicesWithTls?.close();
+    await services.doorbell.close();
     await Promise.all(Object.values(planes).map(stop));
     // What had been taken is answered by now; nothing waits any more.
     await services.verifier.close();
@@ -152,7 +154,15 @@ export async function startBackend(
     }
     ports[name] = port;
   }
-  return { ports, metrics, admission, close };
+  const { doorbell, host } = configuration;
+  const unheard = doorbell && (await services.doorbell.open(doorbell, host, devicesWithTls));
+  if (unheard !== undefined) {
+    await close();
+    return unheard;
+  }
+  const { port } = services.doorbell;
+  const taken = { ...ports, ...(port !== undefined && { doorbell: port }) };
+  return { ports: taken, metrics, admission, close };
 }
 
 /**
@@ -228,6 +238,7 @@ async function openServices(
     verifier: new VerificationPool(metrics),
     commits: createCommitWindow(() => services),
     signing: createSigningWindow(() => services),
+    doorbell: new Doorbell(() => services),
   };
   return services;
 }

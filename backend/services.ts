@@ -7,6 +7,7 @@ import type { CommitWindow } from './director/accept-manifest.ts';
 import type { SigningWindow } from './director/signing.ts';
 import type { VerificationPool } from './director/verification-pool.ts';
 import type { Metrics } from './metrics.ts';
+import type { Doorbell } from './notify/doorbell.ts';
 import type { EnrolmentAuthority } from './signer/enrolment-authority.ts';
 import type { OnlineKeys } from './signer/online-keys.ts';
 import type { RootStore } from './signer/root-store.ts';
@@ -34,6 +35,8 @@ export interface Services {
   readonly signing: SigningWindow;
   /** When the database came back from a backup, in unix seconds; 0: it never did. */
   readonly restored: number;
+  /** Tells vehicles that there is something new. */
+  readonly doorbell: Doorbell;
   /** Unix seconds. */
   now(): number;
 }

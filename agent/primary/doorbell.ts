@@ -10,7 +10,8 @@ import type { MetadataStore } from '../verify/metadata-store.ts';
 export class Doorbell {
   private readonly clock: Clock;
   private readonly store: Pick<MetadataStore, 'newest'>;
-  private rung = false;
+  /** The highest version that was rung for since the last cycle began; 0: nobody rang. */
+  private heard = 0;
   /** Of `clock`: no ring counts before. */
   private deafUntil = 0;
   private wake: (() => void) | undefined;
@@ -22,9 +23,8 @@ export class Doorbell {
 
   /** Somebody says that Timestamp `version` is there; nothing happens when the vehicle holds it. */
   ring(version: number): void {
-    if (version <= (this.store.newest('director', 'timestamp')?.version ?? 0)) return;
-    this.rung = true;
-    this.wake?.();
+    this.heard = Math.max(this.heard, version);
+    if (this.rung()) this.wake?.();
   }
 
   /**
@@ -33,13 +33,19 @@ export class Doorbell {
    * @param latest when the cycle comes without any
    */
   due(earliest: number, latest: number): number {
-    return this.rung ? Math.min(latest, Math.max(earliest, this.deafUntil)) : latest;
+    return this.rung() ? Math.min(latest, Math.max(earliest, this.deafUntil)) : latest;
   }
 
   /** A cycle begins: it brings whatever was rung for. */
   answer(): void {
-    if (this.rung) this.deafUntil = this.clock.monotonic() + minimumDoorbellMilliseconds;
-    this.rung = false;
+    if (this.rung()) this.deafUntil = this.clock.monotonic() + minimumDoorbellMilliseconds;
+    this.heard = 0;
+  }
+
+  /** What came while a cycle ran may be held by now. */
+  private rung(): boolean {
+    if (this.heard === 0) return false;
+    return this.heard > (this.store.newest('director', 'timestamp')?.version ?? 0);
   }
 
   /** Waits, in milliseconds, or until somebody rings. */

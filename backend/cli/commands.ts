@@ -2,6 +2,7 @@
 import type { Command } from './command.ts';
 import { assignCommands } from './commands/assign.ts';
 import { backupCommands } from './commands/backup.ts';
+import { brokerCommands } from './commands/broker-files.ts';
 import { ceremonyCommands } from './commands/ceremony.ts';
 import { delegationCommands } from './commands/delegation.ts';
 import { enrolmentCaCommands } from './commands/enrolment-ca.ts';
@@ -17,6 +18,7 @@ import { vehicleCommands } from './commands/vehicle.ts';
 export const commands: readonly Command[] = [
   ...ceremonyCommands,
   ...enrolmentCaCommands,
+  ...brokerCommands,
   ...rootCommands,
   ...imageCommands,
   ...delegationCommands,

@@ -54,7 +54,7 @@ chown -R "$user:$user" "$folder/keys"
 unset NODE_EXTRA_CA_CERTS
 export OTA_PASSPHRASE OTA_OPERATOR_TOKEN OTA_KEYS=/keys OTA_STATE=/state OTA_LOG_LEVEL=warn
 OTA_PASSPHRASE=$(<"$folder/passphrase") OTA_OPERATOR_TOKEN=$(<"$folder/token")
-export DIRECTOR_PORT=0 IMAGES_PORT=0 OPERATOR_PORT=0
+export DIRECTOR_PORT=0 IMAGES_PORT=0 OPERATOR_PORT=0 DOORBELL_PORT=0
 
 start() {
   : >"$folder/output"

@@ -82,6 +82,8 @@ export async function assign(
     await recordDecision(services, 'assignment-refused', { vehicleId, detail });
     return result;
   }
+  const timestamp = await latestMetadata(services, vehicleId, 'timestamp');
+  services.doorbell.ring(vehicleId, timestamp.version);
   return (await latestMetadata(services, vehicleId, 'targets')).version;
 }
 

@@ -3,12 +3,14 @@ import { fileURLToPath } from 'node:url';
 import { Child } from './child-process.ts';
 
 const program = fileURLToPath(new URL('../main.ts', import.meta.url));
-const started = /^listening director=(\S+) images=(\S+) operator=(\S+)$/;
+const started = /^listening director=(\S+) images=(\S+) operator=(\S+)(?: doorbell=(\S+))?$/;
 
 export interface BackendPorts {
   readonly director: number;
   readonly images: number;
   readonly operator: number;
+  /** Of the embedded broker; absent where another one serves. */
+  readonly doorbell?: number | undefined;
 }
 
 export class BackendProcess {
@@ -28,12 +30,13 @@ export class BackendProcess {
     });
     this.child = new Child({
       arguments: [program],
-      environment,
+      // Several may run on one machine: who wants the doorbell at a known port says so.
+      environment: { DOORBELL_PORT: '0', ...environment },
       onLine: (line, stream) => {
         const match = started.exec(line);
         if (match !== null) {
-          const [director, images, operator] = match.slice(1).map(portOf);
-          this.taken = { director: director!, images: images!, operator: operator! };
+          const [director, images, operator, doorbell] = match.slice(1).map(portOf);
+          this.taken = { director: director!, images: images!, operator: operator!, doorbell };
           resolve(this.taken);
         } else if (stream === 'stderr') errors.push(line);
       },
@@ -74,6 +77,6 @@ export class BackendProcess {
   }
 }
 
-function portOf(address: string): number {
-  return Number(address.slice(address.lastIndexOf(':') + 1));
+function portOf(address: string | undefined): number | undefined {
+  return address === undefined ? undefined : Number(address.slice(address.lastIndexOf(':') + 1));
 }

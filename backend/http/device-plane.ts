@@ -108,6 +108,23 @@ export class DevicePlane {
     );
   }
 
+  /** For a client of a broker that vehicles reach, too: it publishes in the name of the backend. */
+  publisherOptions() {
+    const { chain, key } = this.authority.issuePublisher(this.services.now());
+    const { anchors } = this.authority;
+    return {
+      cert: chain,
+      key,
+      ca: [...anchors],
+      // The anchors are the enrolment CAs, whichever root has signed them.
+      allowPartialTrustChain: true,
+      servername: this.serverName,
+      minVersion: 'TLSv1.2',
+      ciphers: suites.join(':'),
+      ecdhCurve: groups,
+    };
+  }
+
   close(): void {
     clearInterval(this.timer);
   }
@@ -141,7 +158,11 @@ export class DevicePlane {
 
   /** Who a connection belongs to, by its certificate alone; `admit` judges. */
   deviceOf(request: FastifyRequest): DeviceIdentity | Refusal {
-    const socket = request.raw.socket as TLSSocket;
+    return this.deviceAt(request.raw.socket as TLSSocket);
+  }
+
+  /** `deviceOf` a connection, whatever is spoken over it. */
+  deviceAt(socket: TLSSocket): DeviceIdentity | Refusal {
     let device = this.devices.get(socket);
     if (device === undefined) {
       // Of a resumed session too: the session holds it.

@@ -72,6 +72,7 @@ export function vehicleRoutes(services: Services): readonly Route[] {
         if (isRefusal(body)) return sendRefusal(reply, body);
         const refused = await setRevoked(services, vehicleId, body.revoked);
         if (refused !== undefined) return sendRefusal(reply, refused);
+        if (body.revoked) services.doorbell.silence(vehicleId);
         return sendAnswer(reply, emptyAnswer, {});
       },
     },
@@ -93,11 +94,13 @@ export function vehicleRoutes(services: Services): readonly Route[] {
 
 /** A new Timestamp always, at once; what else is old comes with it. */
 async function refresh(services: Services, vehicleId: string): Promise<number> {
-  return changeVehicle(services, vehicleId, async (within) => {
+  const version = await changeVehicle(services, vehicleId, async (within) => {
     const from = (await staleRole(within, vehicleId)) ?? 'timestamp';
     await issueMetadata(within, vehicleId, from);
     return (await latestMetadata(within, vehicleId, 'timestamp')).version;
   });
+  services.doorbell.ring(vehicleId, version);
+  return version;
 }
 
 /** The vehicle that the path names. */

@@ -121,10 +121,15 @@ export function signEnrolmentCa(
 
 /** The offline root with its key. Codes of `readKeyFile`, `file-unreadable`, `key-file-invalid`. */
 export function openDeviceRoot(folder: string, passphrase: string): DeviceRoot | Refusal {
-  const certificate = readCertificate(deviceRootPath(folder));
+  const certificate = readDeviceRootCertificate(folder);
   if (isRefusal(certificate)) return certificate;
   const pair = readKeyFile(deviceRootKeyPath(folder), passphrase);
   return isRefusal(pair) ? pair : { certificate, pair };
+}
+
+/** Certificate of the device root. Codes `file-unreadable`, `key-file-invalid`. */
+export function readDeviceRootCertificate(folder: string): X509Certificate | Refusal {
+  return readCertificate(deviceRootPath(folder));
 }
 
 /** Certificate of an enrolment CA. Codes `file-unreadable`, `key-file-invalid`. */

@@ -8,7 +8,12 @@ import type { DeviceCertificate } from '../../agent/metadata/device-messages.ts'
 import { followChain } from '../../hal/node/certificate-chain.ts';
 import { exportPublicKey, importPrivateKey } from '../../hal/node/key-format.ts';
 import { generateKeyPair } from '../../hal/node/signing.ts';
-import { type CertificateRequest, type Issuer, issueCertificate } from './certificate.ts';
+import {
+  type CertificateProfile,
+  type CertificateRequest,
+  type Issuer,
+  issueCertificate,
+} from './certificate.ts';
 import {
   backdatedSeconds,
   enrolmentCaKeyPath,
@@ -19,6 +24,8 @@ import { readKeyFile } from './key-file.ts';
 
 /** In front of the vehicle's id in the common name: with a colon, it can be no server's name. */
 const vehiclePrefix = 'vehicle:';
+/** Common name of a backend as a client of a broker. No vehicle's: it has no colon. */
+export const publisherName = 'ota-backend';
 /** The server makes a new one by itself long before. */
 export const serverCertificateSeconds = 14 * 86_400;
 
@@ -96,15 +103,30 @@ export class EnrolmentAuthority {
     return this.issue(request, now, this.deviceSeconds);
   }
 
-  /** A fresh key for a server of this name, which lives in this process only. */
-  issueServer(name: string, now: number): ServerIdentity {
+  /** A fresh key for a server of this name; this process keeps it to itself. */
+  issueServer(name: string, now: number, seconds = serverCertificateSeconds): ServerIdentity {
+    return this.issueFresh({ use: 'server', name }, name, now, seconds);
+  }
+
+  /** A fresh key for this process as a publisher at a broker. */
+  issuePublisher(now: number): ServerIdentity {
+    return this.issueFresh({ use: 'device' }, publisherName, now, serverCertificateSeconds);
+  }
+
+  /** PEM of the CAs that issue, newest last: what a publisher trusts, and a broker, too. */
+  get anchors(): readonly string[] {
+    return this.accepted.map((certificate) => certificate.toString());
+  }
+
+  private issueFresh(
+    profile: CertificateProfile,
+    subject: string,
+    now: number,
+    seconds: number,
+  ): ServerIdentity {
     const pair = generateKeyPair('ESP256');
-    const request = {
-      profile: { use: 'server', name },
-      subject: name,
-      publicKey: pair.key.bytes,
-    } as const;
-    const { chain, notAfter } = this.issue(request, now, serverCertificateSeconds);
+    const request = { profile, subject, publicKey: pair.key.bytes };
+    const { chain, notAfter } = this.issue(request, now, seconds);
     const key = importPrivateKey('ESP256', pair.secret).export({ type: 'pkcs8', format: 'pem' });
     const pem = chain.map((der) => new X509Certificate(der).toString()).join('');
     return { chain: pem, key: key.toString(), notAfter };

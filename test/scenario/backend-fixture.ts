@@ -529,17 +529,24 @@ export class TestBackend extends TestOperator {
     return fixture;
   }
 
-  /** With mutual TLS of the device plane; its authorities as a ceremony leaves them. */
-  static async startWithTls(): Promise<{ backend: TestBackend; root: X509Certificate }> {
+  /**
+   * With mutual TLS of the device plane; its authorities as a ceremony leaves them.
+   * @param now what the backend's clock says, for peers that judge by the machine's
+   */
+  static async startWithTls(
+    changes: Partial<Configuration> = {},
+    now = startSeconds,
+  ): Promise<{ backend: TestBackend; root: X509Certificate }> {
     const deviceTls = { serverName: defaultServerName, certificateSeconds };
     const temporary = mkdtempSync(join(tmpdir(), 'ota-backend-'));
-    const changes = await withDatabase({ deviceTls });
-    const backend = new TestBackend(holdCeremony(), temporary, changes);
+    const settings = await withDatabase({ deviceTls, ...changes });
+    const backend = new TestBackend(holdCeremony(), temporary, settings);
+    backend.now = now;
     const { keysFolder: folder, passphrase } = backend.configuration;
     writeRoots(folder, backend.keys);
     for (const name of ['devices', 'online', 'offline']) mkdirSync(join(folder, name));
     const keyFile = { cost: 16 }; // keys of no worth
-    const place = { folder, passphrase, onlinePassphrase: passphrase, now: startSeconds, keyFile };
+    const place = { folder, passphrase, onlinePassphrase: passphrase, now, keyFile };
     const root = makeDeviceRoot(place);
     signEnrolmentCa(place, root, 1, 1_825);
     await backend.open();
@@ -547,7 +554,7 @@ export class TestBackend extends TestOperator {
   }
 
   /** Of the backend whose turn it is. */
-  override get ports(): Ports {
+  override get ports(): Backend['ports'] {
     this.turn += 1;
     return this.all[this.turn % this.all.length]!.ports;
   }

@@ -76,6 +76,7 @@ function spawnBackend(folder: string, changes: Environment, flags: readonly stri
       DIRECTOR_PORT: '0',
       IMAGES_PORT: '0',
       OPERATOR_PORT: '0',
+      DOORBELL_PORT: '0',
       ...changes,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -118,7 +119,9 @@ function start(folder: string, changes: Environment = {}): Promise<Started> {
     child.on('close', () => reject(new Error(`ended early: ${errors}`)));
     child.stdout.on('data', (piece) => {
       output += piece;
-      const line = /^listening director=(\d+) images=(\d+) operator=(\d+)\n/.exec(output);
+      const line = /^listening director=(\d+) images=(\d+) operator=(\d+) doorbell=\d+\n/.exec(
+        output,
+      );
       if (line === null) return;
       const [director = 0, images = 0, operator = 0] = line.slice(1).map(Number);
       resolve({ child, ports: { director, images, operator } });

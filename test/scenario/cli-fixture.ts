@@ -114,6 +114,7 @@ export class CliFixture {
         DIRECTOR_PORT: '0',
         IMAGES_PORT: '0',
         OPERATOR_PORT: '0',
+        DOORBELL_PORT: '0',
       },
     });
     this.backend = child;

@@ -30,6 +30,7 @@ test('what nobody sets has its default', () => {
     deviceTls: { serverName: 'ota.internal', certificateSeconds: 7_776_000 },
     lifetimes: defaultLifetimes,
     quotas: defaultQuotas,
+    doorbell: { port: 8883 },
     logLevel: 'info',
   });
 });
@@ -44,6 +45,23 @@ test('a flag wins over the environment', () => {
   assert.ok(!isRefusal(result));
   assert.equal(result.ports, { director: 9, images: 0, operator: 8002 });
   assert.is(result.lifetimes.timestamp, 60);
+});
+
+test('the doorbell has a port here or a broker elsewhere, which is reached by TLS', () => {
+  const doorbellOf = (changes: Record<string, string>) => {
+    const result = readConfiguration([], { ...secrets, ...changes });
+    return isRefusal(result) ? `${result.refused} ${result.detail}` : result.doorbell;
+  };
+  assert.equal(doorbellOf({ DOORBELL_PORT: '0' }), { port: 0 });
+  for (const url of ['mqtts://broker.example:8884', 'mqtt://127.0.0.1:1883', 'mqtt://[::1]']) {
+    assert.equal(doorbellOf({ MQTT_URL: url }), { url: new URL(url) });
+  }
+  const secret = 'mqtt://name:secret@broker.example';
+  for (const url of ['broker', 'https://broker.example', 'mqtts://', 'mqtt://192.0.2.1', secret]) {
+    const refused = String(doorbellOf({ MQTT_URL: url }));
+    assert.match(refused, /^configuration-invalid MQTT_URL/, url);
+    assert.not.ok(refused.includes('secret'));
+  }
 });
 
 test('secrets come from files too, without their last line end', () => {

@@ -1,0 +1,89 @@
+/** `ota broker-files`: a mosquitto that serves as the doorbell's broker, ready to start. */
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { isRefusal, type Refusal, refuse } from '../../../agent/codes.ts';
+import { defaultServerName } from '../../configuration.ts';
+import { mosquittoFiles } from '../../notify/mosquitto.ts';
+import { readDeviceRootCertificate } from '../../signer/device-authorities.ts';
+import { reasonOf, writeDurableFile } from '../../signer/durable-file.ts';
+import { EnrolmentAuthority } from '../../signer/enrolment-authority.ts';
+import type { Arguments } from '../arguments.ts';
+import type { Command, Context, Outcome } from '../command.ts';
+import {
+  keysFolderOf,
+  keysOption,
+  onlinePassphraseOf,
+  onlinePassphraseOption,
+  passphraseOf,
+  passphraseOption,
+} from '../settings.ts';
+
+const defaultPort = 8_883;
+const defaultPublisherPort = 8_884;
+const defaultDays = 90;
+const maxDays = 825;
+const secondsPerDay = 86_400;
+
+export const brokerCommands: readonly Command[] = [
+  {
+    name: 'broker-files',
+    summary: 'Write the configuration of a mosquitto as the broker of the doorbell',
+    positionals: [],
+    options: {
+      out: { value: 'DIR', help: 'folder for it, where mosquitto will find it', required: true },
+      host: { value: 'ADDRESS', help: 'address that it listens on (default: all)' },
+      port: { value: 'PORT', help: `for vehicles (default ${defaultPort})` },
+      'publisher-port': { value: 'PORT', help: `for backends (default ${defaultPublisherPort})` },
+      name: { value: 'NAME', help: `DNS name in its certificate (default ${defaultServerName})` },
+      days: { value: 'N', help: `how long its certificate is valid (default ${defaultDays})` },
+      ...keysOption,
+      ...passphraseOption,
+      ...onlinePassphraseOption,
+    },
+    notes: [
+      'Start it by: mosquitto -c DIR/mosquitto.conf; backends by MQTT_URL=mqtts://HOST:PUBLISHER-PORT.',
+      'Run it again before the certificate ends, or after ota enrolment-ca, and restart mosquitto.',
+    ],
+    run,
+  },
+];
+
+async function run(given: Arguments, context: Context): Promise<Outcome | Refusal> {
+  const keysFolder = keysFolderOf(given, context);
+  const folder = resolve(given.optional('out')!);
+  const port = given.integer('port', 1, 65_535, defaultPort);
+  const publisherPort = given.integer('publisher-port', 1, 65_535, defaultPublisherPort);
+  const days = given.integer('days', 1, maxDays, defaultDays);
+  const host = given.optional('host');
+  const name = given.optional('name') ?? defaultServerName;
+  if (given.refusal) return given.refusal;
+  // What stands in the configuration's lines must not become lines of its own.
+  for (const text of [folder, host ?? '', name]) {
+    if (/\s/.test(text)) return refuse('argument-invalid', `'${text}': has a blank or line break`);
+  }
+  const online = onlinePassphraseOf(given, context) ?? passphraseOf(given, context);
+  if (isRefusal(online)) return online;
+  const authority = EnrolmentAuthority.open(keysFolder, online, days * secondsPerDay);
+  if (isRefusal(authority)) return authority;
+  const root = readDeviceRootCertificate(keysFolder);
+  if (isRefusal(root)) return root;
+  const now = Math.floor(Date.now() / 1_000);
+  const server = authority.issueServer(name, now, days * secondsPerDay);
+  const anchors = [root.toString(), ...authority.anchors];
+  const files = mosquittoFiles({ folder, host, port, publisherPort, server, anchors });
+  try {
+    mkdirSync(folder, { recursive: true });
+    for (const { name: file, text, secret } of files) {
+      writeDurableFile(join(folder, file), Buffer.from(text), secret ? 0o600 : 0o644);
+    }
+  } catch (error) {
+    return refuse('file-unwritable', `${folder}: ${reasonOf(error)}`);
+  }
+  return {
+    lines: [
+      `mosquitto -c ${folder}/mosquitto.conf`,
+      `valid until ${server.notAfter} (unix seconds)`,
+    ],
+    json: { folder, port, publisherPort, notAfter: server.notAfter },
+  };
+}
