@@ -3,6 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Refusal, refuse } from '../../agent/codes.ts';
 import { attackNames } from './attacks/attacks.ts';
+import type { BackendPorts } from './backend-process.ts';
 import { readBusEnvironment } from './bus-environment.ts';
 import { type AgentName, agentNames, hostedPartitions, roomFor } from './vehicle-layout.ts';
 
@@ -20,7 +21,7 @@ export interface DemoOptions {
   readonly offline: boolean;
   /** Power cuts at random instants of the update. */
   readonly kills?: { readonly count: number; readonly seed: number };
-  readonly ports: { readonly director: number; readonly images: number; readonly operator: number };
+  readonly ports: BackendPorts;
   /** What `CAN_…` asks of the bus's hub. */
   readonly hubArguments: readonly string[];
   /** Folder of the run; everything in it is removed at the start. */
@@ -63,6 +64,7 @@ export function readDemoOptions(
     director: port('DIRECTOR_PORT', 8000),
     images: port('IMAGES_PORT', 8001),
     operator: port('OPERATOR_PORT', 8002),
+    doorbell: port('DOORBELL_PORT', 8883),
   };
   const bus = readBusEnvironment(environment);
   mistakes.push(...bus.mistakes);

@@ -34,7 +34,9 @@ import {
 } from './provision.ts';
 import { agentLayouts, vehicleId } from './vehicle-layout.ts';
 
-const pollMilliseconds = 400;
+const pollMilliseconds = 5_000;
+/** Where cycle after cycle is looked at, or ECUs are cut off. */
+const hurriedPollMilliseconds = 400;
 const lookMilliseconds = 150;
 /** The default update is done in seconds; 64 MiB over the bus may take this long. */
 const giveUpMilliseconds = 600_000;
@@ -106,14 +108,15 @@ export class Demonstration {
         DIRECTOR_PORT: String(at.director),
         IMAGES_PORT: String(at.images),
         OPERATOR_PORT: String(at.operator),
+        DOORBELL_PORT: String(at.doorbell),
       });
       this.stops.push(() => process.stop());
       return process;
     };
     const backend = await startBackend(ports);
-    const { director, images, operator: operatorPort } = backend.ports;
+    const { director, images, operator: operatorPort, doorbell } = backend.ports;
     this.say(
-      `Backend: Director :${director}, Image repository :${images}, operator :${operatorPort}`,
+      `Backend: Director :${director}, Image repository :${images}, operator :${operatorPort}, doorbell :${doorbell}`,
     );
     this.say(`Device plane: ${this.tls ? 'mutual TLS' : 'plain HTTP on loopback, no TLS'}`);
     const operator = new Operator({ ...secrets, OTA_URL: `http://127.0.0.1:${operatorPort}` });
@@ -178,7 +181,7 @@ export class Demonstration {
       busAddress: this.busAddress,
       ...(firmware ? { hosted: { on: firmware.on, imageBytes: firmware.bytes } } : {}),
       downloadBytes: Math.ceil(imageBytes * 1.002) + stagingReserveBytes,
-      pollMilliseconds,
+      pollMilliseconds: this.pollMilliseconds,
       ...(this.options.offline ? { mediumFolder: this.mediumFolder } : {}),
     });
     await enrolVehicle(vehicle, {
@@ -213,14 +216,21 @@ export class Demonstration {
     return running;
   }
 
+  /** Long enough that it is the doorbell that begins the update, where somebody may ring. */
+  private get pollMilliseconds(): number {
+    const { kills, offline } = this.options;
+    const plain = this.attack === undefined && kills === undefined && !offline;
+    return plain ? pollMilliseconds : hurriedPollMilliseconds;
+  }
+
   private get busAddress(): string {
     return `unix:${join(this.options.folder, 'can0.sock')}`;
   }
 
   /** The repositories as a client reaches them, and how it knows them. */
-  private repositoriesAt({ director, images }: Pick<BackendPorts, 'director' | 'images'>) {
+  private repositoriesAt(ports: Pick<BackendPorts, 'director' | 'images' | 'doorbell'>) {
     return repositoriesAt(
-      { host: '127.0.0.1', director, images },
+      { host: '127.0.0.1', ...ports },
       this.tls ? readDeviceRoot(join(this.options.folder, 'keys')) : undefined,
     );
   }
@@ -237,7 +247,8 @@ export class Demonstration {
       () => images.close(),
     );
     this.say(`Attacker: ${attack.name}, ${attack.position}`);
-    return { director: director.port, images: images.port };
+    // Nobody rings: what the attacker does is seen at the polls.
+    return { director: director.port, images: images.port, doorbell: undefined };
   }
 
   /** KILLS=: until they are done, or the vehicle has arrived. */
@@ -279,6 +290,11 @@ export class Demonstration {
     if (event === 'verified' && agent.layout.name === 'primary') this.cycles += 1;
     if (event === 'confirmed') this.confirmed.add(fields['ecu'] ?? '');
     if (event === 'progress') return;
+    if (event === 'doorbell') {
+      const { rung } = fields;
+      if (rung !== undefined) this.view?.message(`Doorbell: there is Timestamp ${rung}`);
+      return;
+    }
     if (event === 'failed') this.view?.message(`[${agent.layout.name}] ${text}`);
     this.view?.line(fields['ecu'] ?? agent.layout.ecuId, line);
   }

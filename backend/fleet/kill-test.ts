@@ -29,6 +29,7 @@ async function round(kills: number, seed: number): Promise<{ hits: number; updat
       DIRECTOR_PORT: '0',
       IMAGES_PORT: '0',
       OPERATOR_PORT: '0',
+      DOORBELL_PORT: '0',
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

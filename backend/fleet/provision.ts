@@ -383,18 +383,24 @@ function configurePrimary(
   };
 }
 
-/** Both repositories at one host; with TLS by the name that the server's certificate bears. */
+/** The device plane at one host; with TLS by the name that the server's certificate bears. */
 export function repositoriesAt(
-  at: { readonly host: string; readonly director: number; readonly images: number },
+  at: {
+    readonly host: string;
+    readonly director: number;
+    readonly images: number;
+    readonly doorbell?: number | undefined;
+  },
   deviceRoot: Uint8Array | undefined,
   serverName: string = defaultServerName,
-): Pick<ManufactureOptions, 'director' | 'images' | 'deviceRoot'> {
+): Pick<ManufactureOptions, 'director' | 'images' | 'deviceRoot' | 'doorbell'> {
   const { host } = at;
   const named = deviceRoot && { serverName };
   return {
     director: { host, port: at.director, ...named },
     images: { host, port: at.images, ...named },
     deviceRoot,
+    ...(at.doorbell && { doorbell: { host, port: at.doorbell, ...named } }),
   };
 }
 

@@ -23,6 +23,7 @@ export async function runDemo(environment: Readonly<Record<string, string>>): Pr
       DIRECTOR_PORT: '0',
       IMAGES_PORT: '0',
       OPERATOR_PORT: '0',
+      DOORBELL_PORT: '0',
       FIRMWARE: '',
       ECU: '',
       ATTACK: '',

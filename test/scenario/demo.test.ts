@@ -53,6 +53,7 @@ test('every ECU boots release 2 from slot B, and the Director accepts the manife
     }
     const lines = run.output.split('\n').filter((line) => line.includes('confirmed'));
     assert.is(lines.length, 3, 'plain lines without a terminal');
+    assert.match(run.output, /^Doorbell: there is Timestamp \d+$/m);
     assert.not.match(run.output, '\u001b');
   } finally {
     run.remove();

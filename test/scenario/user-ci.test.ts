@@ -25,7 +25,14 @@ function writeBoard(path: string): void {
 
 const environment = {
   ...process.env,
-  ...{ MAKEFLAGS: '', DIRECTOR_PORT: '0', IMAGES_PORT: '0', OPERATOR_PORT: '0', ATTACK: '' },
+  ...{
+    MAKEFLAGS: '',
+    DIRECTOR_PORT: '0',
+    IMAGES_PORT: '0',
+    OPERATOR_PORT: '0',
+    DOORBELL_PORT: '0',
+  },
+  ATTACK: '',
   ...{ CAN_LOG: '', CAN_SOCKETCAND: '', CAN_SLCAN: '', CAN_FAULTS: '', HOSTED_SELF_TEST: '' },
 };
 

@@ -25,6 +25,9 @@ export interface VehicleFixtureOptions {
   readonly hosted?: ManufactureOptions['hosted'];
   readonly runtimeFor?: ManufactureOptions['runtimeFor'];
   readonly downloadBytes: number;
+  readonly pollMilliseconds?: number;
+  /** The port at which the vehicle reaches the doorbell at this one; it has none when absent. */
+  readonly doorbellAt?: (port: number) => Promise<number>;
   /** Called between factory and power-on. */
   readonly onMade?: (agents: readonly ProvisionedAgent[]) => void;
 }
@@ -120,7 +123,9 @@ export class VehicleFixture {
     await Operator.holdCeremony(secrets);
     await this.startBackend({ director: 0, images: 0, operator: 0 });
     const { ports } = this.backend;
-    const repositories = repositoriesAt({ host: '127.0.0.1', ...ports }, readDeviceRoot(keys));
+    const doorbell = await options.doorbellAt?.(ports.doorbell!);
+    const place = { host: '127.0.0.1', ...ports, doorbell };
+    const repositories = repositoriesAt(place, readDeviceRoot(keys));
     const busAddress = `unix:${join(folder, 'can0.sock')}`;
     const answer = await this.operator.ota('vehicle', 'token', '--vehicle', vehicleId, '--json');
     const { hosted, runtimeFor, downloadBytes } = options;
@@ -136,7 +141,7 @@ export class VehicleFixture {
       ...(hosted && { hosted }),
       ...(runtimeFor && { runtimeFor }),
       downloadBytes,
-      pollMilliseconds: 300,
+      pollMilliseconds: options.pollMilliseconds ?? 300,
     });
     const { token } = JSON.parse(answer) as { token: string };
     await enrolVehicle(made, { vehicleId, enrolmentToken: token, ...repositories });

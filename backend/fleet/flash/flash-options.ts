@@ -26,6 +26,8 @@ export interface FlashOptions {
   /** The repositories as the board and this machine reach them. */
   readonly director: Endpoint;
   readonly images: Endpoint;
+  /** The broker that rings; polling alone when absent. */
+  readonly doorbell: Endpoint | undefined;
   /** Mutual TLS with them, where the board's programs have it. */
   readonly tls: boolean;
   readonly keysFolder: string;
@@ -89,6 +91,7 @@ export function readFlashOptions(environment: Environment): FlashOptions | Refus
     runtimeRelease: Number(matching('RUNTIME_RELEASE', '1', /^[1-9]\d{0,8}$/, '1 or more')),
     director: endpoint('DIRECTOR', '127.0.0.1:8000'),
     images: endpoint('IMAGES', '127.0.0.1:8001'),
+    doorbell: environment['DOORBELL'] ? endpoint('DOORBELL', '') : undefined,
     tls,
     keysFolder: resolve(environment['OTA_KEYS'] || defaultKeysFolder),
     operatorUrl: environment['OTA_URL'] || defaultUrl,

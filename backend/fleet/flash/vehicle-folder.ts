@@ -13,7 +13,7 @@ import { boardUpdatesRuntime } from '../vehicle-layout.ts';
 import type { FlashOptions } from './flash-options.ts';
 import { FlashError } from './remote-host.ts';
 
-/** A board asks the Director this often; a doorbell is not built yet. */
+/** A board asks the Director this often, whether a doorbell rings or not. */
 const pollMilliseconds = 10_000;
 
 /** The ECU's folder, made with its whole vehicle when that is new. Throws `FlashError`. */
@@ -41,7 +41,7 @@ async function makeVehicle(
   architecture: Architecture,
   vehicle: string,
 ): Promise<void> {
-  const { vehicleId, director, images, keysFolder, operatorToken, operatorUrl } = options;
+  const { vehicleId, director, images, doorbell, keysFolder, operatorToken, operatorUrl } = options;
   if (operatorToken === '') {
     throw new FlashError(`OTA_OPERATOR_TOKEN= is needed to enrol ${vehicleId} at the Director`);
   }
@@ -61,6 +61,7 @@ async function makeVehicle(
     buildFolder: join(options.vehiclesFolder, '../build/flash'),
     director,
     images,
+    doorbell,
     deviceRoot,
     ...roots,
     busAddress: `can:${options.canInterface}`,
