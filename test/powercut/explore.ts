@@ -44,6 +44,8 @@ export interface Sampling {
 }
 
 const maxFailuresKept = 5;
+/** A weak unit is let fade before one operation of a recovery in so many. */
+const fadeStride = 2;
 
 export class Exploration {
   readonly totals: Totals = { points: 0, planned: 0, fired: 0, bricked: 0, lost: 0, failures: [] };
@@ -162,7 +164,7 @@ export class Exploration {
         if (isShown) this.totals.points += 1;
         else await this.secondCut(one, where);
       }
-      if (fades && (this.sampling.every === 1 || this.isChosen())) {
+      if (fades && i % fadeStride === 0 && (this.sampling.every === 1 || this.isChosen())) {
         this.cut(content, one, { stage: 'before' }, i);
         fade(this.scratch, first, part.writeAlign, seededRandom(i));
         await this.secondCut(one, `${name}; #${i} ${one.step} before, the first one's unit fades`);
