@@ -81,6 +81,8 @@ export const defaultQuotas: QuotaLimits = {
   address: 20_000,
   anonymous: 50_000,
   global: 100_000,
+  // Many vehicles may share an address; none of them may take all connections of a plane.
+  connections: 1_024,
 };
 
 /** In the server's certificate, whatever address the backend is reached at. */
@@ -124,6 +126,10 @@ const settings = {
   'address-quota': { variable: 'ADDRESS_QUOTA', fallback: String(defaultQuotas.address) },
   'anonymous-quota': { variable: 'ANONYMOUS_QUOTA', fallback: String(defaultQuotas.anonymous) },
   'global-quota': { variable: 'GLOBAL_QUOTA', fallback: String(defaultQuotas.global) },
+  'address-connections': {
+    variable: 'ADDRESS_CONNECTIONS',
+    fallback: String(defaultQuotas.connections),
+  },
   'log-level': { variable: 'OTA_LOG_LEVEL', fallback: 'info' },
 } as const;
 
@@ -193,6 +199,7 @@ export function readConfiguration(
     address: quota('address-quota'),
     anonymous: quota('anonymous-quota'),
     global: quota('global-quota'),
+    connections: quota('address-connections'),
   };
   if (!logLevels.includes(settingOf('log-level'))) {
     refused ??= invalid('log-level', `expected one of ${logLevels.join(', ')}`);

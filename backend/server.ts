@@ -58,15 +58,14 @@ const drainMilliseconds = 10_000;
 const silenceLookMilliseconds = 5_000;
 
 type PlaneLimits = Omit<ListenerOptions, 'logLevel' | 'plane' | 'metrics' | 'devices'> & {
-  readonly maxConnectionsPerAddress: number;
+  /** Absent: as configured. */
+  readonly maxConnectionsPerAddress?: number;
 };
 
 const devicePlane = {
   requestMilliseconds: 10_000,
   idleMilliseconds: 10_000,
   maxConnections: 4_096,
-  // Many vehicles may share an address; none of them may take all connections.
-  maxConnectionsPerAddress: 1_024,
 } as const;
 
 const imagesLimits = {
@@ -108,7 +107,7 @@ export async function startBackend(
   const open = (plane: keyof Ports, limits: PlaneLimits) => {
     const devices = plane === 'operator' ? undefined : devicesWithTls;
     const app = createListener({ logLevel, plane, metrics, devices, ...limits });
-    const { maxConnectionsPerAddress } = limits;
+    const { maxConnectionsPerAddress = configuration.quotas.connections } = limits;
     const quotas = plane !== 'operator';
     const options = { plane, admission, maxConnectionsPerAddress, devices, quotas, now };
     addAdmission(app, options);

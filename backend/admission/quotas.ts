@@ -27,6 +27,8 @@ export interface QuotaLimits {
   /** All senders together that no certificate names. */
   readonly anonymous: number;
   readonly global: number;
+  /** Connections to one plane that one address, or such a network, has open at once. */
+  readonly connections: number;
 }
 
 export const windowSeconds = 10;

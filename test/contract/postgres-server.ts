@@ -75,7 +75,10 @@ export class PostgresServer {
 
   /** Starts the server; resolves when it takes connections. */
   async begin(): Promise<void> {
-    const settings = ['fsync=off', 'max_connections=60', 'shared_buffers=16MB'];
+    // Nobody cuts its power: only processes die here, and what they wrote the system keeps.
+    const safe = ['fsync=off', 'full_page_writes=off', 'wal_level=minimal', 'max_wal_senders=0'];
+    const small = ['max_connections=60', 'shared_buffers=16MB', 'autovacuum=off'];
+    const settings = [...safe, ...small, 'max_logical_replication_workers=0'];
     const options = ['-D', join(this.folder, 'data'), '-k', this.folder, '-h', ''];
     const [program, ...rest] = this.command('postgres', [
       ...options,
@@ -117,6 +120,11 @@ export class PostgresServer {
     const name = `ota${++this.databases}`;
     await this.query('postgres', `CREATE DATABASE ${name}`);
     return this.urlOf(name);
+  }
+
+  /** Empties a database that nobody is connected to: sooner done than a new one. */
+  async empty(url: string): Promise<void> {
+    await this.query(url, 'DROP SCHEMA public CASCADE; CREATE SCHEMA public');
   }
 
   /** Statements past the backend. */

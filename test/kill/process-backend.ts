@@ -20,6 +20,8 @@ export class ProcessBackend extends TestOperator {
   /** Beside it, over the same state. */
   private readonly others: BackendProcess[] = [];
   private turn = 0;
+  /** Of a proxy before all of them. */
+  front: Ports | undefined;
 
   private constructor(
     folder: string,
@@ -43,6 +45,7 @@ export class ProcessBackend extends TestOperator {
 
   /** Of the process whose turn it is, where there are several. */
   override get ports(): Ports {
+    if (this.front !== undefined) return this.front;
     this.turn += 1;
     return this.portsOfAll[this.turn % (this.others.length + 1)]!;
   }
@@ -87,7 +90,7 @@ export class ProcessBackend extends TestOperator {
     await other.listening;
   }
 
-  /** `kill -9`. */
+  /** `kill -9` of the first process. */
   async kill(): Promise<void> {
     const status = await this.process!.kill();
     if (status !== null) throw new Error(`the backend had ended by itself: status ${status}`);

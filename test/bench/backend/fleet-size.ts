@@ -48,7 +48,7 @@ export async function benchFleetSize(): Promise<Result[]> {
   const unlimited = 1_000_000_000;
   const quotas = {
     ...{ vehicle: unlimited, fleet: unlimited, address: unlimited },
-    ...{ anonymous: unlimited, global: unlimited },
+    ...{ anonymous: unlimited, global: unlimited, connections: unlimited },
   };
   const backend = await TestBackend.start({ quotas });
   backend.now = Math.floor(Date.now() / 1_000);

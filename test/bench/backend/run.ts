@@ -29,7 +29,7 @@ show(benchSigning());
 show(await benchPool());
 const quotas = {
   ...{ vehicle: unlimited, fleet: unlimited, address: unlimited },
-  ...{ anonymous: unlimited, global: unlimited },
+  ...{ anonymous: unlimited, global: unlimited, connections: unlimited },
 };
 const backend = await TestBackend.start({ quotas });
 backend.now = Math.floor(Date.now() / 1_000);

@@ -15,6 +15,7 @@ const wide = {
   address: 1_000_000,
   anonymous: 1_000_000,
   global: 1_000_000,
+  connections: 1_000_000,
 };
 
 const vehicle = (vehicleId: string, fleet = 'north'): Sender => ({
