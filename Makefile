@@ -22,7 +22,7 @@ endif
 export NODE_COMPILE_CACHE := $(CURDIR)/out/compile-cache
 
 .PHONY: demo flash agent boards test help setup packages backend can-bus secondaries runtime \
-  provider-hosts typecheck lint format arrows licences conformance mutants ci fuzz attacks bench \
+  provider-hosts typecheck lint format arrows licences conformance mutants ci fuzz attacks bench bench-peers \
   powercut wear clean kill-test kill-backend container dos bench-backend size size-diff fuzz-native
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 KILLS=n SEED=n BOARD=name|path)
@@ -159,6 +159,12 @@ dos: setup ## Attacks on availability that succeed elsewhere, replayed against t
 
 bench: setup ## Speed and memory, printed and written to out/bench.json
 	@$(NODE) test/bench/run.ts
+
+bench-peers: runtime ## Our installer beside Debian's SWUpdate and its own floor, in out/bench-peers.json (minutes)
+	@.ci/install-packages swupdate openssl libssl-dev || echo 'without SWUpdate' >&2
+	@$(MAKE) -f hal/quickjs/build/runtime.mk bench-programs
+	@$(MAKE) -f hal/quickjs/build/runtime.mk CRYPTO=openssl bench-programs
+	@$(NODE) test/bench/peers/run.ts
 
 bench-backend: setup ## What one backend process bears, printed and written to out/bench-backend.json
 	@$(NODE) --disable-warning=ExperimentalWarning test/bench/backend/run.ts

@@ -12,6 +12,8 @@ export interface NorStorage {
   read(buffer: Uint8Array, offset: number): void;
   /** Programs whole units; throws when a bit would have to go back to the erased value. */
   program(bytes: Uint8Array, offset: number): void;
+  /** True when all of these bytes have the value; absent where only the reader can tell. */
+  isErased?(offset: number, length: number, eraseValue: number): boolean;
   /** Sets `length` bytes, whole blocks, to `eraseValue`. */
   erase(offset: number, length: number, eraseValue: number): void;
   /** For the whole part: what was changed through another opening of it, too. */
@@ -21,6 +23,7 @@ export interface NorStorage {
 
 export class NorPartition implements FlashPartition {
   onReady: (() => void) | undefined = undefined;
+  readonly isErased?: (offset: number, length: number) => boolean;
   private readonly name: string;
   private readonly region: FlashRegion;
   private readonly geometry: FlashGeometry;
@@ -32,6 +35,11 @@ export class NorPartition implements FlashPartition {
     this.region = region;
     this.geometry = geometry;
     this.storage = storage;
+    if (storage.isErased === undefined) return;
+    this.isErased = (offset, length) => {
+      this.checkRange('isErased', offset, length);
+      return storage.isErased!(region.offset + offset, length, geometry.eraseValue);
+    };
   }
 
   status(): FlashStatus {

@@ -37,6 +37,11 @@ export interface FlashPartition {
    * when it returns, even when the part is busy with them afterwards.
    */
   write(buffer: Uint8Array, offset: number): void;
+  /**
+   * True when all of these bytes read as erased. Where the platform has it: a program that asked byte
+   * by byte would spend on that most of its time.
+   */
+  isErased?(offset: number, length: number): boolean;
   /** Returns when everything written or erased before is durable, in every partition of the part. */
   sync(): void;
   /** Called when a busy part has finished. */

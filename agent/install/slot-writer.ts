@@ -175,10 +175,12 @@ export class SlotWriter {
   }
 
   private isErased(offset: number, length: number): boolean {
+    const { partition } = this;
+    if (partition.isErased !== undefined) return partition.isErased(offset, length);
     const buffer = new Uint8Array(Math.min(slotReadBytes, length));
     for (let done = 0; done < length; done += buffer.length) {
       const part = buffer.subarray(0, Math.min(buffer.length, length - done));
-      this.partition.read(part, offset + done);
+      partition.read(part, offset + done);
       for (let i = 0; i < part.length; i++) {
         if (part[i] !== this.geometry.eraseValue) return false;
       }

@@ -51,6 +51,8 @@ export interface EcuProcessOptions {
   readonly program: ProgramName;
   /** Path of the ECU's JSON description (`EcuDescription`). */
   readonly description: string;
+  /** Bytes of heap of a native program at its next start; the board's when absent or undefined. */
+  readonly heapBytes?: () => number | undefined;
   readonly onLine: (line: string) => void;
   /** The ECU stopped by itself and was not restarting: it cannot run. */
   readonly onFailure: (status: number | null) => void;
@@ -120,7 +122,8 @@ export class EcuProcess {
     this.starting = true;
     const { description, program } = this.options;
     const [native, ...before] = board.engine.runtime === 'quickjs' ? nativeProgram(program) : [];
-    const heap = ['--heap', String(board.memory.heapBytes[program])];
+    const heapBytes = this.options.heapBytes?.() ?? board.memory.heapBytes[program];
+    const heap = ['--heap', String(heapBytes)];
     return new Child({
       ...(native === undefined
         ? { arguments: [...smallHeap(program), nodeProgram, description, ...cause] }

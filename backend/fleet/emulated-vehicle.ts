@@ -29,6 +29,8 @@ export interface VehicleEvents<Agent extends PoweredAgent> {
   readonly onLine: (agent: Agent, line: string) => void;
   /** An ECU stopped and cannot run any more. */
   readonly onFailure: (agent: Agent, status: number | null) => void;
+  /** Heap of an agent's native program at its next start, in bytes; the board's when undefined. */
+  readonly heapBytes?: (agent: Agent) => number | undefined;
 }
 
 export class EmulatedVehicle {
@@ -54,6 +56,7 @@ export class EmulatedVehicle {
       const process = new EcuProcess({
         program: agent.layout.program,
         description: agent.description,
+        heapBytes: () => events.heapBytes?.(agent),
         onLine: (line) => events.onLine(agent, line),
         onFailure: (status) => events.onFailure(agent, status),
       });

@@ -24,6 +24,7 @@ export function createNativeFlash(part: NativeFlash, ecu: EcuDescription): Flash
     program: (bytes: Uint8Array, offset: number) => part.program(bytes, offset),
     erase: (offset: number, length: number) => part.erase(offset, length),
     sync: () => part.sync(),
+    isErased: (offset: number, length: number) => part.isErased(offset, length),
     close: () => undefined,
   };
   return {

@@ -14,6 +14,7 @@ export interface NativeFlash {
   read(buffer: Uint8Array, offset: number): void;
   program(buffer: Uint8Array, offset: number): void;
   erase(offset: number, length: number): void;
+  isErased(offset: number, length: number): boolean;
   sync(): void;
   close(): void;
   /**

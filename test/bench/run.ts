@@ -4,11 +4,19 @@ import { benchAgentSize } from './agent-size.ts';
 import { benchBusTime } from './bus-time.ts';
 import { benchDecryption } from './decryption.ts';
 import type { Result } from './measure.ts';
+import { benchNativePrograms } from './native-programs.ts';
 import { benchUpdates } from './update.ts';
 import { benchVerification } from './verification.ts';
 
 const results: Result[] = [];
-const benches = [benchAgentSize, benchVerification, benchDecryption, benchBusTime, benchUpdates];
+const benches = [
+  benchAgentSize,
+  benchVerification,
+  benchNativePrograms,
+  benchDecryption,
+  benchBusTime,
+  benchUpdates,
+];
 for (const bench of benches) {
   for (const result of await bench()) {
     const digits = result.value < 100 ? 1 : 0;

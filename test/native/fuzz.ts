@@ -35,7 +35,7 @@ type Callable = (...given: unknown[]) => unknown;
 const description: Description = JSON.parse(native.description);
 const random = new Random(description.seed);
 /** Would end or restart the program, or only print. */
-const spared = ['exit', 'reboot', 'restartMachine', 'log'];
+const spared = ['exit', 'reboot', 'restartMachine', 'startProgram', 'log'];
 const calls: Record<string, number> = {};
 /** What is in use: an object that nothing holds is collected, and hears no more. */
 let held: Record<string, object> = {};

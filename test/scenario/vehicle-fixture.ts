@@ -38,6 +38,8 @@ export class VehicleFixture {
   readonly lines: string[] = [];
   /** Called with each line as it comes. */
   onLine: (agent: ProvisionedAgent, line: string) => void = () => undefined;
+  /** Heap of an agent's native program at its next start; the board's when undefined. */
+  heapBytes: (agent: ProvisionedAgent) => number | undefined = () => undefined;
   agents: readonly ProvisionedAgent[] = [];
   private readonly vehicleId: string;
   private readonly secrets: Readonly<Record<string, string>>;
@@ -152,6 +154,7 @@ export class VehicleFixture {
         this.lines.push(`${agent.layout.name} ${line}`);
         this.onLine(agent, line);
       },
+      heapBytes: (agent: ProvisionedAgent) => this.heapBytes(agent),
       onFailure: (agent: ProvisionedAgent, status: number | null) =>
         this.lines.push(`${agent.layout.name} stopped with ${status}`),
     });

@@ -237,6 +237,28 @@ $(PROVIDER)/script-host-%: $(PROVIDER)/script-%.o $(PROVIDER)/no-bootloader.o $(
     malloc-heap $(filter-out linux/fortify engine/heap,$(primary))) $(engine-objects)
 	@gcc -fsanitize=address,undefined -o $@ $^ -l:libbearssl.a -lm -lpthread
 
+# -- Programs for `make bench` and `make bench-peers`: a Secondary's program that only installs, or verifies ---
+
+.PHONY: bench-programs
+bench-programs: $(BIN)/bench-install $(BIN)/bench-verification $(BIN)/bench-floor $(PROVIDER)/bench-measure
+
+$(BIN)/bench-install $(BIN)/bench-verification: $(BIN)/bench-%: $(call objects,$(secondary) $(engine) \
+    release-1) $(PROVIDER)/no-bootloader.o $(PROVIDER)/script-bench-%.o
+	@mkdir -p $(@D)
+	@$(link)
+
+$(OBJECTS)/bench-floor.o: test/native/bench-floor.c $(wildcard $(HERE)/*/*.h)
+	@mkdir -p $(@D)
+	@$(CC) $(common) $(c-library) -O2 $(warnings) -c $< -o $@
+
+$(BIN)/bench-floor: $(call objects,bench-floor linux/flash linux/fortify $(crypto))
+	@mkdir -p $(@D)
+	@$(link)
+
+$(PROVIDER)/bench-measure: test/native/bench-measure.c
+	@mkdir -p $(@D)
+	@gcc $(common) $(warnings) -O2 -o $@ $<
+
 # -- The engine with its parser and the native crypto, for the agent's own tests (test/quickjs) ------
 
 .PHONY: engine-host

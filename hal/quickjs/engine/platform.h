@@ -75,6 +75,8 @@ bool flash_read(flash_storage *storage, uint64_t offset, uint8_t *bytes, size_t 
 bool flash_program(flash_storage *storage, uint64_t offset, const uint8_t *bytes, size_t length,
                    bool *broken_rule);
 bool flash_erase(flash_storage *storage, uint64_t offset, uint64_t length);
+/* Whether all of these bytes read as erased; false when they cannot be read. */
+bool flash_is_erased(flash_storage *storage, uint64_t offset, uint64_t length, bool *erased);
 bool flash_sync(flash_storage *storage);
 void flash_close(flash_storage *storage);
 

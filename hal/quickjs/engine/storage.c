@@ -96,6 +96,21 @@ static JSValue js_flash_erase(JSContext *context, JSValueConst this, int argc, J
   return JS_ThrowInternalError(context, "flash: erasing at %.0f failed", (double)offset);
 }
 
+/* isErased(offset, length) */
+static JSValue js_flash_is_erased(JSContext *context, JSValueConst this, int argc,
+                                  JSValueConst *argv) {
+  (void)argc;
+  uint64_t offset, length;
+  bool erased = false;
+  flash_storage *storage = flash_this(context, this);
+  if (storage == NULL || !integer_argument(context, argv[0], "offset", max_offset, &offset) ||
+      !integer_argument(context, argv[1], "length", max_offset, &length)) {
+    return JS_EXCEPTION;
+  }
+  if (flash_is_erased(storage, offset, length, &erased)) return JS_NewBool(context, erased);
+  return JS_ThrowInternalError(context, "flash: reading at %.0f failed", (double)offset);
+}
+
 static JSValue js_flash_sync(JSContext *context, JSValueConst this, int argc, JSValueConst *argv) {
   (void)argc, (void)argv;
   flash_storage *storage = flash_this(context, this);
@@ -281,6 +296,7 @@ void add_storage(JSContext *context, JSValueConst native) {
   add_function(context, flash, "read", js_flash_read, 2);
   add_function(context, flash, "program", js_flash_program, 2);
   add_function(context, flash, "erase", js_flash_erase, 2);
+  add_function(context, flash, "isErased", js_flash_is_erased, 2);
   add_function(context, flash, "sync", js_flash_sync, 0);
   add_function(context, flash, "close", js_flash_close, 0);
   add_function(context, flash, "proveProgram", js_flash_prove_program, 4);

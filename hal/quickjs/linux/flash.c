@@ -15,7 +15,7 @@
 
 #include "../engine/platform.h"
 
-enum { PIECE_BYTES = 4096 };
+enum { PIECE_BYTES = 16384 };
 
 struct flash_storage {
   int file;
@@ -147,6 +147,21 @@ bool flash_erase(flash_storage *storage, uint64_t offset, uint64_t length) {
   if (!storage->is_device) return fill(storage->file, offset, length, storage->erase_value);
   struct erase_info_user64 range = {offset, length};
   return ioctl(storage->file, MEMERASE64, &range) == 0;
+}
+
+bool flash_is_erased(flash_storage *storage, uint64_t offset, uint64_t length, bool *erased) {
+  uint8_t bytes[PIECE_BYTES], blank[PIECE_BYTES];
+  if (!inside(storage, offset, length)) return false;
+  memset(blank, storage->erase_value, sizeof blank);
+  *erased = true;
+  while (*erased && length > 0) {
+    size_t piece = length < sizeof bytes ? (size_t)length : sizeof bytes;
+    if (!read_all(storage->file, offset, bytes, piece)) return false;
+    *erased = memcmp(bytes, blank, piece) == 0;
+    offset += piece;
+    length -= piece;
+  }
+  return true;
 }
 
 bool flash_sync(flash_storage *storage) {

@@ -1,0 +1,85 @@
+/**
+ * A heap that is too small for an update, on the real programs: what is under way ends with a code,
+ * the old image keeps running, nothing is half installed, and with the board's heap the same update
+ * succeeds.
+ */
+
+import './quickjs-board.ts';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { agentLayouts, board } from '../../backend/fleet/vehicle-layout.ts';
+import { buildAgent } from '../../boards/build.ts';
+import { machineArchitecture, programPath } from '../../boards/programs.ts';
+import { VehicleFixture } from './vehicle-fixture.ts';
+
+const test = suite('Heap of an update on QuickJS-ng');
+const vehicleId = 'heap-vehicle-1';
+/** More than an idle ECU needs, in bytes: it fails in the verification, and then later and later. */
+const steps = [4_096, 24_576, 49_152];
+
+test('VER-02: heap-exhausted in the midst of an update: the old image runs, and the update succeeds later', async () => {
+  const fixture = await VehicleFixture.start({ vehicleId, downloadBytes: 2_097_152 });
+  try {
+    const { folder, lines, operator, vehicle } = fixture;
+    const full = fixture.agents.find(({ layout }) => layout.name === 'full')!;
+    const ofFull = (start: string) => lines.filter((line) => line.startsWith(`full ${start}`));
+    const installed = async () => {
+      const ecus = (await operator.vehicle(vehicleId))?.ecus ?? [];
+      return ecus.find(({ ecuId }) => ecuId === 'full')?.installed?.releaseCounter;
+    };
+    const exhausted = async () =>
+      (await operator.manifests(vehicleId))
+        .flatMap(({ detections }) => detections)
+        .filter((one) => one.ecuId === 'full' && one.code === 'heap-exhausted').length;
+    await fixture.until(async () => (await installed()) === 1);
+    const outfile = join(folder, 'build', 'full-agent-2');
+    const { path } = await buildAgent({
+      program: 'secondary',
+      release: 2,
+      outfile,
+      runtime: board.engine.runtime,
+    });
+    const filename = await fixture.publish(agentLayouts.full, path, 2, 'agent');
+    const assign = () =>
+      operator.ota('assign', '--vehicle', vehicleId, '--ecu', 'full', '--image', filename);
+
+    // What it needs until it is asked for anything.
+    await vehicle.powerOffEcu(full);
+    const idle = vehicle.peakMemory(full).heap!;
+    assert.ok(idle > 65_536, `${idle}`);
+    let failures = 0;
+    for (const more of steps) {
+      fixture.heapBytes = ({ layout }) => (layout.name === 'full' ? idle + more : undefined);
+      const readyBefore = ofFull('ready ').length;
+      vehicle.powerOnEcu(full);
+      await fixture.until(() => ofFull('ready ').length > readyBefore);
+      await assign();
+      const end = failures + 1;
+      await fixture.until(async () => (await exhausted()) >= end || (await installed()) === 2);
+      await vehicle.powerOffEcu(full);
+      if ((await installed()) === 2) break;
+      failures = await exhausted();
+      // The last start was one of the old image, and so is every one before.
+      assert.not.ok(
+        ofFull('boot slot=B').some((line) => line.includes(filename)),
+        `${more} more than idle`,
+      );
+    }
+    assert.ok(failures > 0, lines.slice(-40).join('\n'));
+    assert.ok(ofFull('refused code=heap-exhausted').length >= failures);
+    assert.is(ofFull('failed').length, 0, 'no other exception');
+
+    fixture.heapBytes = () => undefined;
+    vehicle.powerOnEcu(full);
+    if ((await installed()) !== 2) await assign();
+    await fixture.until(async () => (await installed()) === 2);
+    assert.ok(ofFull(`boot slot=B image=${filename}`).length > 0);
+  } finally {
+    await fixture.stop();
+  }
+});
+
+if (existsSync(programPath(board, machineArchitecture, 'secondary'))) test.run();
+else console.log('skipped: 1 make runtime was not run: it needs packages');
