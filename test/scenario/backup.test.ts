@@ -20,7 +20,10 @@ import { maxVersionsRecovered } from '../../agent/limits.ts';
 import { timestamp as timestampSchema } from '../../agent/metadata/timestamp.ts';
 import { run } from '../../backend/cli/run.ts';
 import { Operator } from '../../backend/fleet/operator.ts';
+import { PostgresDatabase } from '../../backend/store/postgres.ts';
+import { lastRestore } from '../../backend/store/restores.ts';
 import { seededRandom } from '../../hal/emulated/faulty-flash.ts';
+import { PostgresServer, postgresPrograms } from '../contract/postgres-server.ts';
 import { checkAll } from '../kill/checks.ts';
 import { EnrolledVehicle } from '../kill/enrolled-vehicle.ts';
 import { Load } from '../kill/load.ts';
@@ -216,5 +219,30 @@ test('what a backup or a restore cannot do is refused, and leaves nothing', asyn
     await backend.remove();
   }
 });
+
+test('a PostgreSQL that is not there is said', async () => {
+  const environment = { DATABASE_URL: 'postgresql://127.0.0.1:1/fleet' };
+  assert.match(await ota(['restore'], environment), /^1 .*database-unavailable/);
+  const words = ['restore', '--from', temporaryFolder()];
+  assert.match(await ota(words, environment), /^2 .*without --from/);
+});
+
+const programs = postgresPrograms();
+if ('missing' in programs) console.log(`skipped: 1 ${programs.missing}`);
+else {
+  test('a PostgreSQL that its own tools brought back is marked as restored', async () => {
+    const server = await PostgresServer.start(programs.folder);
+    try {
+      const url = await server.newDatabase();
+      const before = await PostgresDatabase.open(url, 2);
+      assert.is(await before.one(lastRestore), undefined);
+      assert.match(await ota(['restore'], { DATABASE_URL: url }), /^0 the database is marked/);
+      assert.ok((await before.one(lastRestore))!.restored > 0);
+      await before.close();
+    } finally {
+      await server.close();
+    }
+  });
+}
 
 test.run();

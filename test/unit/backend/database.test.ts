@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isRefusal, refuse } from '../../../agent/codes.ts';
+import { maxVersionsRecovered } from '../../../agent/limits.ts';
 import {
   type Database,
   DatabaseNewer,
@@ -24,6 +25,7 @@ import {
   ecuByKeyId,
   insertEcu,
   insertEcuKey,
+  insertToken,
   insertVehicle,
   lockVehicle,
   tokenByHash,
@@ -43,6 +45,7 @@ import {
   vehiclesSilentSince,
 } from '../../../backend/store/manifests.ts';
 import {
+  insertImageMetadata,
   latestDirectorMetadata,
   latestImageMetadata,
   latestRoot,
@@ -50,6 +53,13 @@ import {
 import { migrations, sqliteText } from '../../../backend/store/migrations.ts';
 import { PostgresDatabase } from '../../../backend/store/postgres.ts';
 import { postgresFunctions, postgresMigration } from '../../../backend/store/postgres-sql.ts';
+import {
+  forgetAwaitedVehicle,
+  imageVersionFloor,
+  isAwaitedVehicle,
+  lastRestore,
+  markRestored,
+} from '../../../backend/store/restores.ts';
 import { SqliteDatabase } from '../../../backend/store/sqlite.ts';
 import { PostgresServer, postgresPrograms } from '../../contract/postgres-server.ts';
 
@@ -476,6 +486,36 @@ function contract(engine: Engine): void {
     }
   });
 
+  test('a database that came from a backup knows when, whom to hear first, and what is spent (MET-07)', async () => {
+    assert.is(await database.one(lastRestore), undefined);
+    await vehicle(database, 'v-1');
+    const hash = new Uint8Array(32).fill(1);
+    await database.run(insertToken, hash, null, 1, 'default');
+    const bytes = new Uint8Array(1);
+    for (const [role, version] of [
+      ['snapshot', 3],
+      ['timestamp', 8],
+      ['timestamp', 9],
+      ['targets', 4],
+    ] as const) {
+      await database.run(insertImageMetadata, role, version, 1, 1, bytes);
+    }
+    await markRestored(database, 1_000);
+    await vehicle(database, 'v-2');
+    await markRestored(database, 2_000);
+    assert.is((await database.one(lastRestore))!.restored, 2_000);
+    assert.is((await database.one(tokenByHash, hash))!.consumed, 1_000);
+    for (const id of ['v-1', 'v-2']) {
+      assert.ok(await database.one(isAwaitedVehicle, id));
+      await database.run(forgetAwaitedVehicle, id);
+      assert.is(await database.one(isAwaitedVehicle, id), undefined);
+    }
+    const floor = async (role: string) => (await database.one(imageVersionFloor, role))?.version;
+    assert.is(await floor('timestamp'), 9 + maxVersionsRecovered);
+    assert.is(await floor('snapshot'), 3 + maxVersionsRecovered);
+    assert.is(await floor('targets'), undefined, 'those are signed by operators');
+  });
+
   test('a locked row is there for readers', async () => {
     await vehicle(database, 'v');
     const lock = lockingQuery<[string], { readonly fleet: string }>(
@@ -562,6 +602,6 @@ settings('what is committed survives a power cut: WAL with synchronous FULL', as
 const programs = postgresPrograms();
 // All engines are there before the first suite is handed over: uvu runs what it has at that time.
 const engines = [sqlite(), ...('missing' in programs ? [] : [await postgres(programs.folder)])];
-if ('missing' in programs) console.log(`skipped: 22 ${programs.missing}`);
+if ('missing' in programs) console.log(`skipped: 23 ${programs.missing}`);
 settings.run();
 for (const engine of engines) contract(engine);
