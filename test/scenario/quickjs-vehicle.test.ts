@@ -58,6 +58,29 @@ for (const { architecture, emulator } of [
   });
 }
 
+if (!existsSync('out/bin/x86_64-openssl/ecu-primary')) {
+  console.log('skipped: 1 make provider-hosts was not run for x86_64: it needs packages');
+} else {
+  test('every ECU boots release 2 with OpenSSL in the place of BearSSL', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ota-openssl-'));
+    const board = JSON.parse(readFileSync('boards/quickjs/board.json', 'utf8'));
+    board.engine = { ...board.engine, crypto: 'openssl', architectures: ['x86_64'] };
+    writeFileSync(join(folder, 'board.json'), JSON.stringify(board));
+    const run = await runDemo({ BOARD: folder, ARCH: 'x86_64' });
+    try {
+      assert.is(run.status, 0, run.output);
+      const told = run.report!.ecus.map(
+        ({ ecuId, version, slot }) => `${ecuId} ${version} ${slot}`,
+      );
+      assert.equal(told.sort(), ['full 2 B', 'partial 2 B', 'primary 2 B']);
+      assert.equal(run.report!.attacksReported, []);
+    } finally {
+      run.remove();
+      rmSync(folder, { recursive: true });
+    }
+  });
+}
+
 if (existsSync('out/bin/x86_64/ecu-primary')) {
   test('OFF-04, INS-13: asked for consent and watched, it takes release 2 from a medium', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'ota-consent-'));
