@@ -32,7 +32,7 @@ export type Attack =
  */
 type Entry = string;
 
-const catalogue = {
+const agentCatalogue = {
   // Decoding (agent/codec)
   'cbor-truncated': 'DBP-20',
   'cbor-wrong-type': 'DBP-20',
@@ -171,20 +171,27 @@ const catalogue = {
   // Configuration and provisioning
   'configuration-invalid': 'KEY-01',
 
+  // Of servers, and told to them
+  'certificate-expired': 'DIR-05',
+  'ecu-unknown': 'DIR-06',
+  'body-too-large': 'HRD-13',
+} as const satisfies Record<string, Entry>;
+
+/** Only these refuse with them: programs of ECUs are built without. */
+const backendCatalogue = {
   // Backend (backend/)
+  'internal-error': 'VER-02',
   'token-missing': 'IMG-03',
   'token-invalid': 'IMG-03',
   'enrolment-token-invalid': 'INV-01',
   'key-unproven': 'INV-05',
   'certificate-missing': 'DIR-05',
   'certificate-untrusted': 'DIR-05',
-  'certificate-expired': 'DIR-05',
   'certificate-unknown': 'DIR-05',
   'certificate-revoked': 'DIR-05',
   'certificate-vehicle': 'DIR-05 cross-vehicle-replay',
   'vehicle-unknown': 'DIR-05',
   'vehicle-registered': 'INV-02',
-  'ecu-unknown': 'DIR-06',
   'ecu-registered': 'INV-03',
   'ecu-missing': 'DIR-08',
   'report-replayed': 'DIR-12 report-replay',
@@ -201,7 +208,6 @@ const catalogue = {
   'versions-implausible': 'MET-07 fast-forward',
   'log-limit': 'DBP-09',
   'metadata-not-next': 'MET-07',
-  'body-too-large': 'HRD-13',
   'body-incomplete': 'IMG-06',
   'content-type': 'IMG-01',
   'request-malformed': 'IMG-01',
@@ -213,7 +219,6 @@ const catalogue = {
   'storage-full': 'IMG-06 transient',
   'database-unavailable': 'VER-01 transient',
   'images-unavailable': 'VER-01 transient',
-  'internal-error': 'VER-02',
 
   // Operator's command line (backend/cli)
   'argument-invalid': 'IMG-04',
@@ -226,7 +231,13 @@ const catalogue = {
   'database-newer': 'SRV-01',
 } as const satisfies Record<string, Entry>;
 
-export type Code = keyof typeof catalogue;
+export type Code = keyof typeof agentCatalogue | keyof typeof backendCatalogue;
+
+/** Defined where the program of an ECU is built (boards/build.ts, runtime.mk). */
+declare const ECU_PROGRAM: true | undefined;
+
+const catalogue: Readonly<Record<string, Entry>> =
+  typeof ECU_PROGRAM === 'undefined' ? { ...agentCatalogue, ...backendCatalogue } : agentCatalogue;
 
 /** Every code. */
 export const codeNames = Object.keys(catalogue) as readonly Code[];
@@ -238,12 +249,12 @@ export function isCode(text: string): text is Code {
 
 /** The requirement that a code serves where nobody says a more special one. */
 export function rowOf(code: Code): string {
-  return catalogue[code].split(' ')[0]!;
+  return catalogue[code]!.split(' ')[0]!;
 }
 
 /** True for a failure of the moment: tried again, and not told to the Director. */
 export function isTransient(code: Code): boolean {
-  return catalogue[code].split(' ').indexOf('transient') > 0;
+  return catalogue[code]!.split(' ').indexOf('transient') > 0;
 }
 
 /** A check that said no: which one, which requirement, and what was wrong. */
@@ -267,6 +278,6 @@ export function isRefusal(value: unknown): value is Refusal {
 
 /** The attack that a refusal names in the next version report, if its check stops one (VER-04). */
 export function attackOf(refusal: Refusal): Attack | undefined {
-  const second = catalogue[refusal.refused].split(' ')[1];
+  const second = catalogue[refusal.refused]!.split(' ')[1];
   return second === 'transient' ? undefined : (second as Attack | undefined);
 }

@@ -55,7 +55,7 @@ export async function buildAgent(options: AgentBuild): Promise<AgentProgram> {
       minify: true,
       treeShaking: true,
       charset: 'ascii',
-      define: { AGENT_RELEASE: String(options.release) },
+      define: { AGENT_RELEASE: String(options.release), ECU_PROGRAM: 'true' },
       // Fields by plain assignment, not by a call with their names for each (3 KB, Secondary).
       tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
       logLevel: 'silent',

@@ -139,7 +139,7 @@ in-binary := bootloader main
 
 $(in-binary:%=$(WORK)/%.js): $(WORK)/%.js: $(shell find agent/install agent/codec hal -name '*.ts') agent/codes.ts agent/limits.ts
 	@node_modules/.bin/esbuild hal/quickjs/$*.ts --bundle --format=iife --target=es2020 --minify \
-	  --platform=neutral --charset=ascii --log-level=warning --outfile=$@
+	  --define:ECU_PROGRAM=true --platform=neutral --charset=ascii --log-level=warning --outfile=$@
 
 $(in-binary:%=$(WORK)/%.bytecode): $(WORK)/%.bytecode: $(WORK)/%.js $(COMPILER)
 	@$(COMPILER) $< $@
