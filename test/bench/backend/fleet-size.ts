@@ -1,4 +1,5 @@
 /** Whether a vehicle costs more where many others are registered: 100 of them, then 100,000. */
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { DatabaseSync } from 'node:sqlite';
@@ -65,6 +66,9 @@ export async function benchFleetSize(): Promise<Result[]> {
     costs.push(await measure(backend, vehicles, counter));
     counter += manifestsPerVehicle;
   }
+  await backend.backend.close();
+  const { size } = statSync(join(backend.configuration.stateFolder, 'director.sqlite'));
+  await backend.open();
   await backend.stop();
   const [few, many] = costs;
   const compare = (name: string, cost: (costs: Cost) => number): Result => {
@@ -76,7 +80,16 @@ export async function benchFleetSize(): Promise<Result[]> {
       note: `${(after / before).toFixed(2)}x of ${before.toFixed(0)} with ${fleets[0]}`,
     };
   };
-  return [compare('poll', ({ poll }) => poll), compare('manifest', ({ manifest }) => manifest)];
+  return [
+    compare('poll', ({ poll }) => poll),
+    compare('manifest', ({ manifest }) => manifest),
+    {
+      name: 'database for a vehicle',
+      value: size / fleets[1]! / 1_024,
+      unit: 'KiB',
+      note: 'two ECUs, their keys, Targets, Snapshot and Timestamp, before any manifest',
+    },
+  ];
 }
 
 /** CPU of this process, the backend, for each answer; the vehicles are another process. */
