@@ -103,7 +103,7 @@ function checkProvisionedMap({ repositoryMap, verification }: Configuration): Re
   if (repositoryMap !== undefined) return checkRepositoryMap(repositoryMap);
   // MAP-01, KEY-03: full verification needs one; a partial verifier knows one repository only
   return verification === verifications.full
-    ? refuse('configuration-invalid', 'full verification needs a repository map', 'MAP-01')
+    ? refuse('configuration-invalid', 'no repository map', 'MAP-01')
     : undefined;
 }
 

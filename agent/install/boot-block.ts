@@ -102,10 +102,10 @@ function stateOf(stored: BootRecord): BootState | Refusal {
   const confirmed = slots[stored.confirmed];
   const { pending } = stored;
   if (confirmed === undefined || confirmed.releaseCounter < stored.counter) {
-    return refuse('boot-block-corrupt', 'the confirmed image is missing or below the counter');
+    return refuse('boot-block-corrupt', 'confirmed image missing or below the counter');
   }
   if (pending !== undefined && (pending === stored.confirmed || slots[pending] === undefined)) {
-    return refuse('boot-block-corrupt', 'the pending image is missing or the confirmed one');
+    return refuse('boot-block-corrupt', 'pending image missing or the confirmed one');
   }
   return {
     confirmed: stored.confirmed,
@@ -321,7 +321,7 @@ export class BootBlock implements Boot {
   /** For bootloaders: the confirmed image is damaged, the one in `spareSlot` takes its place. */
   replaceConfirmed(): void {
     const spare = this.spareSlot();
-    if (spare === undefined) throw new Error('replaceConfirmed: there is no spare image');
+    if (spare === undefined) throw new Error('replaceConfirmed: no spare image');
     const { confirmed, slots } = this.state;
     this.change({
       confirmed: spare,

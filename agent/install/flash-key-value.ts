@@ -222,8 +222,7 @@ export class FlashKeyValue implements KeyValue {
     let sequence = 1;
     const add = (key: string, payload: Uint8Array) => {
       const record = this.records.write(offset, sequence, payload);
-      if (record === undefined)
-        throw new Error('key-value: the flash does not keep what is written');
+      if (record === undefined) throw new Error('key-value: not kept by the flash');
       entries.push({ key, offset, valueLength: payload.length - 2 - key.length });
       offset = record.end;
       sequence += 1;
@@ -250,7 +249,7 @@ export class FlashKeyValue implements KeyValue {
       rest = Math.floor(rest / 256);
     }
     const header = this.headers.write(start, generation, payload);
-    if (header === undefined) throw new Error('key-value: the flash does not keep what is written');
+    if (header === undefined) throw new Error('key-value: not kept by the flash');
     return header;
   }
 

@@ -88,7 +88,7 @@ export class RecordLog {
       if (!this.records.isErased(offset, this.records.size(payload.length))) continue;
       if (this.place(block, offset, sequence, payload)) return;
     }
-    throw new Error('record log: the flash does not keep what is written to it');
+    throw new Error('record log: not kept by the flash');
   }
 
   private open(): void {

@@ -37,7 +37,7 @@ export class OfflinePartialVerification implements Verification {
   }
 
   decision(): Decision | Refusal {
-    if (this.outcome === undefined) throw new Error('decision: the verification has not ended');
+    if (this.outcome === undefined) throw new Error('decision: not ended yet');
     return this.outcome;
   }
 }

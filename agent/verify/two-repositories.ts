@@ -69,7 +69,7 @@ export class TwoRepositories implements Verification {
   }
 
   decision(): Decision | Refusal {
-    if (this.outcome === undefined) throw new Error('decision: the verification has not ended');
+    if (this.outcome === undefined) throw new Error('decision: not ended yet');
     return this.outcome;
   }
 

@@ -259,7 +259,7 @@ test('a part that keeps nothing is a failing device, not a loop', () => {
     program: () => undefined,
   }));
   const log = new RecordLog(flash.open({ path: 'log' }), crypto);
-  assert.throws(() => log.append(payloadOf(1)), /does not keep/);
+  assert.throws(() => log.append(payloadOf(1)), /not kept by the flash/);
 });
 
 test('random bytes hold no record', () => {
