@@ -146,7 +146,7 @@ async function endUrgency(services: Services, vehicleId: string): Promise<void> 
   await services.database.run(forgetUrgentVehicle, vehicleId);
 }
 
-/** HRD-17: counters are compared in the transaction that stores them, so no replay slips between. */
+/** Counters are compared in the transaction that stores them, so that no replay slips between. */
 async function store(
   services: Services,
   vehicleId: string,
