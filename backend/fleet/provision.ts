@@ -4,22 +4,16 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { PublicKey } from '../../agent/codec/cose-key.ts';
 import { encode } from '../../agent/codec/schema.ts';
 import { BootBlock } from '../../agent/install/boot-block.ts';
-import { profiles, repositories } from '../../agent/metadata/common.ts';
-import {
-  type Configuration,
-  configuration,
-  storedKeyPair,
-} from '../../agent/metadata/configuration.ts';
+import { configuration, storedKeyPair } from '../../agent/metadata/configuration.ts';
 import {
   ecuRoles,
   type Registration,
   verifications,
 } from '../../agent/metadata/device-messages.ts';
-import type { Endpoint, RepositoryMap } from '../../agent/metadata/repository-map.ts';
-import { type ImageKindName, imageKinds } from '../../agent/metadata/targets.ts';
+import type { Endpoint } from '../../agent/metadata/repository-map.ts';
+import type { ImageKindName } from '../../agent/metadata/targets.ts';
 import { MetadataStore } from '../../agent/verify/metadata-store.ts';
 import { buildAgent } from '../../boards/build.ts';
 import type { Architecture } from '../../boards/load.ts';
@@ -32,13 +26,13 @@ import { generateKeyPair, type KeyPair } from '../../hal/node/signing.ts';
 import type { Crypto, Flash, KeyValue } from '../../hal/types.ts';
 import { defaultServerName } from '../configuration.ts';
 import { deviceRootPath } from '../signer/device-authorities.ts';
+import { configureAgent } from './agent-configuration.ts';
 import {
   type AgentLayout,
   type AgentName,
   agentLayouts,
   agentNames,
   board,
-  canPort,
   describeEcu,
   downloadPartition,
   flashMap,
@@ -132,7 +126,7 @@ export async function manufactureVehicle(
   // The Primary knows the keys of its Secondaries, and they know the Primary's.
   const keys = new Map(described.map(({ ecuId, signingKey }) => [ecuId, signingKey]));
   for (const { layout, ecus, keyValueFolder } of agents) {
-    const value = encode(configuration, configure(options, layout, ecus, keys));
+    const value = encode(configuration, configureAgent(options, layout, ecus, keys));
     createFileKeyValue(keyValueFolder).write('configuration', value);
   }
   const deviceKey = options.deviceRoot && generateKeyPair('ESP256');
@@ -286,100 +280,6 @@ function runtimeEcu(
     hostedBy: layout.ecuId,
     kind: 'runtime',
     partitions: runtimePartitions,
-  };
-}
-
-function configure(
-  options: ManufactureOptions,
-  layout: AgentLayout,
-  ecus: readonly ProvisionedEcu[],
-  keys: ReadonlyMap<string, PublicKey>,
-): Configuration {
-  const isPrimary = layout.program === 'primary';
-  const blockBytes = board.memory.udsBlockBytes;
-  return {
-    vehicleId: options.vehicleId,
-    profile: profiles.composite,
-    verification: verifications[layout.verification],
-    ecus: ecus.map((ecu) => ({
-      ecuId: ecu.ecuId,
-      hardwareId: ecu.hardwareId,
-      kinds: [imageKinds[ecu.kind]],
-      slots: [...ecu.partitions.slots],
-      journal: ecu.partitions.journal,
-      filenamePattern: patternOf(ecu),
-      ...(ecu.kind === 'opaque' ? { state: ecu.partitions.state } : {}),
-    })),
-    can: {
-      port: canPort,
-      flexibleData: board.can.flexibleData,
-      ...(layout.address && { address: layout.address }),
-      ...(layout.testerAddress && { testerAddress: layout.testerAddress }),
-      ...(blockBytes !== undefined && !isPrimary && { maxBlockBytes: blockBytes }),
-    },
-    trialBoots: 1,
-    ...(isPrimary
-      ? { primary: configurePrimary(options, keys) }
-      : { primaryKey: keys.get(agentLayouts.primary.ecuId)! }),
-    ...(layout.verification === 'full' ? { repositoryMap: mapRepositories(options) } : {}),
-    ...(isPrimary && options.deviceRoot ? { tls: { trustAnchors: [options.deviceRoot] } } : {}),
-  };
-}
-
-/** VIM-03: images of an agent's own, and of the ECUs that it hosts. */
-const agentPattern = (name: AgentName): string => `${name}-agent-*.bin`;
-const patternOf = ({ kind, layout, ecuId }: ProvisionedEcu): string =>
-  kind === 'agent' ? agentPattern(layout.name) : `${ecuId}-*.bin`;
-
-/** MAP-04: one mapping, for every image both repositories. */
-function mapRepositories({ director, images }: ManufactureOptions): RepositoryMap {
-  return {
-    repositories: [
-      { repository: repositories.director, endpoint: director },
-      { repository: repositories.images, endpoint: images },
-    ],
-    mappings: [{ paths: ['*'], repositories: [repositories.director, repositories.images] }],
-  };
-}
-
-function configurePrimary(
-  options: ManufactureOptions,
-  keys: ReadonlyMap<string, PublicKey>,
-): NonNullable<Configuration['primary']> {
-  const secondaries = agentNames
-    .map((name) => agentLayouts[name])
-    .flatMap((layout) =>
-      layout.address === undefined ? [] : [{ ...layout, address: layout.address }],
-    );
-  return {
-    secondaries: secondaries.map(({ name, ecuId, hardwareId, address, program }) => {
-      const { hosted, runtimeFor } = options;
-      const own = { ecuId, hardwareId, pattern: agentPattern(name) };
-      const beside = [
-        ...(hosted?.on === name
-          ? [{ ecuId: hostedEcuId(name), hardwareId: hostedHardwareId }]
-          : []),
-        ...(runtimeFor === undefined
-          ? []
-          : [
-              {
-                ecuId: runtimeEcuId(name),
-                hardwareId: runtimeHardwareId(program, runtimeFor.architecture),
-              },
-            ]),
-      ].map((one) => ({ ...one, pattern: `${one.ecuId}-*.bin` }));
-      const ecus = [own, ...beside];
-      return {
-        address,
-        ecuIds: ecus.map((one) => one.ecuId),
-        signingKeys: ecus.map((one) => keys.get(one.ecuId)!),
-        hardwareIds: ecus.map((one) => one.hardwareId),
-        filenamePatterns: ecus.map((one) => one.pattern),
-      };
-    }),
-    download: downloadPartition,
-    pollMilliseconds: options.pollMilliseconds,
-    ...(options.doorbell && { doorbell: options.doorbell }),
   };
 }
 
