@@ -23,10 +23,7 @@ export function changeVehicle<T>(
   vehicleId: string,
   body: (services: WithinTransaction) => Promise<T>,
 ): Promise<T> {
-  return inTransaction(services, async (within) => {
-    await within.database.one(lockVehicle, vehicleId);
-    return body(within);
-  });
+  return changeVehicles(services, [vehicleId], body);
 }
 
 /** The same for several vehicles: locked in one order, or two processes would wait for each other. */

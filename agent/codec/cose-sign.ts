@@ -164,13 +164,22 @@ export function signaturePieces(
   payload: Uint8Array,
 ): readonly Uint8Array[] {
   const writer = new Writer(protectedBytes.length + maxHeadsBytes);
+  writeStructureStart(writer, domain, protectedBytes);
+  writer.byteStringHead(payload.length);
+  return [writer.finish(), payload];
+}
+
+/** What is the same in the Sig_structure of every payload: all before the payload's byte string. */
+export function writeStructureStart(
+  writer: Writer,
+  domain: Domain,
+  protectedBytes: Uint8Array,
+): void {
   writer.array(5);
   writer.text('Signature');
   writer.byteString(new Uint8Array(0));
   writer.byteString(protectedBytes);
   writer.byteString(asciiBytes(domains[domain]));
-  writer.byteStringHead(payload.length);
-  return [writer.finish(), payload];
 }
 
 /** One piece behind the other. */

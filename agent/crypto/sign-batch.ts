@@ -9,6 +9,7 @@ import {
   signatureHeader,
   signatureStructure,
   writeEnvelope,
+  writeStructureStart,
 } from '../codec/cose-sign.ts';
 import { encode } from '../codec/schema.ts';
 import { Writer } from '../codec/writer.ts';
@@ -91,16 +92,14 @@ function leavesOf(
   protectedBytes: Uint8Array,
   documents: readonly BatchDocument[],
 ): Uint8Array[] {
-  const empty = new Uint8Array(0);
-  const structure = signatureStructure('metadata', protectedBytes, empty);
-  // Its last byte is the head of the empty payload.
-  const beforePayload = structure.subarray(0, structure.length - 1);
   const writer = new SharedWriter();
+  writeStructureStart(writer, 'metadata', protectedBytes);
+  const start = writer.finish();
   return documents.map(({ payload, salt }) => {
     writer.seek(0);
     writer.raw(leafPrefix);
     writer.raw(salt);
-    writer.raw(beforePayload);
+    writer.raw(start);
     writer.byteString(payload);
     return crypto.digest('SHA-256', writer.since(0));
   });

@@ -110,6 +110,15 @@ export function sendAnswer<T>(
   return send(reply, status, encode(schema, value), () => toJson(schema, value));
 }
 
+/** Answers with a record, or with the refusal that stands in its place. */
+export function sendResult<T>(
+  reply: FastifyReply,
+  schema: Schema<T>,
+  result: T | Refusal,
+): FastifyReply {
+  return isRefusal(result) ? sendRefusal(reply, result) : sendAnswer(reply, schema, result);
+}
+
 /** Answers with a record that is kept in its encoded form. */
 export function sendEncoded<T>(
   reply: FastifyReply,

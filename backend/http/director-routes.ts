@@ -38,7 +38,14 @@ import type { Services } from '../services.ts';
 import { keyObjectBySha256 } from '../store/images.ts';
 import { directorMetadataByVersion, rootByVersion } from '../store/metadata.ts';
 import { type PlaneAdmission, sendOverQuota } from './admission-hooks.ts';
-import { refusalRecord, sendAnswer, sendEncoded, sendRefusal, sendSigned } from './answers.ts';
+import {
+  refusalRecord,
+  sendAnswer,
+  sendEncoded,
+  sendRefusal,
+  sendResult,
+  sendSigned,
+} from './answers.ts';
 import { description } from './description.ts';
 import type { DevicePlane } from './device-plane.ts';
 import { fromJson } from './json-view.ts';
@@ -90,8 +97,7 @@ function checkForUpdates(services: Services, devices: DevicePlane | undefined): 
       const foreign = await devices?.admitFor(request, query.vehicleId);
       if (foreign !== undefined) return sendRefusal(reply, foreign);
       const answer = await checkUpdates(services, query);
-      if (isRefusal(answer)) return sendRefusal(reply, answer);
-      return sendAnswer(reply, updateAnswer, answer);
+      return sendResult(reply, updateAnswer, answer);
     },
   };
 }
@@ -178,8 +184,7 @@ function takeManifest(services: Services): Route {
       const vehicleId = fromJson(identifier, parameterOf(request, 'vehicleId'));
       if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
       const answer = await acceptManifest(services, vehicleId, bodyOf(request));
-      if (isRefusal(answer)) return sendRefusal(reply, answer);
-      return sendAnswer(reply, manifestAnswer, answer);
+      return sendResult(reply, manifestAnswer, answer);
     },
   };
 }

@@ -16,7 +16,7 @@ import { publishTargets, publishTogether } from '../images/publish.ts';
 import { receiveImage } from '../images/upload.ts';
 import type { Services } from '../services.ts';
 import { latestImageMetadata } from '../store/metadata.ts';
-import { sendAnswer, sendRefusal } from './answers.ts';
+import { sendAnswer, sendRefusal, sendResult } from './answers.ts';
 import { sendImageMetadata } from './images-routes.ts';
 import { fromJson } from './json-view.ts';
 import { bodyOf, parameterOf, type Route, readBody } from './listener.ts';
@@ -60,8 +60,7 @@ export function publicationRoutes(services: Services): readonly Route[] {
       handle: async (request, reply) => {
         const name = parameterOf(request, 'name') ?? '';
         const published = await publishImages(services, name, bodyOf(request));
-        if (isRefusal(published)) return sendRefusal(reply, published);
-        return sendAnswer(reply, publishAnswer, published);
+        return sendResult(reply, publishAnswer, published);
       },
     },
     {
@@ -80,8 +79,7 @@ export function publicationRoutes(services: Services): readonly Route[] {
         const published = online
           ? refuse('delegation-role', `${online.role} is not signed by operators`)
           : await publishTogether(services, body.files);
-        if (isRefusal(published)) return sendRefusal(reply, published);
-        return sendAnswer(reply, publicationAnswer, published);
+        return sendResult(reply, publicationAnswer, published);
       },
     },
     {
@@ -124,8 +122,7 @@ function upload(services: Services): Route {
         return sendRefusal(reply, refuse('content-type', 'expected application/octet-stream'));
       }
       const stored = await receiveImage(services, name, body);
-      if (isRefusal(stored)) return sendRefusal(reply, stored);
-      return sendAnswer(reply, uploadAnswer, stored);
+      return sendResult(reply, uploadAnswer, stored);
     },
   };
 }

@@ -9,7 +9,7 @@ import { issueMetadata, latestMetadata, staleRole } from '../director/metadata.t
 import { listVehicles, viewManifests, viewVehicle } from '../director/views.ts';
 import type { Services } from '../services.ts';
 import { changeVehicle } from '../transactions.ts';
-import { sendAnswer, sendRefusal } from './answers.ts';
+import { sendAnswer, sendRefusal, sendResult } from './answers.ts';
 import { fromJson } from './json-view.ts';
 import { parameterOf, type Route, readBody } from './listener.ts';
 import {
@@ -41,8 +41,7 @@ export function vehicleRoutes(services: Services): readonly Route[] {
         const vehicleId = vehicleIdOf(request);
         if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
         const view = await viewVehicle(services, vehicleId);
-        if (isRefusal(view)) return sendRefusal(reply, view);
-        return sendAnswer(reply, vehicleView, view);
+        return sendResult(reply, vehicleView, view);
       },
     },
     {
@@ -53,8 +52,7 @@ export function vehicleRoutes(services: Services): readonly Route[] {
         const vehicleId = vehicleIdOf(request);
         if (isRefusal(vehicleId)) return sendRefusal(reply, vehicleId);
         const manifests = await viewManifests(services, vehicleId);
-        if (isRefusal(manifests)) return sendRefusal(reply, manifests);
-        return sendAnswer(reply, manifestHistory, manifests);
+        return sendResult(reply, manifestHistory, manifests);
       },
     },
     {

@@ -75,11 +75,32 @@ function send<P extends Rows, Row>(on: Queryable, query: Query<P, Row>, paramete
   return on.query({ ...statement, values: parameters as unknown as SqlValue[] });
 }
 
-export class PostgresDatabase implements OpenDatabase {
+/** Queries over whatever connection; what an error of it means, `send` decides. */
+abstract class PostgresQueries {
+  async one<P extends Rows, Row>(query: Query<P, Row>, ...parameters: P): Promise<Row | undefined> {
+    return (await this.send(query, parameters)).rows[0] as Row | undefined;
+  }
+
+  async all<P extends Rows, Row>(query: Query<P, Row>, ...parameters: P): Promise<readonly Row[]> {
+    return (await this.send(query, parameters)).rows as Row[];
+  }
+
+  async run<P extends Rows>(query: Query<P, never>, ...parameters: P): Promise<number> {
+    return (await this.send(query, parameters)).rowCount ?? 0;
+  }
+
+  protected abstract send<P extends Rows, Row>(
+    query: Query<P, Row>,
+    parameters: P,
+  ): Promise<pg.QueryResult>;
+}
+
+export class PostgresDatabase extends PostgresQueries implements OpenDatabase {
   readonly shared = true;
   private readonly pool: pg.Pool;
 
   private constructor(pool: pg.Pool) {
+    super();
     this.pool = pool;
   }
 
@@ -113,19 +134,7 @@ export class PostgresDatabase implements OpenDatabase {
     return database;
   }
 
-  async one<P extends Rows, Row>(query: Query<P, Row>, ...parameters: P): Promise<Row | undefined> {
-    return (await this.send(query, parameters)).rows[0] as Row | undefined;
-  }
-
-  async all<P extends Rows, Row>(query: Query<P, Row>, ...parameters: P): Promise<readonly Row[]> {
-    return (await this.send(query, parameters)).rows as Row[];
-  }
-
-  async run<P extends Rows>(query: Query<P, never>, ...parameters: P): Promise<number> {
-    return (await this.send(query, parameters)).rowCount ?? 0;
-  }
-
-  private async send<P extends Rows, Row>(query: Query<P, Row>, parameters: P) {
+  protected async send<P extends Rows, Row>(query: Query<P, Row>, parameters: P) {
     try {
       return await send(this.pool, query, parameters);
     } catch (error) {
@@ -204,7 +213,7 @@ export class PostgresDatabase implements OpenDatabase {
   }
 }
 
-class PostgresTransaction implements Transaction {
+class PostgresTransaction extends PostgresQueries implements Transaction {
   readonly shared = true;
   readonly client: pg.PoolClient;
   /** Undoes all of the transaction, even when a part of it that failed was left out. */
@@ -214,21 +223,10 @@ class PostgresTransaction implements Transaction {
   private callbacks: (() => void)[] = [];
 
   constructor(client: pg.PoolClient, outer?: PostgresTransaction) {
+    super();
     this.client = client;
     this.outer = outer;
     this.depth = outer === undefined ? 0 : outer.depth + 1;
-  }
-
-  async one<P extends Rows, Row>(query: Query<P, Row>, ...parameters: P): Promise<Row | undefined> {
-    return (await this.send(query, parameters)).rows[0] as Row | undefined;
-  }
-
-  async all<P extends Rows, Row>(query: Query<P, Row>, ...parameters: P): Promise<readonly Row[]> {
-    return (await this.send(query, parameters)).rows as Row[];
-  }
-
-  async run<P extends Rows>(query: Query<P, never>, ...parameters: P): Promise<number> {
-    return (await this.send(query, parameters)).rowCount ?? 0;
   }
 
   async transaction<T>(body: (within: Transaction) => Promise<T>): Promise<T> {
@@ -264,7 +262,7 @@ class PostgresTransaction implements Transaction {
     return this.outer === undefined ? this : this.outer.root;
   }
 
-  private async send<P extends Rows, Row>(query: Query<P, Row>, parameters: P) {
+  protected async send<P extends Rows, Row>(query: Query<P, Row>, parameters: P) {
     try {
       return await send(this.client, query, parameters);
     } catch (error) {

@@ -2,6 +2,7 @@
  * Sockets over the host's primitives: plain TCP as it is, and TLS as a second layer that moves its
  * records when something has happened below or above it. Which refusal is told, and when, is here.
  */
+import { joinPieces } from '../../agent/codec/cose-sign.ts';
 import type {
   Net,
   Socket,
@@ -13,24 +14,12 @@ import type {
 } from '../types.ts';
 import type { Native, NativeSocket, NativeTls } from './native.ts';
 
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const piece of pieces) length += piece.length;
-  const bytes = new Uint8Array(length);
-  length = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, length);
-    length += piece.length;
-  }
-  return bytes;
-}
-
 function createTls(native: Native, options: TlsOptions): NativeTls {
   const { serverName, trustAnchors, identity, time, resume } = options;
   return native.createTls!(
     serverName,
-    joined(trustAnchors),
-    identity && joined(identity.chain),
+    joinPieces(trustAnchors),
+    identity && joinPieces(identity.chain),
     identity?.privateKey,
     resume?.session,
     time.seconds,
