@@ -23,11 +23,11 @@ import {
 import { insertUrgentVehicle } from '../store/inventory.ts';
 import { recoveryOf } from '../store/metadata.ts';
 import { changeVehicle, type WithinTransaction } from '../transactions.ts';
-import { planBundle, type Wanted } from './bundle.ts';
+import { isClashRefusal, planBundle, type Wanted } from './bundle.ts';
 import { ecusOf, findVehicle } from './inventory.ts';
 import { recordDecision } from './log.ts';
 import { isAwaited, issueMetadata, latestMetadata } from './metadata.ts';
-import { type Advise, loadAdvisor } from './resolution.ts';
+import { describeResolution } from './resolution.ts';
 import { signInWindow } from './signing.ts';
 import { lastReport } from './updates.ts';
 import { type EcuImages, imagesOfVehicle, publishedImages } from './vehicle-images.ts';
@@ -70,13 +70,13 @@ export async function assign(
   request: AssignmentRequest,
 ): Promise<number | Refusal> {
   const { vehicleId } = request;
-  const advise = await loadAdvisor();
   const prepare = async (within: WithinTransaction) =>
-    (await assignBundle(within, request, advise)) ?? ('targets' as const);
-  const result = request.urgent
-    ? await changeVehicle(services, vehicleId, (within) => assignAtOnce(within, request, advise))
+    (await assignBundle(within, request)) ?? ('targets' as const);
+  const refused = request.urgent
+    ? await changeVehicle(services, vehicleId, (within) => assignAtOnce(within, request))
     : await signInWindow(services, { vehicleId, prepare });
-  if (result !== undefined) {
+  if (refused !== undefined) {
+    const result = await withAdvice(refused);
     const named = request.assignments.map(({ ecuId, filename }) => `${filename} for ${ecuId}`);
     const detail = `${result.refused} (${result.row}): ${named.join(', ')}: ${result.detail}`;
     await recordDecision(services, 'assignment-refused', { vehicleId, detail });
@@ -87,13 +87,19 @@ export async function assign(
   return (await latestMetadata(services, vehicleId, 'targets')).version;
 }
 
+/** DIR-14: says what would resolve a clash, once nothing waits for the transaction any more. */
+async function withAdvice(refusal: Refusal): Promise<Refusal> {
+  if (!isClashRefusal(refusal)) return refusal;
+  const { refused, row, detail, bundle } = refusal;
+  return refuse(refused, `${detail}. ${await describeResolution(bundle)}`, row);
+}
+
 /** The vehicle goes before all others until it reports that it runs what it shall. */
 async function assignAtOnce(
   services: WithinTransaction,
   request: AssignmentRequest,
-  advise: Advise,
 ): Promise<Refusal | undefined> {
-  const refused = await assignBundle(services, request, advise);
+  const refused = await assignBundle(services, request);
   if (refused !== undefined) return refused;
   await services.database.run(insertUrgentVehicle, request.vehicleId);
   await issueMetadata(services, request.vehicleId, 'targets');
@@ -103,7 +109,6 @@ async function assignAtOnce(
 async function assignBundle(
   services: WithinTransaction,
   request: AssignmentRequest,
-  advise: Advise,
 ): Promise<Refusal | undefined> {
   const { vehicleId, assignments, bundlePolicy } = request;
   const { database } = services;
@@ -133,7 +138,7 @@ async function assignBundle(
     if (isRefusal(target)) return target;
     wanted.set(ecuId, { target, installStep });
   }
-  const steps = planBundle(images, wanted, published, advise);
+  const steps = planBundle({ ecus: images, wanted, published });
   if (isRefusal(steps)) return steps;
   for (const [ecuId, step] of steps) await database.run(storeInstallStep, step, ecuId);
   for (const [ecuId, { target }] of wanted) {

@@ -18,7 +18,6 @@ import {
   placedImageOf,
 } from '../../agent/verify/compatibility.ts';
 import { components, installSteps } from './install-steps.ts';
-import type { Advise } from './resolution.ts';
 import type { EcuImages } from './vehicle-images.ts';
 
 /** One image of a request. */
@@ -34,24 +33,37 @@ interface Order {
   readonly certain: boolean;
 }
 
+export interface JudgedBundle {
+  readonly ecus: readonly EcuImages[];
+  /** By ECU id. */
+  readonly wanted: ReadonlyMap<string, Wanted>;
+  /** All images that could be assigned instead. */
+  readonly published: readonly Target[];
+}
+
+/** The refusal of images that clash, with what there is to find advice in. */
+export interface ClashRefusal extends Refusal {
+  readonly bundle: JudgedBundle;
+}
+
+/** True for the refusal of images that clash: other images may resolve it. */
+export function isClashRefusal(refusal: Refusal): refusal is ClashRefusal {
+  return 'bundle' in refusal;
+}
+
 /**
  * Judges a bundle.
- * @param wanted by ECU id
- * @param published all images that could be assigned instead, for the advice in a refusal
  * @returns the install step of every assigned ECU of the vehicle; code `assignment-refused`
  */
 export function planBundle(
-  ecus: readonly EcuImages[],
-  wanted: ReadonlyMap<string, Wanted>,
-  published: readonly Target[],
-  advise: Advise,
-): ReadonlyMap<string, number> | Refusal {
+  bundle: JudgedBundle,
+): ReadonlyMap<string, number> | Refusal | ClashRefusal {
+  const { ecus, wanted } = bundle;
   const after = ecus.map((ecu) => placementAfter(ecu, wanted));
   const clash = clashInTheEnd(after, wanted);
   // DIR-13: images that require or refuse each other are never directed together
   if (clash !== undefined) {
-    const advice = advise(ecus, wanted, published);
-    return refuse('assignment-refused', `${describeClash(clash)}. ${advice}`, 'DIR-13');
+    return { ...refuse('assignment-refused', describeClash(clash), 'DIR-13'), bundle };
   }
   const orders = ordersOf(ecus, after);
   const uncertain = clashUnconfirmed(ecus, wanted, orders);

@@ -3,10 +3,9 @@
  * other published images, as few as can be; else by leaving out as few of the wanted images as can
  * be. Advice only: whatever the solver says is judged again when it is requested.
  */
-import highs from 'highs';
 import type { Target } from '../../agent/metadata/targets.ts';
 import { inRange, type PlacedImage, placedImageOf } from '../../agent/verify/compatibility.ts';
-import type { Wanted } from './bundle.ts';
+import type { JudgedBundle, Wanted } from './bundle.ts';
 import type { EcuImages } from './vehicle-images.ts';
 
 /** A person reads the answer, and waits for it. */
@@ -26,35 +25,27 @@ interface Choice {
   readonly asked: boolean;
 }
 
-/** Says what would make a bundle possible: a sentence for the operator. */
-export type Advise = (
-  ecus: readonly EcuImages[],
-  wanted: ReadonlyMap<string, Wanted>,
-  published: readonly Target[],
-) => string;
-
-// Its types describe the CommonJS file; what is imported here is the function itself.
-const loadSolver = highs as unknown as typeof highs.default;
+/** Loads 3.5 MB of WebAssembly, the first time that advice is needed. */
+async function loadSolver() {
+  const { default: highs } = await import('highs');
+  // Its types describe the CommonJS file; what is imported here is the function itself.
+  return (highs as unknown as typeof highs.default)();
+}
 type Solver = Awaited<ReturnType<typeof loadSolver>>;
 let loading: Promise<Solver> | undefined;
 
-/** Loads 3.5 MB of WebAssembly the first time; to be awaited before a transaction, not in it. */
-export async function loadAdvisor(): Promise<Advise> {
-  loading ??= loadSolver();
-  const solver = await loading;
-  return (ecus, wanted, published) => describeResolution(solver, ecus, wanted, published);
-}
-
-function describeResolution(
-  solver: Solver,
-  ecus: readonly EcuImages[],
-  wanted: ReadonlyMap<string, Wanted>,
-  published: readonly Target[],
-): string {
+/** A sentence for the operator. Takes its time: not to be awaited in a transaction. */
+export async function describeResolution({
+  ecus,
+  wanted,
+  published,
+}: JudgedBundle): Promise<string> {
   const involved = neighbourhood(ecus, wanted, published);
   if (involved.length > maxEcusSolved) {
     return `More than ${maxEcusSolved} ECUs depend on each other here: no advice`;
   }
+  loading ??= loadSolver();
+  const solver = await loading;
   const choices = involved.flatMap((ecu) => choicesOf(ecu, wanted.get(ecu.ecuId), published));
   const more = solve(
     solver,
