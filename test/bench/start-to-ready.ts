@@ -3,11 +3,10 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { manufactureVehicle } from '../../backend/fleet/provision.ts';
-import { board, vehicleId } from '../../backend/fleet/vehicle-layout.ts';
+import { board } from '../../backend/fleet/vehicle-layout.ts';
 import { machineArchitecture, programPath } from '../../boards/programs.ts';
 import { startBus } from '../scenario/can-bus.ts';
-import { RepositorySimulator } from '../simulator/repository-simulator.ts';
+import { manufactureUnconnected } from '../scenario/unconnected-vehicle.ts';
 
 const runs = 15;
 
@@ -32,20 +31,7 @@ function start(program: string, description: string): Promise<number> {
 const folder = mkdtempSync(join(tmpdir(), 'ota-bench-start-'));
 const bus = await startBus();
 try {
-  const sim = new RepositorySimulator('composite');
-  const unused = { host: '127.0.0.1', port: 1 };
-  const { agents } = await manufactureVehicle({
-    folder: join(folder, 'vehicle'),
-    vehicleId,
-    buildFolder: join(folder, 'build'),
-    director: unused,
-    images: unused,
-    directorRoot: sim.director.publishedRoots[0]!,
-    imagesRoot: sim.images.publishedRoots[0]!,
-    busAddress: bus.address,
-    downloadBytes: 65_536,
-    pollMilliseconds: 1_000,
-  });
+  const { agents } = await manufactureUnconnected(folder, bus.address);
   const { description } = agents.find(({ layout }) => layout.name === 'full')!;
   const program = programPath(board, machineArchitecture, 'secondary');
   const times: number[] = [];

@@ -3,6 +3,8 @@
  * is added where the engine has none, invisible to loops over keys.
  */
 
+import { fromHex } from '../simulator/hexadecimal.ts';
+
 declare function print(text: string): void;
 
 function add(owner: object, name: string, method: unknown): void {
@@ -128,12 +130,6 @@ add(String.prototype, 'includes', function (this: string, sought: string) {
 add(String.prototype, 'endsWith', function (this: string, end: string) {
   return this.slice(-end.length) === end;
 });
-
-function fromHex(text: string): Uint8Array {
-  const made = new Uint8Array(text.length / 2);
-  for (let i = 0; i < made.length; i++) made[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
-  return made;
-}
 
 /** The part of Node's Buffer that the tests use: bytes of hexadecimal and Latin-1 text, and back. */
 const global = Function('return this')() as Record<string, unknown>;

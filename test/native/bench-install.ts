@@ -10,6 +10,7 @@ import type { EcuDescription } from '../../hal/ecu-description.ts';
 import { createNativeCrypto } from '../../hal/quickjs/crypto.ts';
 import { createNativeFlash, openPart } from '../../hal/quickjs/flash.ts';
 import type { Native } from '../../hal/quickjs/native.ts';
+import { fromHex } from '../simulator/hexadecimal.ts';
 
 declare const native: Native;
 
@@ -23,14 +24,6 @@ export interface InstallBench {
   readonly plaintextSha256: string;
   readonly contentKey: string;
   readonly context: string;
-}
-
-function bytesOf(hexadecimal: string): Uint8Array {
-  const bytes = new Uint8Array(hexadecimal.length / 2);
-  for (let i = 0; i < bytes.length; i++) {
-    bytes[i] = Number.parseInt(hexadecimal.slice(2 * i, 2 * i + 2), 16);
-  }
-  return bytes;
 }
 
 function required<T>(value: T): Exclude<T, { readonly refused: unknown } | undefined> {
@@ -53,11 +46,11 @@ function install(given: InstallBench): void {
       filename: 'bench-2.bin',
       releaseCounter: 2,
       ciphertextLength: given.ciphertextLength,
-      ciphertextSha256: bytesOf(given.ciphertextSha256),
+      ciphertextSha256: fromHex(given.ciphertextSha256),
       plaintextLength: given.plaintextLength,
-      plaintextSha256: bytesOf(given.plaintextSha256),
-      contentKey: bytesOf(given.contentKey),
-      context: bytesOf(given.context),
+      plaintextSha256: fromHex(given.plaintextSha256),
+      contentKey: fromHex(given.contentKey),
+      context: fromHex(given.context),
     }),
   );
   const pieceBytes = cobblestoneChunkBytes + cobblestoneTagBytes;

@@ -11,6 +11,7 @@ import type { Verification, VerifierEcu } from '../../agent/verify/verification.
 import { createNativeCrypto } from '../../hal/quickjs/crypto.ts';
 import type { Native } from '../../hal/quickjs/native.ts';
 import type { KeyValue } from '../../hal/types.ts';
+import { fromHex } from '../simulator/hexadecimal.ts';
 
 declare const native: Native;
 
@@ -21,14 +22,6 @@ export interface VerificationBench {
   readonly ecus: readonly VerifierEcu[];
   readonly now: number;
   readonly runs: number;
-}
-
-function bytesOf(hexadecimal: string): Uint8Array {
-  const bytes = new Uint8Array(hexadecimal.length / 2);
-  for (let i = 0; i < bytes.length; i++) {
-    bytes[i] = Number.parseInt(hexadecimal.slice(2 * i, 2 * i + 2), 16);
-  }
-  return bytes;
 }
 
 function inMemory(): KeyValue {
@@ -47,7 +40,7 @@ function inMemory(): KeyValue {
 function measure(given: VerificationBench): void {
   const crypto = createNativeCrypto(native);
   const files: Record<string, Uint8Array> = {};
-  for (const name of Object.keys(given.files)) files[name] = bytesOf(given.files[name]!);
+  for (const name of Object.keys(given.files)) files[name] = fromHex(given.files[name]!);
   const { vehicleId, ecus, now } = given;
   for (const [name, Kind] of [
     ['full', FullVerification],

@@ -48,12 +48,7 @@ test('INS-13: a second build of the programs runs from its file; broken ones giv
     vehicleId,
     runtimeFor: { architecture: machineArchitecture, release: 1 },
     downloadBytes: 4_194_304,
-    onMade: (agents) => {
-      for (const { description } of agents) {
-        const known = JSON.parse(readFileSync(description, 'utf8')) as Record<string, unknown>;
-        writeFileSync(description, JSON.stringify({ ...known, watchdogMilliseconds }));
-      }
-    },
+    description: { watchdogMilliseconds },
   });
   try {
     const { folder, lines, operator } = fixture;

@@ -1,5 +1,5 @@
 /** A real vehicle with its backend: key ceremony, factory, enrolment; backend, bus, ECUs are processes. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ImageKindName } from '../../agent/metadata/targets.ts';
@@ -16,6 +16,7 @@ import {
   repositoriesAt,
 } from '../../backend/fleet/provision.ts';
 import { board } from '../../backend/fleet/vehicle-layout.ts';
+import type { EcuDescription } from '../../hal/ecu-description.ts';
 
 const giveUpMilliseconds = 300_000;
 const lookMilliseconds = 150;
@@ -28,8 +29,8 @@ export interface VehicleFixtureOptions {
   readonly pollMilliseconds?: number;
   /** The port at which the vehicle reaches the doorbell at this one; it has none when absent. */
   readonly doorbellAt?: (port: number) => Promise<number>;
-  /** Called between factory and power-on. */
-  readonly onMade?: (agents: readonly ProvisionedAgent[]) => void;
+  /** What the description of each agent says beside what the factory has written. */
+  readonly description?: Partial<EcuDescription>;
 }
 
 export class VehicleFixture {
@@ -148,7 +149,9 @@ export class VehicleFixture {
     const { token } = JSON.parse(answer) as { token: string };
     await enrolVehicle(made, { vehicleId, enrolmentToken: token, ...repositories });
     this.agents = made.agents;
-    options.onMade?.(made.agents);
+    if (options.description !== undefined) {
+      for (const { description: path } of made.agents) changeDescription(path, options.description);
+    }
     const powered = await EmulatedVehicle.powerOn(made.agents, busAddress, {
       onLine: (agent: ProvisionedAgent, line: string) => {
         this.lines.push(`${agent.layout.name} ${line}`);
@@ -174,4 +177,10 @@ export class VehicleFixture {
     this.running = backend;
     this.stops.push(() => backend.stop());
   }
+}
+
+/** Changes what an agent reads at its next start. */
+export function changeDescription(path: string, changes: Partial<EcuDescription>): void {
+  const known = JSON.parse(readFileSync(path, 'utf8')) as EcuDescription;
+  writeFileSync(path, JSON.stringify({ ...known, ...changes }));
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { agentLayouts, hostedEcuId, hostedHardwareId } from '../../backend/fleet/vehicle-layout.ts';
-import { VehicleFixture } from './vehicle-fixture.ts';
+import { changeDescription, VehicleFixture } from './vehicle-fixture.ts';
 
 const test = suite('Watchdog of a vehicle');
 
@@ -25,12 +25,7 @@ test('INS-13: a self-test that never answers and a program that loops are ended,
     vehicleId: 'watchdog-vehicle-1',
     hosted: { on: 'full', imageBytes: 20_000 },
     downloadBytes: 2_097_152,
-    onMade: (agents) => {
-      for (const { description } of agents) {
-        const known = JSON.parse(readFileSync(description, 'utf8')) as Record<string, unknown>;
-        writeFileSync(description, JSON.stringify({ ...known, watchdogMilliseconds }));
-      }
-    },
+    description: { watchdogMilliseconds },
   });
   try {
     const { folder, lines, operator } = fixture;
@@ -39,8 +34,7 @@ test('INS-13: a self-test that never answers and a program that loops are ended,
     const { description } = fixture.agents.find(({ layout }) => layout.name === 'full')!;
     // Read at every start of the ECU: there is none before the trial.
     const healthy = readFileSync(description, 'utf8');
-    const known = JSON.parse(healthy) as Record<string, unknown>;
-    writeFileSync(description, JSON.stringify({ ...known, hostedSelfTest: selfTest }));
+    changeDescription(description, { hostedSelfTest: selfTest });
 
     const told = async (ecuId: string) =>
       (await operator.manifests('watchdog-vehicle-1'))

@@ -9,14 +9,13 @@ import { isRefusal } from '../../agent/codes.ts';
 import { maxUdsMessageBytes } from '../../agent/limits.ts';
 import { storedKeyPair } from '../../agent/metadata/configuration.ts';
 import { EmulatedVehicle } from '../../backend/fleet/emulated-vehicle.ts';
-import { manufactureVehicle, type ProvisionedAgent } from '../../backend/fleet/provision.ts';
-import { vehicleId } from '../../backend/fleet/vehicle-layout.ts';
+import type { ProvisionedAgent } from '../../backend/fleet/provision.ts';
 import { createEmulatedCan } from '../../hal/emulated/can.ts';
 import { createFileKeyValue } from '../../hal/emulated/key-value.ts';
 import { createNodeClock } from '../../hal/node/clock.ts';
 import type { KeyPair } from '../../hal/node/signing.ts';
-import { RepositorySimulator } from '../simulator/repository-simulator.ts';
 import { until } from './can-bus.ts';
+import { manufactureUnconnected } from './unconnected-vehicle.ts';
 
 export interface Workshop {
   /** What the Secondary logged. */
@@ -37,21 +36,8 @@ export interface Workshop {
  */
 export async function openWorkshop(...hubArguments: string[]): Promise<Workshop> {
   const folder = mkdtempSync(join(tmpdir(), 'ota-access-'));
-  const sim = new RepositorySimulator('composite');
   const busAddress = `unix:${join(folder, 'can0.sock')}`;
-  const unused = { host: '127.0.0.1', port: 1 };
-  const { agents } = await manufactureVehicle({
-    folder: join(folder, 'vehicle'),
-    vehicleId,
-    buildFolder: join(folder, 'build'),
-    director: unused,
-    images: unused,
-    directorRoot: sim.director.publishedRoots[0]!,
-    imagesRoot: sim.images.publishedRoots[0]!,
-    busAddress,
-    downloadBytes: 65_536,
-    pollMilliseconds: 1_000,
-  });
+  const { agents } = await manufactureUnconnected(folder, busAddress);
   const secondary = agents.find((one) => one.layout.name === 'full')!;
   const lines: string[] = [];
   const busLines: string[] = [];

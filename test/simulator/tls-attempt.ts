@@ -3,6 +3,7 @@
  * QuickJS, too. Sends a message and reads the echo until as many bytes came back.
  */
 import type { Net, SocketError, TlsOptions, TlsStatus } from '../../hal/types.ts';
+import { fromHex, toHex } from './hexadecimal.ts';
 
 /** What a JSON text can carry of `TlsOptions`: bytes are hexadecimal. */
 export interface Attempt {
@@ -33,19 +34,6 @@ export interface Outcome {
   readonly notBefore?: number;
   readonly notAfter?: number;
   readonly session?: string;
-}
-
-function fromHex(text: string): Uint8Array {
-  const bytes = new Uint8Array(text.length / 2);
-  for (let i = 0; i < bytes.length; i++)
-    bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
-  return bytes;
-}
-
-function toHex(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += (byte < 16 ? '0' : '') + byte.toString(16);
-  return text;
 }
 
 function optionsOf(given: Attempt, outcomes: readonly Outcome[]): TlsOptions {

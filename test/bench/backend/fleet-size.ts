@@ -5,7 +5,7 @@ import process from 'node:process';
 import { DatabaseSync } from 'node:sqlite';
 import { TestBackend, TestVehicle } from '../../scenario/backend-fixture.ts';
 import type { Result } from '../measure.ts';
-import { encodeRequest, ratePerSecond, sendLoad } from './load.ts';
+import { encodeRequest, ratePerSecond, sendLoad, unlimitedQuotas } from './load.ts';
 
 const fleets = [100, 100_000];
 const active = 16;
@@ -46,12 +46,7 @@ interface Cost {
 }
 
 export async function benchFleetSize(): Promise<Result[]> {
-  const unlimited = 1_000_000_000;
-  const quotas = {
-    ...{ vehicle: unlimited, fleet: unlimited, address: unlimited },
-    ...{ anonymous: unlimited, global: unlimited, connections: unlimited },
-  };
-  const backend = await TestBackend.start({ quotas });
+  const backend = await TestBackend.start({ quotas: unlimitedQuotas });
   backend.now = Math.floor(Date.now() / 1_000);
   const vehicles = Array.from({ length: active }, (_, i) => new TestVehicle(`vehicle-${i}`));
   for (const vehicle of vehicles) await backend.register(vehicle);

@@ -1,7 +1,15 @@
 /** Loads for the client process, and what their results come to. */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { QuotaLimits } from '../../../backend/admission/quotas.ts';
 import type { Load, LoadResult } from './load-client.ts';
+
+const unlimited = 1_000_000_000;
+/** The vehicles of a bench share an address, and ask for more than vehicles do. */
+export const unlimitedQuotas: QuotaLimits = {
+  ...{ vehicle: unlimited, fleet: unlimited, address: unlimited },
+  ...{ anonymous: unlimited, global: unlimited, connections: unlimited },
+};
 
 const program = fileURLToPath(new URL('load-client.ts', import.meta.url));
 
