@@ -55,24 +55,14 @@ function runAs(native: Native, boot: BootBlock, replaced: boolean): Boot {
 
 /** On the board's own program: starts what the record says, until something runs or it is itself. */
 function startChosen(parts: ProgramParts, pair: RuntimePair): Boot | undefined {
-  const { native, flash, crypto, watchdog } = parts;
+  const { native, watchdog } = parts;
   const isOwn = ({ length, sha256 }: SlotImage) => native.isProgram(undefined, length, sha256);
   const holds = (slot: number, image: SlotImage) =>
     isOwn(image) || isInFile(parts, pair, slot, image);
-  const state = flash.open({ path: pair.state });
-  const journal = flash.open({ path: pair.journal });
   for (;;) {
-    const started = startPair({ state, journal, crypto, holds }, native.watchdogExpired);
-    if (isRefusal(started)) {
-      logProblem(native, 'boot-block-corrupt', started.detail);
-      return undefined;
-    }
-    const { boot, selected } = started;
-    if (isRefusal(selected)) {
-      logProblem(native, 'slot-corrupt', selected.detail);
-      return runAs(native, boot, true);
-    }
-    const { slot, image } = selected;
+    const choice = choose(parts, pair, holds);
+    if ('runs' in choice) return choice.runs;
+    const { boot, slot, image } = choice;
     if (isOwn(image)) return runAs(native, boot, false);
     const onTrial = boot.status().pending === slot;
     // A newer one was put on the board by hand meanwhile.
@@ -87,6 +77,29 @@ function startChosen(parts: ProgramParts, pair: RuntimePair): Boot | undefined {
     if (!onTrial) return runAs(native, boot, true);
     boot.rollback('image-damaged');
   }
+}
+
+/** What the record chooses; or, where that cannot be had, what `runs` without it, and why is logged. */
+type Choice =
+  | { readonly boot: BootBlock; readonly slot: number; readonly image: SlotImage }
+  | { readonly runs: Boot | undefined };
+
+function choose(
+  { native, flash, crypto }: ProgramParts,
+  pair: RuntimePair,
+  holds: (slot: number, image: SlotImage) => boolean,
+): Choice {
+  const state = flash.open({ path: pair.state });
+  const journal = flash.open({ path: pair.journal });
+  const started = startPair({ state, journal, crypto, holds }, native.watchdogExpired);
+  if (isRefusal(started)) {
+    logProblem(native, 'boot-block-corrupt', started.detail);
+    return { runs: undefined };
+  }
+  const { boot, selected } = started;
+  if (!isRefusal(selected)) return { boot, slot: selected.slot, image: selected.image };
+  logProblem(native, 'slot-corrupt', selected.detail);
+  return { runs: runAs(native, boot, true) };
 }
 
 /** The slot's file holds the image, or does so now, copied from the flash. */
@@ -125,13 +138,12 @@ function startByLoader(
   loader: MachineLoader,
 ): Boot | undefined {
   const { native, flash, crypto, watchdog, values } = parts;
-  const state = flash.open({ path: pair.state });
   const running = loader.running();
   if (running === undefined) {
     logProblem(native, 'boot-block-corrupt', 'the loader does not tell which slot it has started');
     return undefined;
   }
-  const before = BootBlock.open(state, crypto, running);
+  const before = BootBlock.open(flash.open({ path: pair.state }), crypto, running);
   if (!isRefusal(before) && before.status().pending === running) {
     const { sha256 } = before.status().slots[running]!;
     const begun = values.read(trialKey);
@@ -144,19 +156,9 @@ function startByLoader(
     loader.keep(before.status().confirmed);
     return native.restartMachine(undefined);
   }
-  const journal = flash.open({ path: pair.journal });
-  const holds = (slot: number, image: SlotImage) => isInFile(parts, pair, slot, image);
-  const started = startPair({ state, journal, crypto, holds }, native.watchdogExpired);
-  if (isRefusal(started)) {
-    logProblem(native, 'boot-block-corrupt', started.detail);
-    return undefined;
-  }
-  const { boot, selected } = started;
-  if (isRefusal(selected)) {
-    logProblem(native, 'slot-corrupt', selected.detail);
-    return runAs(native, boot, true);
-  }
-  const { slot, image } = selected;
+  const choice = choose(parts, pair, (slot, image) => isInFile(parts, pair, slot, image));
+  if ('runs' in choice) return choice.runs;
+  const { boot, slot, image } = choice;
   if (boot.status().pending === slot) {
     native.log(`program slot=${slot === 0 ? 'A' : 'B'} image=${image.filename}`);
     values.delete(trialKey);
