@@ -1,5 +1,4 @@
 /** The backend as one process: stores, keys, Roots, and its three planes (SRV-01). */
-import { mkdirSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -28,12 +27,12 @@ import { type KeySource, keyPairProvider } from './signer/key-pairs.ts';
 import { type KeyProvider, OnlineKeys } from './signer/online-keys.ts';
 import { RootStore } from './signer/root-store.ts';
 import { BlobsUnavailable } from './store/blobs.ts';
-import { DatabaseNewer, type OpenDatabase } from './store/database.ts';
+import type { OpenDatabase } from './store/database.ts';
 import { imageBySha256 } from './store/images.ts';
 import { senderById } from './store/inventory.ts';
 import { openBlobs } from './store/open-blobs.ts';
+import { openDatabase } from './store/open-database.ts';
 import { lastRestore } from './store/restores.ts';
-import { SqliteDatabase } from './store/sqlite.ts';
 
 export interface Backend {
   /** The ports that were really taken; the doorbell's where the broker is an embedded one. */
@@ -162,32 +161,6 @@ export async function startBackend(
   const { port } = services.doorbell;
   const taken = { ...ports, ...(port !== undefined && { doorbell: port }) };
   return { ports: taken, metrics, admission, close };
-}
-
-/**
- * Codes `file-unreadable` (a folder that cannot be made, a file that is no database of ours),
- * `database-newer`, `database-unavailable`.
- */
-async function openDatabase(configuration: Configuration): Promise<OpenDatabase | Refusal> {
-  const { stateFolder, database } = configuration;
-  const path = join(stateFolder, 'director.sqlite');
-  try {
-    mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
-    if (database === undefined) return new SqliteDatabase(path);
-    // Only who uses it pays for loading it.
-    const { PostgresDatabase } = await import('./store/postgres.ts');
-    return await PostgresDatabase.open(database.url, database.connections);
-  } catch (error) {
-    if (error instanceof DatabaseNewer) return refuse(error.code, error.message);
-    if (database !== undefined) {
-      // The message, never the URL: that holds the password.
-      const reason = error instanceof Error ? error.message : String(error);
-      return refuse('database-unavailable', `DATABASE_URL: ${reason}`);
-    }
-    const known = error instanceof Error && 'code' in error && error.code !== 'ERR_SQLITE_ERROR';
-    const reason = known ? reasonOf(error) : error instanceof Error ? error.message : String(error);
-    return refuse('file-unreadable', `${path}: ${reason}`);
-  }
 }
 
 async function openServices(

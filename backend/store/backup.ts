@@ -24,9 +24,9 @@ import { readSmallFile, reasonOf, syncFolder, writeDurableFile } from '../signer
 import { type BlobStore, toHex } from './blobs.ts';
 import { FileBlobs } from './file-blobs.ts';
 import { openBlobs } from './open-blobs.ts';
+import { databaseName } from './open-database.ts';
 import type { S3Settings } from './s3-client.ts';
 
-export const databaseName = 'director.sqlite';
 const summaryName = 'backup.json';
 const blobsName = 'blobs';
 const formatVersion = 1;

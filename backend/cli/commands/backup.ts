@@ -9,6 +9,7 @@ import {
   writeBackup,
 } from '../../store/backup.ts';
 import type { OpenDatabase } from '../../store/database.ts';
+import { openPostgres } from '../../store/open-database.ts';
 import { markRestored } from '../../store/restores.ts';
 import { SqliteDatabase } from '../../store/sqlite.ts';
 import type { Arguments } from '../arguments.ts';
@@ -87,15 +88,8 @@ async function mark(database: OpenDatabase): Promise<void> {
 }
 
 async function markPostgres(url: string): Promise<Outcome | Refusal> {
-  const { PostgresDatabase } = await import('../../store/postgres.ts');
-  let database: OpenDatabase;
-  try {
-    database = await PostgresDatabase.open(url, 2);
-  } catch (error) {
-    // The message, never the URL: that holds the password.
-    const reason = error instanceof Error ? error.message : String(error);
-    return refuse('database-unavailable', `DATABASE_URL: ${reason}`);
-  }
+  const database = await openPostgres(url, 2);
+  if (isRefusal(database)) return database;
   await mark(database);
   return { lines: ['the database is marked as restored'], json: { restored: true } };
 }
