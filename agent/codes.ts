@@ -219,6 +219,7 @@ const backendCatalogue = {
   'storage-full': 'IMG-06 transient',
   'database-unavailable': 'VER-01 transient',
   'images-unavailable': 'VER-01 transient',
+  'signer-unavailable': 'VER-01 transient',
 
   // Operator's command line (backend/cli)
   'argument-invalid': 'IMG-04',

@@ -1,6 +1,6 @@
 /** Makes Merkle batches: many documents, one signature of each signer (docs/POUF.md §3.4). */
 import type { Crypto } from '../../hal/types.ts';
-import { algorithms } from '../codec/cose-key.ts';
+import { algorithms, type PublicKey } from '../codec/cose-key.ts';
 import {
   type Envelope,
   envelopeBytes,
@@ -15,7 +15,7 @@ import { encode } from '../codec/schema.ts';
 import { Writer } from '../codec/writer.ts';
 import { keyId } from './key-id.ts';
 import { treeOf } from './merkle.ts';
-import type { Signer } from './sign-envelope.ts';
+import { finishWith, type Signer, type Unsigned } from './sign-envelope.ts';
 
 export interface BatchOptions {
   /** Number of the role type that every document of the batch states. */
@@ -32,22 +32,33 @@ export interface BatchDocument {
   readonly salt: Uint8Array;
 }
 
-/**
- * Signs a batch: one tree and one signature per signer.
- * @param documents at least one; all of one role
- * @returns the encoded COSE_Sign of each document, in the same order; some share a buffer
- */
+/** Signs a batch as `prepareBatch` prepares it. */
 export function signBatch(
   crypto: Crypto,
   signers: readonly Signer[],
   documents: readonly BatchDocument[],
   options: BatchOptions,
 ): Uint8Array[] {
-  const signatures: Signature[][] = documents.map(() => []);
-  for (const signer of signers) {
+  const keys = signers.map(({ key }) => key);
+  return finishWith(signers, prepareBatch(crypto, keys, documents, options));
+}
+
+/**
+ * Prepares a batch for the signatures of these keys: one tree and one signature per key.
+ * @param documents at least one; all of one role
+ * @returns what to sign; finished, the encoded COSE_Sign of each document, in the same order; some
+ *   share a buffer
+ */
+export function prepareBatch(
+  crypto: Crypto,
+  keys: readonly PublicKey[],
+  documents: readonly BatchDocument[],
+  options: BatchOptions,
+): Unsigned<Uint8Array[]> {
+  const trees = keys.map((key) => {
     const header = {
-      algorithm: algorithms[signer.key.algorithm],
-      keyId: keyId(crypto, signer.key),
+      algorithm: algorithms[key.algorithm],
+      keyId: keyId(crypto, key),
       merkle: 1 as const,
     };
     const protectedBytes = encode(signatureHeader, header);
@@ -58,15 +69,23 @@ export function signBatch(
       treeSize: tree.size,
       rootHash: tree.rootHash,
     });
-    const signature = signer.sign(signatureStructure('merkleRoot', protectedBytes, root));
-    documents.forEach(({ salt }, index) => {
-      const proof = [salt, index, tree.pathOf(index), root] as const;
-      signatures[index]!.push({ header, protectedBytes, proof, signature });
-    });
-  }
-  return encodeTogether(
-    documents.map(({ payload }, index) => ({ payload, signatures: signatures[index]! })),
-  );
+    return { header, protectedBytes, tree, root };
+  });
+  return {
+    messages: trees.map(({ protectedBytes, root }) => {
+      return signatureStructure('merkleRoot', protectedBytes, root);
+    }),
+    finish(made) {
+      const envelopes = documents.map(({ payload, salt }, index) => {
+        const signatures = trees.map(({ header, protectedBytes, tree, root }, i): Signature => {
+          const proof = [salt, index, tree.pathOf(index), root] as const;
+          return { header, protectedBytes, proof, signature: made[i]! };
+        });
+        return { payload, signatures };
+      });
+      return encodeTogether(envelopes);
+    },
+  };
 }
 
 /** A buffer for many results: allocating one for each costs more than making it. */

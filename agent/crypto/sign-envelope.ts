@@ -23,6 +23,46 @@ export interface SignOptions {
   readonly payloadHash?: boolean;
 }
 
+/** What waits for its signatures, which may come from elsewhere and take their time. */
+export interface Unsigned<T> {
+  /** What each key has to sign, in the order of the keys. */
+  readonly messages: readonly Uint8Array[];
+  /** Puts the signatures in, in the same order. */
+  finish(signatures: readonly Uint8Array[]): T;
+}
+
+/**
+ * Prepares `payload` for the signatures of these keys.
+ * @param payload encoded document, at least 1 byte
+ * @returns what to sign; finished, the encoded COSE_Sign
+ */
+export function prepareEnvelope(
+  crypto: Crypto,
+  keys: readonly PublicKey[],
+  domain: Domain,
+  payload: Uint8Array,
+  options: SignOptions = {},
+): Unsigned<Uint8Array> {
+  const digest = options.payloadHash ? crypto.digest('SHA-256', payload) : undefined;
+  const heads = keys.map((key) => {
+    const header = {
+      algorithm: algorithms[key.algorithm],
+      keyId: keyId(crypto, key),
+      ...(digest && { payloadHash: [hashSha256, digest] as const }),
+    };
+    return { header, protectedBytes: encode(signatureHeader, header) };
+  });
+  return {
+    messages: heads.map(({ protectedBytes }) => {
+      return signatureStructure(domain, protectedBytes, payload);
+    }),
+    finish(made) {
+      const signatures = heads.map((head, i) => ({ ...head, signature: made[i]! }));
+      return encodeEnvelope({ payload, signatures });
+    },
+  };
+}
+
 /**
  * Signs `payload` by every signer.
  * @param payload encoded document, at least 1 byte
@@ -35,16 +75,11 @@ export function signEnvelope(
   payload: Uint8Array,
   options: SignOptions = {},
 ): Uint8Array {
-  const digest = options.payloadHash ? crypto.digest('SHA-256', payload) : undefined;
-  const signatures = signers.map((signer) => {
-    const header = {
-      algorithm: algorithms[signer.key.algorithm],
-      keyId: keyId(crypto, signer.key),
-      ...(digest && { payloadHash: [hashSha256, digest] as const }),
-    };
-    const protectedBytes = encode(signatureHeader, header);
-    const signature = signer.sign(signatureStructure(domain, protectedBytes, payload));
-    return { header, protectedBytes, signature };
-  });
-  return encodeEnvelope({ payload, signatures });
+  const keys = signers.map(({ key }) => key);
+  return finishWith(signers, prepareEnvelope(crypto, keys, domain, payload, options));
+}
+
+/** Has each signer sign its message. */
+export function finishWith<T>(signers: readonly Signer[], unsigned: Unsigned<T>): T {
+  return unsigned.finish(signers.map((signer, i) => signer.sign(unsigned.messages[i]!)));
 }

@@ -170,7 +170,7 @@ async function issueRole(
     next.push(common);
     documents.push(await payloadOf(common));
   }
-  const signed = keys.signTogether(`director-${role}`, roles[role], expires, documents);
+  const signed = await keys.signTogether(`director-${role}`, roles[role], expires, documents);
   for (const [i, { vehicleId, version }] of next.entries()) {
     const row = [vehicleId, role, version, expires, rootVersion, signed[i]!] as const;
     await database.run(insertDirectorMetadata, ...row);

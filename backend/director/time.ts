@@ -5,9 +5,9 @@ import type { Services } from '../services.ts';
 
 /**
  * Signs the current time over the asking ECUs' nonces.
- * @returns the encoded COSE_Sign
+ * @returns the encoded COSE_Sign; rejects with `SignerUnavailable`
  */
-export function attestTime(services: Services, nonces: TimeAttestation[0]): Uint8Array {
+export function attestTime(services: Services, nonces: TimeAttestation[0]): Promise<Uint8Array> {
   const payload = encode(timeAttestation, [nonces, services.now()] as const);
   return services.keys.sign('director-time', 'time', payload);
 }

@@ -45,6 +45,7 @@ const statuses: Partial<Readonly<Record<Code, number>>> = {
   overloaded: 503,
   'database-unavailable': 503,
   'images-unavailable': 503,
+  'signer-unavailable': 503,
   'storage-full': 507,
 };
 

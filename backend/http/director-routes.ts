@@ -109,10 +109,10 @@ function getTime(services: Services): Route {
     lane: 'metadata',
     priority: 'metadata',
     bodyBytes: maxNoncesPerTimeRequest * (nonceBytes + 1) + 16,
-    handle: (request, reply) => {
+    handle: async (request, reply) => {
       const nonces = readBody(request, timeRequest);
       if (isRefusal(nonces)) return sendRefusal(reply, nonces);
-      return sendSigned(reply, timeAttestation, attestTime(services, nonces));
+      return sendSigned(reply, timeAttestation, await attestTime(services, nonces));
     },
   };
 }

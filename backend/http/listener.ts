@@ -16,6 +16,7 @@ import { maxHttpHeaderBytes, maxSmallBodyBytes } from '../../agent/limits.ts';
 import type { Lane, Priority } from '../admission/priorities.ts';
 import { secondsAfterOverload } from '../admission/retry-after.ts';
 import type { Metrics } from '../metrics.ts';
+import { SignerUnavailable } from '../signer/online-keys.ts';
 import { BlobsUnavailable } from '../store/blobs.ts';
 import { DatabaseUnavailable } from '../store/database.ts';
 import { admissionOf, closeAfter, type PlaneAdmission } from './admission-hooks.ts';
@@ -127,6 +128,12 @@ function sendError(error: FastifyError, reply: FastifyReply): FastifyReply {
     reply.log.error({ code: error.code, err: error });
     reply.header('retry-after', secondsAfterOverload());
     const detail = "the images' store does not answer; nothing was done";
+    return sendRefusal(reply, refuse(error.code, detail));
+  }
+  if (error instanceof SignerUnavailable) {
+    reply.log.error({ code: error.code, err: error });
+    reply.header('retry-after', secondsAfterOverload());
+    const detail = 'the token with the online keys does not answer; nothing was done';
     return sendRefusal(reply, refuse(error.code, detail));
   }
   const status = error.statusCode ?? 500;

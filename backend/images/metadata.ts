@@ -71,7 +71,7 @@ async function issue(
   const version = Math.max(previous, await floorOf(services, role)) + 1;
   const expires = services.now() + lifetime;
   const encoded = payload({ formatVersion: 1, version, expires });
-  const bytes = keys.sign(`images-${role}`, 'metadata', encoded);
+  const bytes = await keys.sign(`images-${role}`, 'metadata', encoded);
   const rootVersion = services.roots.latest('images').version;
   await database.run(insertImageMetadata, role, version, expires, rootVersion, bytes);
   // What memory holds is older from then on.

@@ -3,7 +3,13 @@ import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { unwrapContentKey } from '../../agent/crypto/key-wrap.ts';
 import { type KeyPair, signerOf } from '../../hal/node/signing.ts';
 import type { Crypto } from '../../hal/types.ts';
-import { type KeyProvider, type OnlineKeyName, wrappingKeyName } from './online-keys.ts';
+import {
+  type KeyProvider,
+  type OnlineKeyName,
+  type OnlineSigner,
+  type Unwrapper,
+  wrappingKeyName,
+} from './online-keys.ts';
 
 /** Gives the key pair of a name. */
 export type KeySource = (name: OnlineKeyName) => KeyPair | Refusal;
@@ -11,24 +17,28 @@ export type KeySource = (name: OnlineKeyName) => KeyPair | Refusal;
 /** Signs and unwraps by key pairs. Codes: the source's, and `key-file-invalid` for another kind. */
 export function keyPairProvider(crypto: Crypto, source: KeySource): KeyProvider {
   return {
-    signer(name) {
+    async signer(name) {
       const pair = source(name);
-      if (isRefusal(pair)) return pair;
-      return pair.key.algorithm === 'MLKEM768-P256'
-        ? refuse('key-file-invalid', `${name}: not a signature key`)
-        : signerOf(pair);
+      return isRefusal(pair) ? pair : onlineSignerOf(name, pair);
     },
-    wrapping() {
+    async wrapping() {
       const pair = source(wrappingKeyName);
-      if (isRefusal(pair)) return pair;
-      const { key, secret } = pair;
-      if (key.algorithm !== 'MLKEM768-P256') {
-        return refuse('key-file-invalid', `${wrappingKeyName}: not a wrapping key`);
-      }
-      return {
-        key,
-        unwrap: (sealed, context) => unwrapContentKey(crypto, secret, sealed, context),
-      };
+      return isRefusal(pair) ? pair : unwrapperOf(crypto, pair);
     },
   };
+}
+
+function onlineSignerOf(name: OnlineKeyName, pair: KeyPair): OnlineSigner | Refusal {
+  if (pair.key.algorithm === 'MLKEM768-P256') {
+    return refuse('key-file-invalid', `${name}: not a signature key`);
+  }
+  const { key, sign } = signerOf(pair);
+  return { key, sign: async (message) => sign(message) };
+}
+
+function unwrapperOf(crypto: Crypto, { key, secret }: KeyPair): Unwrapper | Refusal {
+  if (key.algorithm !== 'MLKEM768-P256') {
+    return refuse('key-file-invalid', `${wrappingKeyName}: not a wrapping key`);
+  }
+  return { key, unwrap: (sealed, context) => unwrapContentKey(crypto, secret, sealed, context) };
 }

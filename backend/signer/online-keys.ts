@@ -8,8 +8,8 @@ import type { PublicKey } from '../../agent/codec/cose-key.ts';
 import type { Domain } from '../../agent/codec/cose-sign.ts';
 import { sameBytes } from '../../agent/codec/reader.ts';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
-import { signBatch } from '../../agent/crypto/sign-batch.ts';
-import { type Signer, signEnvelope } from '../../agent/crypto/sign-envelope.ts';
+import { prepareBatch } from '../../agent/crypto/sign-batch.ts';
+import { prepareEnvelope, type Unsigned } from '../../agent/crypto/sign-envelope.ts';
 import type { RepositoryName, RoleName } from '../../agent/metadata/common.ts';
 import type { WrapContext } from '../../agent/metadata/key-object.ts';
 import type { Root } from '../../agent/metadata/root.ts';
@@ -35,15 +35,27 @@ export type SigningKeyName = keyof typeof signingKeys;
 export type OnlineKeyName = SigningKeyName | typeof wrappingKeyName;
 export type Roots = Readonly<Record<RepositoryName, Root>>;
 
+/** Signs by one online key, here or in a device. */
+export interface OnlineSigner {
+  readonly key: PublicKey;
+  /** Signs the bytes of a Sig_structure. Rejects with `SignerUnavailable`. */
+  sign(message: Uint8Array): Promise<Uint8Array>;
+}
+
+/** What signs does not answer, or too slowly: the same may go well in a while. */
+export class SignerUnavailable extends Error {
+  readonly code = 'signer-unavailable';
+}
+
 /**
  * Where the online keys live. A provider uses them and need not be able to show them: files with a
  * passphrase (`key-pairs.ts`), or a device that signs by itself.
  */
 export interface KeyProvider {
   /** A signer with this key as it is now; asked again when a Root names another one. */
-  signer(name: SigningKeyName): Signer | Refusal;
+  signer(name: SigningKeyName): Promise<OnlineSigner | Refusal>;
   /** The key to which content keys are sealed. */
-  wrapping(): Unwrapper | Refusal;
+  wrapping(): Promise<Unwrapper | Refusal>;
 }
 
 /** Opens what was sealed to `key`. */
@@ -61,7 +73,7 @@ export class OnlineKeys {
   private readonly crypto: Crypto;
   private readonly provider: KeyProvider;
   private readonly metrics: Metrics;
-  private signers: ReadonlyMap<SigningKeyName, Signer> = new Map();
+  private signers: ReadonlyMap<SigningKeyName, OnlineSigner> = new Map();
   private wrapping: Unwrapper | undefined;
 
   constructor(crypto: Crypto, provider: KeyProvider, metrics: Metrics) {
@@ -75,17 +87,17 @@ export class OnlineKeys {
    * they are not, which is how online keys are rotated. Nothing changes on a refusal.
    * @returns the source's refusal, or `key-file-invalid` for a key that a Root does not name
    */
-  fit(roots: Roots): Refusal | undefined {
+  async fit(roots: Roots): Promise<Refusal | undefined> {
     if (this.wrapping !== undefined && this.misfit(this.signers, roots) === undefined) {
       return undefined;
     }
-    const signers = new Map<SigningKeyName, Signer>();
+    const signers = new Map<SigningKeyName, OnlineSigner>();
     for (const name of signingKeyNames) {
-      const signer = this.provider.signer(name);
+      const signer = await this.provider.signer(name);
       if (isRefusal(signer)) return signer;
       signers.set(name, signer);
     }
-    const wrapping = this.provider.wrapping();
+    const wrapping = await this.provider.wrapping();
     if (isRefusal(wrapping)) return wrapping;
     const misfit = this.misfit(signers, roots);
     if (misfit !== undefined) return misfit;
@@ -94,9 +106,11 @@ export class OnlineKeys {
     return undefined;
   }
 
-  /** Signs a document by one online key. */
-  sign(name: SigningKeyName, domain: Domain, payload: Uint8Array): Uint8Array {
-    const bytes = signEnvelope(this.crypto, [this.signerOf(name)], domain, payload);
+  /** Signs a document by one online key. Rejects with `SignerUnavailable`. */
+  async sign(name: SigningKeyName, domain: Domain, payload: Uint8Array): Promise<Uint8Array> {
+    const signer = this.signerOf(name);
+    const unsigned = prepareEnvelope(this.crypto, [signer.key], domain, payload);
+    const bytes = await finish(signer, unsigned);
     this.metrics.signatures.inc({ form: 'plain' });
     this.metrics.documentsSigned.inc({ form: 'plain' });
     return bytes;
@@ -104,31 +118,37 @@ export class OnlineKeys {
 
   /**
    * Signs metadata documents of one role by one online key: several by one signature in Merkle form
-   * (docs/POUF.md §3.4), a single one plainly.
+   * (docs/POUF.md §3.4), a single one plainly. Rejects with `SignerUnavailable`.
    * @param role number of the role type that every payload states
    * @param expires unix seconds: when the last of the payloads expires
    */
-  signTogether(
+  async signTogether(
     name: SigningKeyName,
     role: number,
     expires: number,
     payloads: readonly Uint8Array[],
-  ): Uint8Array[] {
-    if (payloads.length < 2) return payloads.map((one) => this.sign(name, 'metadata', one));
+  ): Promise<Uint8Array[]> {
+    if (payloads.length < 2) {
+      return Promise.all(payloads.map((one) => this.sign(name, 'metadata', one)));
+    }
     const batchId = randomBytes(merkleSaltBytes);
     const salts = randomBytes(merkleSaltBytes * payloads.length);
     const documents = payloads.map((payload, i) => ({
       payload,
       salt: salts.subarray(i * merkleSaltBytes, (i + 1) * merkleSaltBytes),
     }));
-    const signers = [this.signerOf(name)];
-    const signed = signBatch(this.crypto, signers, documents, { role, batchId, expires });
+    const signer = this.signerOf(name);
+    const options = { role, batchId, expires };
+    const signed = await finish(
+      signer,
+      prepareBatch(this.crypto, [signer.key], documents, options),
+    );
     this.metrics.signatures.inc({ form: 'merkle' });
     this.metrics.documentsSigned.inc({ form: 'merkle' }, payloads.length);
     return signed;
   }
 
-  private signerOf(name: SigningKeyName): Signer {
+  private signerOf(name: SigningKeyName): OnlineSigner {
     const signer = this.signers.get(name);
     if (signer === undefined) throw new Error(`${name}: used before the online keys were loaded`);
     return signer;
@@ -149,7 +169,10 @@ export class OnlineKeys {
     return this.wrapping;
   }
 
-  private misfit(signers: ReadonlyMap<SigningKeyName, Signer>, roots: Roots): Refusal | undefined {
+  private misfit(
+    signers: ReadonlyMap<SigningKeyName, OnlineSigner>,
+    roots: Roots,
+  ): Refusal | undefined {
     for (const name of signingKeyNames) {
       const { repository, role } = signingKeys[name];
       const authority = roleAuthority(this.crypto, roots[repository], role);
@@ -172,4 +195,8 @@ export class OnlineKeys {
     }
     return undefined;
   }
+}
+
+async function finish<T>(signer: OnlineSigner, unsigned: Unsigned<T>): Promise<T> {
+  return unsigned.finish([await signer.sign(unsigned.messages[0]!)]);
 }

@@ -7,7 +7,7 @@ import { type Root, root as rootSchema } from '../../agent/metadata/root.ts';
 import type { Crypto } from '../../hal/types.ts';
 import type { Database } from '../store/database.ts';
 import { lockByName } from '../store/locks.ts';
-import { insertRoot, latestRoot, rootVersions } from '../store/metadata.ts';
+import { insertRoot, latestRoot, type RootVersion, rootVersions } from '../store/metadata.ts';
 import { storedDocument } from '../store/stored-document.ts';
 import { readSmallFile } from './durable-file.ts';
 import type { OnlineKeys, Roots } from './online-keys.ts';
@@ -21,6 +21,8 @@ export class RootStore {
   private readonly crypto: Crypto;
   private readonly keys: OnlineKeys;
   private roots: Roots;
+  /** One look after the other: a slower one must not bring older Roots back. */
+  private looks: Promise<void> = Promise.resolve();
 
   private constructor(database: Database, crypto: Crypto, keys: OnlineKeys, roots: Roots) {
     this.database = database;
@@ -48,7 +50,7 @@ export class RootStore {
       const images = await importRoots(within, crypto, 'images', join(folder, 'images'));
       if (isRefusal(images)) return images;
       const roots = { director, images };
-      return keys.fit(roots) ?? new RootStore(database, crypto, keys, roots);
+      return (await keys.fit(roots)) ?? new RootStore(database, crypto, keys, roots);
     });
   }
 
@@ -64,16 +66,25 @@ export class RootStore {
   async follow(database: Database): Promise<void> {
     if (!database.shared) return;
     const versions = await database.all(rootVersions);
-    const behind = versions.filter(({ repository, version }) => {
-      return this.roots[repository].version < version;
-    });
-    if (behind.length === 0) return;
+    if (this.behind(versions).length === 0) return;
+    const look = this.looks.then(() => this.takeOver(database, versions));
+    this.looks = look.catch(() => undefined);
+    await look;
+  }
+
+  private behind(versions: readonly RootVersion[]): readonly RepositoryName[] {
+    return versions
+      .filter(({ repository, version }) => this.roots[repository].version < version)
+      .map(({ repository }) => repository);
+  }
+
+  private async takeOver(database: Database, versions: readonly RootVersion[]): Promise<void> {
     const roots = { ...this.roots };
-    for (const { repository } of behind) {
+    for (const repository of this.behind(versions)) {
       const { bytes } = (await database.one(latestRoot, repository))!;
       roots[repository] = storedDocument(rootSchema, bytes, maxRootBytes, 'Root');
     }
-    const misfit = this.keys.fit(roots);
+    const misfit = await this.keys.fit(roots);
     if (misfit !== undefined) throw new Error(`keys of the newest Root: ${misfit.detail}`);
     this.roots = roots;
   }
@@ -95,7 +106,7 @@ export class RootStore {
       const next = verifyNextRoot(this.crypto, repository, current, version, bytes, now);
       if (isRefusal(next)) return next;
       const roots = { ...this.roots, [repository]: next };
-      const misfit = this.keys.fit(roots);
+      const misfit = await this.keys.fit(roots);
       if (misfit !== undefined) return misfit;
       await within.run(insertRoot, repository, version, bytes);
       within.afterCommit(() => {

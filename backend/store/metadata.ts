@@ -27,10 +27,15 @@ export const rootByVersion = query<[repository: string, version: number], RootRo
   'SELECT version, bytes FROM roots WHERE repository = ? AND version = ?',
 );
 
-export const rootVersions = query<
-  [],
-  { readonly repository: RepositoryName; readonly version: number }
->('SELECT repository, max(version) AS version FROM roots GROUP BY repository');
+/** The version of the newest Root of a repository. */
+export interface RootVersion {
+  readonly repository: RepositoryName;
+  readonly version: number;
+}
+
+export const rootVersions = query<[], RootVersion>(
+  'SELECT repository, max(version) AS version FROM roots GROUP BY repository',
+);
 
 export const insertRoot = query<[repository: string, version: number, bytes: Uint8Array]>(
   'INSERT INTO roots (repository, version, bytes) VALUES (?, ?, ?)',
