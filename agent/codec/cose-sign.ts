@@ -12,6 +12,7 @@ import {
   array,
   bytes,
   decode,
+  encode,
   field,
   type Infer,
   integer,
@@ -28,9 +29,11 @@ const maxPayloadBytes = 2_097_152;
 const maxProtectedBytes = 128;
 const maxMerkleRootBytes = 128;
 /** Heads, empty items, a salt, a domain: room that a writer plans for beside what varies. */
-const maxHeadsBytes = 96;
+export const maxHeadsBytes = 96;
 /** A hash of an inclusion path with its head. */
-const pathNodeBytes = 34;
+export const pathNodeBytes = 34;
+/** Label of the inclusion proof in the unprotected header. */
+export const proofLabel = -65_539;
 
 /** COSE algorithm number of SHA-256 (RFC 9054), the only payload hash in use. */
 export const hashSha256 = -16;
@@ -77,7 +80,7 @@ export const merkleRoot = record({
 
 const signatureSchema = tuple(
   bytes(1, maxProtectedBytes),
-  record({ proof: optional(-65539, merkleProof) }),
+  record({ proof: optional(proofLabel, merkleProof) }),
   bytes(1, maxSignatureBytes),
 );
 
@@ -121,31 +124,15 @@ export function decodeEnvelope(input: Uint8Array, maxBytes: number): Envelope | 
   return { payload: opened[2], signatures };
 }
 
-/** What an encoded envelope takes, or a little more: for the buffer that it is written to. */
-export function envelopeBytes({ payload, signatures }: Envelope): number {
+/** Encodes an envelope; zero signatures are allowed so that tests can compose broken ones. */
+export function encodeEnvelope({ payload, signatures }: Envelope): Uint8Array {
   let expectedBytes = payload.length + maxHeadsBytes;
-  for (const { protectedBytes, proof, signature } of signatures) {
+  const parts = signatures.map(({ protectedBytes, proof, signature }) => {
     expectedBytes += protectedBytes.length + signature.length + maxHeadsBytes;
     if (proof !== undefined) expectedBytes += proof[3].length + pathNodeBytes * proof[2].length;
-  }
-  return expectedBytes;
-}
-
-/** Encodes an envelope; zero signatures are allowed so that tests can compose broken ones. */
-export function encodeEnvelope(envelope: Envelope): Uint8Array {
-  const writer = new Writer(envelopeBytes(envelope));
-  writeEnvelope(writer, envelope);
-  return writer.finish();
-}
-
-/** Appends an encoded envelope. */
-export function writeEnvelope(writer: Writer, envelope: Envelope): void {
-  const signatures = envelope.signatures.map(
-    ({ protectedBytes, proof, signature }) =>
-      [protectedBytes, proof ? { proof } : {}, signature] as const,
-  );
-  const parts = [new Uint8Array(0), {}, envelope.payload, signatures] as const;
-  envelopeSchema.write(writer, parts);
+    return [protectedBytes, proof ? { proof } : {}, signature] as const;
+  });
+  return encode(envelopeSchema, [new Uint8Array(0), {}, payload, parts], expectedBytes);
 }
 
 /** Sig_structure (RFC 9052 §4.4) of a signature over `payload`: the bytes that are signed. */
@@ -195,7 +182,7 @@ export function joinPieces(pieces: readonly Uint8Array[]): Uint8Array {
   return joined;
 }
 
-/** The bytes of an ASCII string. */
+/** The bytes of a string of ASCII, or of any characters below 256. */
 export function asciiBytes(text: string): Uint8Array {
   const result = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) result[i] = text.charCodeAt(i);

@@ -110,6 +110,9 @@ export interface Entry<K, V> {
   readonly value: V;
 }
 
+/** Room for a key: a longer one grows it. */
+const keyBytes = 16;
+
 class DictionarySchema<K extends number | string, V> implements Schema<readonly Entry<K, V>[]> {
   readonly kind = 'dictionary';
   readonly key: Schema<K>;
@@ -153,7 +156,10 @@ class DictionarySchema<K extends number | string, V> implements Schema<readonly 
 
   write(writer: Writer, entries: readonly Entry<K, V>[]): void {
     checkCount(entries.length, this, 'entries');
-    const encoded = entries.map((entry) => ({ name: encode(this.key, entry.key), entry }));
+    const encoded = entries.map((entry) => ({
+      name: encode(this.key, entry.key, keyBytes),
+      entry,
+    }));
     encoded.sort((a, b) => compareBytes(a.name, b.name));
     writer.map(encoded.length);
     for (let i = 0; i < encoded.length; i++) {

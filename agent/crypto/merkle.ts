@@ -38,8 +38,12 @@ function nodeHash(
 export interface MerkleTree {
   readonly rootHash: Uint8Array;
   readonly size: number;
-  /** Inclusion path of one leaf, from leaf to root. */
-  pathOf(index: number): Uint8Array[];
+  /**
+   * Inclusion path of one leaf, from leaf to root; the part of it between two levels.
+   * @param from level of the first sibling: 0 is that of the leaves
+   * @param to level before which it ends: the root's, when left out
+   */
+  pathOf(index: number, from?: number, to?: number): Uint8Array[];
 }
 
 /** Builds the tree over `leaves` (at least one, from `leafHash`); holds two hashes per leaf. */
@@ -61,14 +65,14 @@ export function treeOf(crypto: Crypto, leaves: readonly Uint8Array[]): MerkleTre
   return {
     rootHash: level[0]!,
     size: leaves.length,
-    pathOf(index) {
+    pathOf(index, from = 0, to = levels.length) {
       if (!(index >= 0 && index < leaves.length)) {
         throw new RangeError(`index: expected 0 to ${leaves.length - 1}, got ${index}`);
       }
       const path: Uint8Array[] = [];
-      let at = index;
-      for (const nodes of levels) {
-        const sibling = nodes[at % 2 === 0 ? at + 1 : at - 1];
+      let at = Math.floor(index / 2 ** from);
+      for (let level = from; level < to && level < levels.length; level++) {
+        const sibling = levels[level]![at % 2 === 0 ? at + 1 : at - 1];
         if (sibling !== undefined) path.push(sibling);
         at = Math.floor(at / 2);
       }

@@ -27,7 +27,7 @@ function show(more: readonly Result[]): void {
 
 // First: what a silent vehicle takes shows in memory that nothing else has freed before.
 show(await benchDevicePlane());
-show(benchSigning());
+show(await benchSigning());
 show(await benchPool());
 const backend = await TestBackend.start({ quotas: unlimitedQuotas });
 backend.now = Math.floor(Date.now() / 1_000);
