@@ -23,7 +23,7 @@ export NODE_COMPILE_CACHE := $(CURDIR)/out/compile-cache
 
 .PHONY: demo flash agent boards test help setup packages backend can-bus secondaries runtime \
   provider-hosts typecheck lint format arrows licences conformance mutants ci fuzz attacks bench bench-peers \
-  powercut wear clean kill-test kill-backend container dos bench-backend size size-diff fuzz-native
+  powercut wear clean kill-test kill-backend container token-helper dos bench-backend size size-diff fuzz-native
 
 demo: setup ## Main job: one update from the backend to every ECU (FIRMWARE=file ECU=name ATTACK=name OFFLINE=1 KILLS=n SEED=n BOARD=name|path)
 	@programs=$$($(NODE) boards/make-arguments.ts) || exit 2; \
@@ -79,6 +79,18 @@ container: setup ## The backend's container image by buildah, and its smoke test
 	  --build-arg NPM_CONFIG_REGISTRY="$$(npm config get registry)" \
 	  --build-arg NPM_CONFIG_CAFILE=/etc/ssl/certs/ca-certificates.crt --tag localhost/ev-ota .
 	@backend/container/smoke.sh localhost/ev-ota $(NODE)
+
+# The program that loads a vendor's PKCS#11 module, and with sanitizers for the tests.
+token-helper: ## out/pkcs11/token-helper: online keys in a PKCS#11 token (docs/operations.md)
+	@.ci/install-packages gcc libc6-dev libp11-kit-dev
+	@mkdir -p out/pkcs11
+	@for kind in '' -checked; do \
+	  made=out/pkcs11/token-helper$$kind; source=backend/signer/pkcs11/token-helper.c; \
+	  test $$made -nt $$source || { gcc -std=c17 -D_GNU_SOURCE -Wall -Wextra -Werror -Wpedantic -Wshadow \
+	    -Wstrict-prototypes -isystem /usr/include/p11-kit-1 -fstack-protector-strong \
+	    $$(test -z "$$kind" && echo '-O2 -D_FORTIFY_SOURCE=2' || echo '-O1 -g -fsanitize=address,undefined \
+	    -fno-sanitize-recover=all') -o $$made.new $$source -ldl && mv $$made.new $$made; } || exit 1; \
+	done
 
 backend: setup ## Director, Image repository and operator plane on this machine
 	@$(NODE) backend/main.ts
@@ -141,7 +153,7 @@ mutants: setup ## Removes every check that names a requirement; a test of that n
 # checks that failed.
 ci: setup packages ## All that continuous integration runs: checks, then tests
 	@failed=''; \
-	for check in provider-hosts typecheck lint arrows licences conformance-check; do \
+	for check in provider-hosts token-helper typecheck lint arrows licences conformance-check; do \
 	  echo "== $$check"; $(MAKE) $$check || failed="$$failed $$check"; \
 	done; \
 	echo '== test'; FAILED_CHECKS="$$failed" ONLY= $(NODE) test/run.ts

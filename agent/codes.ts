@@ -224,6 +224,7 @@ const backendCatalogue = {
   // Operator's command line (backend/cli)
   'argument-invalid': 'IMG-04',
   'passphrase-wrong': 'IMG-03',
+  'token-pin-refused': 'IMG-03',
   'key-file-invalid': 'IMG-03',
   'file-unreadable': 'IMG-04',
   'file-unwritable': 'IMG-04',

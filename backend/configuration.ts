@@ -1,8 +1,10 @@
 /** The backend's configuration, from environment variables and flags; flags win. */
+import { isAbsolute } from 'node:path';
 import { parseArgs } from 'node:util';
 import { isRefusal, type Refusal, refuse } from '../agent/codes.ts';
 import type { QuotaLimits } from './admission/quotas.ts';
 import { readSmallFile } from './signer/durable-file.ts';
+import type { TokenSettings } from './signer/pkcs11/token.ts';
 import type { S3Settings } from './store/s3-client.ts';
 
 /** How long each kind of online metadata is valid, in seconds (DBP-03). */
@@ -40,6 +42,8 @@ export interface Configuration {
   readonly keysFolder: string;
   /** Opens the online key files. */
   readonly passphrase: string;
+  /** Where halves of the online keys are, when they are not all in files. */
+  readonly token?: TokenSettings;
   /** Bearer token of the operator plane. */
   readonly operatorToken: string;
   /** 0 takes any free port. */
@@ -102,6 +106,9 @@ const settings = {
     fallback: String(90 * day),
   },
   'passphrase-file': { variable: 'OTA_PASSPHRASE_FILE', fallback: '' },
+  'pkcs11-module': { variable: 'OTA_PKCS11_MODULE', fallback: '' },
+  'pkcs11-token': { variable: 'OTA_PKCS11_TOKEN', fallback: '' },
+  'pkcs11-pin-file': { variable: 'OTA_PKCS11_PIN_FILE', fallback: '' },
   'database-url-file': { variable: 'DATABASE_URL_FILE', fallback: '' },
   'database-connections': { variable: 'DATABASE_CONNECTIONS', fallback: '10' },
   's3-endpoint': { variable: 'S3_ENDPOINT', fallback: '' },
@@ -138,6 +145,9 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
 const maxSecretFileBytes = 4_096;
+/** As long as PKCS#11 has them. */
+const maxTokenLabelBytes = 32;
+const maxPinBytes = 255;
 const minLifetimeSeconds = 10;
 const maxLifetimeSeconds = 10 * 365 * day;
 /** One would wait for itself when a request needs two. */
@@ -222,19 +232,26 @@ export function readConfiguration(
   if (isRefusal(doorbell)) return doorbell;
   const passphrase = secretOf('OTA_PASSPHRASE', settingOf('passphrase-file'), environment);
   if (isRefusal(passphrase)) return passphrase;
-  const token = secretOf('OTA_OPERATOR_TOKEN', settingOf('operator-token-file'), environment);
-  if (isRefusal(token)) return token;
-  if (!/^[\x21-\x7e]+$/.test(token) || token.length < minTokenCharacters) {
+  const operatorToken = secretOf(
+    'OTA_OPERATOR_TOKEN',
+    settingOf('operator-token-file'),
+    environment,
+  );
+  if (isRefusal(operatorToken)) return operatorToken;
+  if (!/^[\x21-\x7e]+$/.test(operatorToken) || operatorToken.length < minTokenCharacters) {
     const wanted = `at least ${minTokenCharacters} printable characters without spaces`;
     return refuse('configuration-invalid', `OTA_OPERATOR_TOKEN: expected ${wanted}`);
   }
   const stores = storesOf(settingOf, environment, connections);
   if (isRefusal(stores)) return stores;
+  const token = tokenOf(settingOf, environment);
+  if (isRefusal(token)) return token;
   return {
     ...stores,
     keysFolder: settingOf('keys'),
     passphrase,
-    operatorToken: token,
+    ...(token && { token }),
+    operatorToken,
     ports,
     host,
     ...(tls === 'on' && { deviceTls: { serverName, certificateSeconds } }),
@@ -344,6 +361,38 @@ function s3Of(
   const secretAccessKey = secretOf('S3_SECRET_ACCESS_KEY', file, environment);
   if (isRefusal(secretAccessKey)) return secretAccessKey;
   return { endpoint: url.origin, bucket, region, accessKeyId, secretAccessKey };
+}
+
+/**
+ * The token of the online keys, for tools beside the server; undefined where `OTA_PKCS11_MODULE` is
+ * not set. Code `configuration-invalid`.
+ */
+export function readToken(environment: Environment): TokenSettings | undefined | Refusal {
+  return tokenOf((name) => environment[settings[name].variable] ?? '', environment);
+}
+
+function tokenOf(
+  settingOf: (name: Setting) => string,
+  environment: Environment,
+): TokenSettings | undefined | Refusal {
+  const module = settingOf('pkcs11-module');
+  if (module === '') return undefined;
+  if (!isAbsolute(module)) {
+    return invalid('pkcs11-module', `expected the path of a library from /, got '${module}'`);
+  }
+  const label = settingOf('pkcs11-token');
+  if (label === '' || Buffer.byteLength(label) > maxTokenLabelBytes) {
+    return invalid(
+      'pkcs11-token',
+      `expected a token's label of at most ${maxTokenLabelBytes} bytes`,
+    );
+  }
+  const pin = secretOf('OTA_PKCS11_PIN', settingOf('pkcs11-pin-file'), environment);
+  if (isRefusal(pin)) return pin;
+  if (Buffer.byteLength(pin) > maxPinBytes) {
+    return refuse('configuration-invalid', `OTA_PKCS11_PIN: more than ${maxPinBytes} bytes`);
+  }
+  return { module, label, pin };
 }
 
 /** It may hold a password: from the environment or a file, as secrets are. */

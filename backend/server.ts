@@ -1,6 +1,5 @@
 /** The backend as one process: stores, keys, Roots, and its three planes (SRV-01). */
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { isRefusal, type Refusal, refuse } from '../agent/codes.ts';
 import { createNodeCrypto } from '../hal/node/crypto.ts';
@@ -22,9 +21,10 @@ import { Doorbell } from './notify/doorbell.ts';
 import type { Services } from './services.ts';
 import { reasonOf } from './signer/durable-file.ts';
 import { EnrolmentAuthority } from './signer/enrolment-authority.ts';
-import { readKeyFile } from './signer/key-file.ts';
+import { keyFileProvider } from './signer/key-files.ts';
 import { type KeySource, keyPairProvider } from './signer/key-pairs.ts';
-import { type KeyProvider, OnlineKeys } from './signer/online-keys.ts';
+import { OnlineKeys, SignerUnavailable } from './signer/online-keys.ts';
+import { Token } from './signer/pkcs11/token.ts';
 import { RootStore } from './signer/root-store.ts';
 import { BlobsUnavailable } from './store/blobs.ts';
 import type { OpenDatabase } from './store/database.ts';
@@ -46,8 +46,6 @@ export interface Backend {
 export interface BackendOptions {
   /** Key pairs from elsewhere than `<keysFolder>/online/*.key`. */
   readonly keys?: KeySource;
-  /** Online keys that are not in this process at all; wins over `keys`. */
-  readonly provider?: KeyProvider;
   /** Unix seconds; the machine's clock by default. */
   readonly now?: () => number;
 }
@@ -85,7 +83,8 @@ const operatorPlane = {
 /**
  * Starts the backend.
  * @returns the running backend; codes `key-file-invalid`, `passphrase-wrong`, `file-unreadable`,
- *   `metadata-not-stored` and those of Roots, `port-taken`, `configuration-invalid`
+ *   `metadata-not-stored` and those of Roots, `port-taken`, `configuration-invalid`, those of
+ *   `Token.open`
  */
 export async function startBackend(
   configuration: Configuration,
@@ -94,15 +93,21 @@ export async function startBackend(
   const { logLevel, operatorToken } = configuration;
   const database = await openDatabase(configuration);
   if (isRefusal(database)) return database;
-  const services = await openServices(configuration, options, database);
+  const token = configuration.token && new Token(configuration.token);
+  const services = await openServices(configuration, options, database, token);
   if (isRefusal(services)) {
+    token?.close();
     await database.close();
     return services;
   }
   const { metrics, admission, enrolment, now } = services;
-  const { deviceTls } = configuration;
   const devicesWithTls =
-    enrolment && deviceTls && new DevicePlane(services, enrolment, deviceTls.serverName);
+    enrolment && (await openDevicePlane(services, enrolment, configuration.deviceTls!.serverName));
+  if (isRefusal(devicesWithTls)) {
+    token?.close();
+    await database.close();
+    return devicesWithTls;
+  }
   const open = (plane: keyof Ports, limits: PlaneLimits) => {
     const devices = plane === 'operator' ? undefined : devicesWithTls;
     const app = createListener({ logLevel, plane, metrics, devices, ...limits });
@@ -141,6 +146,7 @@ export async function startBackend(
     // What had been taken is answered by now; nothing waits any more.
     await services.verifier.close();
     services.metrics.close();
+    token?.close();
     await database.close();
   };
   const ports = { director: 0, images: 0, operator: 0 };
@@ -167,19 +173,21 @@ async function openServices(
   configuration: Configuration,
   options: BackendOptions,
   database: OpenDatabase,
+  token: Token | undefined,
 ): Promise<Services | Refusal> {
   const { keysFolder, passphrase, lifetimes, deviceTls } = configuration;
   const crypto = createNodeCrypto();
   const now = options.now ?? (() => Math.floor(Date.now() / 1000));
-  const fromFiles: KeySource = (name) =>
-    readKeyFile(join(keysFolder, 'online', `${name}.key`), passphrase);
+  const files = { folder: keysFolder, passphrase, token };
   const metrics = new Metrics();
-  const provider = options.provider ?? keyPairProvider(crypto, options.keys ?? fromFiles);
+  const provider = options.keys
+    ? keyPairProvider(crypto, options.keys)
+    : keyFileProvider(crypto, files);
   const keys = new OnlineKeys(crypto, provider, metrics);
   const roots = await RootStore.open(database, crypto, keys, keysFolder);
   if (isRefusal(roots)) return roots;
   const enrolment =
-    deviceTls && EnrolmentAuthority.open(keysFolder, passphrase, deviceTls.certificateSeconds);
+    deviceTls && (await EnrolmentAuthority.open(crypto, files, deviceTls.certificateSeconds));
   if (isRefusal(enrolment)) return enrolment;
   const blobs = await openBlobs(configuration, database.shared);
   const admission = new Admission({
@@ -213,6 +221,20 @@ async function openServices(
     doorbell: new Doorbell(() => services),
   };
   return services;
+}
+
+/** Code `signer-unavailable`: the token with the enrolment CA's key went away. */
+async function openDevicePlane(
+  services: Services,
+  enrolment: EnrolmentAuthority,
+  serverName: string,
+): Promise<DevicePlane | Refusal> {
+  try {
+    return await DevicePlane.open(services, enrolment, serverName);
+  } catch (error) {
+    if (error instanceof SignerUnavailable) return refuse(error.code, error.message);
+    throw error;
+  }
 }
 
 /** An expired Root stops every vehicle, but the operator needs this server to publish the next. */

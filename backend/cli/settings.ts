@@ -4,7 +4,9 @@
  */
 import { resolve } from 'node:path';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import { readToken } from '../configuration.ts';
 import { readSmallFile } from '../signer/durable-file.ts';
+import { Token } from '../signer/pkcs11/token.ts';
 import type { Arguments } from './arguments.ts';
 import type { Context, Options } from './command.ts';
 import { OperatorClient } from './operator-client.ts';
@@ -89,6 +91,25 @@ export function clientOf(given: Arguments, context: Context): OperatorClient | R
     return refuse('argument-invalid', 'the operator token has characters outside printable ASCII');
   }
   return new OperatorClient(url, token);
+}
+
+/**
+ * Runs a command with the token of online keys (`OTA_PKCS11_MODULE`), logged in; undefined where
+ * none is set. Codes `configuration-invalid`, those of `Token.open` and of the command.
+ */
+export async function withToken<T>(
+  context: Context,
+  act: (token: Token | undefined) => Promise<T | Refusal>,
+): Promise<T | Refusal> {
+  const settings = readToken(context.environment);
+  if (isRefusal(settings)) return settings;
+  if (settings === undefined) return await act(undefined);
+  const token = new Token(settings, { byPerson: true, writable: true });
+  try {
+    return (await token.open()) ?? (await act(token));
+  } finally {
+    token.close();
+  }
 }
 
 interface SecretSources {

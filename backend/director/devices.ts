@@ -127,12 +127,12 @@ export async function admitDevice(
 }
 
 /** A fresh certificate over the device's own key; `admitDevice` has judged it. */
-export function renewCertificate(
+export async function renewCertificate(
   { enrolment, now }: Services,
   { vehicleId, publicKey }: DeviceIdentity,
-): DeviceCertificate {
+): Promise<DeviceCertificate> {
   if (enrolment === undefined) throw new Error('no enrolment CA: only with TLS is there a renewal');
-  return enrolment.issueDevice(vehicleId, publicKey, now());
+  return await enrolment.issueDevice(vehicleId, publicKey, now());
 }
 
 /**

@@ -122,7 +122,8 @@ export async function registerVehicle(
   });
   if (refused !== undefined) return refused;
   if (deviceKey === undefined || enrolment === undefined) return {};
-  return { certificate: enrolment.issueDevice(vehicleId, deviceKey.bytes, services.now()) };
+  const certificate = await enrolment.issueDevice(vehicleId, deviceKey.bytes, services.now());
+  return { certificate };
 }
 
 async function insertAll(

@@ -60,23 +60,35 @@ export class DevicePlane {
   private readonly servers: TlsServer[] = [];
   private readonly timer: NodeJS.Timeout;
   private identity: ServerIdentity;
+  /** Of this process at a broker, where it is one's publisher. */
+  private publisher: ServerIdentity | undefined;
   private ticketEpoch: number;
 
-  /** @param sessions for TLS 1.2 clients that take no tickets; shared by whoever shares this */
-  constructor(
+  private constructor(
     services: Services,
     authority: EnrolmentAuthority,
     serverName: string,
-    sessions: SessionCache = sessionsOf(services, authority),
+    identity: ServerIdentity,
   ) {
     this.services = services;
     this.authority = authority;
     this.serverName = serverName;
-    this.sessions = sessions;
-    this.identity = authority.issueServer(serverName, services.now());
+    this.sessions = sessionsOf(services, authority);
+    this.identity = identity;
     this.ticketEpoch = this.epoch();
-    this.timer = setInterval(() => this.refresh(), lookMilliseconds);
+    // What could not be renewed in time is tried again at the next look.
+    this.timer = setInterval(() => this.refresh().catch(() => undefined), lookMilliseconds);
     this.timer.unref();
+  }
+
+  /** Has the server's certificate issued. Rejects with `SignerUnavailable`. */
+  static async open(
+    services: Services,
+    authority: EnrolmentAuthority,
+    serverName: string,
+  ): Promise<DevicePlane> {
+    const identity = await authority.issueServer(serverName, services.now());
+    return new DevicePlane(services, authority, serverName, identity);
   }
 
   /** For the servers of this plane; `serve` goes with them. */
@@ -108,9 +120,15 @@ export class DevicePlane {
     );
   }
 
+  /** Has a certificate issued for `publisherOptions`. Rejects with `SignerUnavailable`. */
+  async becomePublisher(): Promise<void> {
+    this.publisher = await this.authority.issuePublisher(this.services.now());
+  }
+
   /** For a client of a broker that vehicles reach, too: it publishes in the name of the backend. */
   publisherOptions() {
-    const { chain, key } = this.authority.issuePublisher(this.services.now());
+    if (this.publisher === undefined) throw new Error('becomePublisher comes first');
+    const { chain, key } = this.publisher;
     const { anchors } = this.authority;
     return {
       cert: chain,
@@ -176,15 +194,24 @@ export class DevicePlane {
     return device;
   }
 
-  /** Renews the server's certificate at half its life, and the ticket keys; runs by itself. */
-  refresh(): void {
+  /**
+   * Renews the ticket keys, and this process's certificates at half their life; runs by itself.
+   * Rejects with `SignerUnavailable`.
+   */
+  async refresh(): Promise<void> {
     const now = this.services.now();
-    if (this.identity.notAfter - now < serverCertificateSeconds / 2) {
-      this.identity = this.authority.issueServer(this.serverName, now);
+    const isOld = ({ notAfter }: ServerIdentity) => notAfter - now < serverCertificateSeconds / 2;
+    if (this.epoch() !== this.ticketEpoch) this.renewTicketKeys();
+    if (isOld(this.identity)) {
+      this.identity = await this.authority.issueServer(this.serverName, now);
       for (const server of this.servers) server.setSecureContext(this.contextOptions());
-      this.ticketEpoch = -1;
+      // A new context begins with ticket keys of its own.
+      this.renewTicketKeys();
     }
-    if (this.epoch() === this.ticketEpoch) return;
+    if (this.publisher !== undefined && isOld(this.publisher)) await this.becomePublisher();
+  }
+
+  private renewTicketKeys(): void {
     this.ticketEpoch = this.epoch();
     for (const server of this.servers) server.setTicketKeys(this.ticketKeys());
   }

@@ -143,12 +143,12 @@ function renew(services: Services, devices: DevicePlane): Route {
     lane: 'reports',
     priority: 'report',
     certificate: 'any-age',
-    handle: (request, reply) => {
+    handle: async (request, reply) => {
       const body = readBody(request, emptyAnswer);
       if (isRefusal(body)) return sendRefusal(reply, body);
       const device = devices.deviceOf(request);
       if (isRefusal(device)) return sendRefusal(reply, device);
-      return sendAnswer(reply, deviceCertificate, renewCertificate(services, device));
+      return sendAnswer(reply, deviceCertificate, await renewCertificate(services, device));
     },
   };
 }

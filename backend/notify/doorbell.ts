@@ -56,7 +56,11 @@ export class Doorbell {
     // Loaded when it is needed: each brings a hundred files.
     const opened =
       'url' in setting
-        ? (await import('./external-broker.ts')).openExternalBroker(services, setting.url, devices)
+        ? await (await import('./external-broker.ts')).openExternalBroker(
+            services,
+            setting.url,
+            devices,
+          )
         : await (await import('./embedded-broker.ts')).openEmbeddedBroker(
             services,
             { host, port: setting.port },

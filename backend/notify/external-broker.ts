@@ -11,6 +11,7 @@ import { doorbellTopic } from '../../agent/metadata/doorbell.ts';
 import { latestMetadata } from '../director/metadata.ts';
 import type { DevicePlane } from '../http/device-plane.ts';
 import type { Services } from '../services.ts';
+import { SignerUnavailable } from '../signer/online-keys.ts';
 import { deviceOfVehicle, vehiclesAfter } from '../store/inventory.ts';
 import { type Broker, doorbellMessage, type Rung } from './doorbell.ts';
 
@@ -24,14 +25,23 @@ const takenBack = Buffer.alloc(0);
 /** Vehicles whose messages are brought back together. */
 const pageVehicles = 200;
 
-/** Code `configuration-invalid`: `mqtts:` needs the enrolment CA, `mqtt:` is for this machine. */
-export function openExternalBroker(
+/**
+ * Codes `configuration-invalid`: `mqtts:` needs the enrolment CA, `mqtt:` is for this machine;
+ * `signer-unavailable`: that CA cannot issue a certificate now.
+ */
+export async function openExternalBroker(
   services: Services,
   url: URL,
   devices: DevicePlane | undefined,
-): Broker | Refusal {
+): Promise<Broker | Refusal> {
   if (url.protocol === 'mqtts:' && devices === undefined) {
     return refuse('configuration-invalid', 'MQTT_URL: mqtts needs OTA_DEVICE_TLS=on');
+  }
+  try {
+    if (url.protocol === 'mqtts:') await devices?.becomePublisher();
+  } catch (error) {
+    if (error instanceof SignerUnavailable) return refuse(error.code, error.message);
+    throw error;
   }
   return new ExternalBroker(services, url, devices);
 }

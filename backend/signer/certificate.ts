@@ -68,12 +68,35 @@ export interface Issuer {
 
 /** Makes a certificate; returns its DER. */
 export function issueCertificate(request: CertificateRequest, issuer: Issuer): Uint8Array {
+  const { message, finish } = prepareCertificate(request, issuer.certificate);
+  return finish(sign('sha256', message, { key: issuer.key, dsaEncoding: 'der' }));
+}
+
+/** A certificate that its issuer has yet to sign. */
+export interface UnsignedCertificate {
+  /** DER of the TBSCertificate. */
+  readonly message: Uint8Array;
+  /**
+   * @param signature ECDSA with SHA-256 by the issuer's key, DER
+   * @returns the certificate's DER
+   */
+  finish(signature: Uint8Array): Uint8Array;
+}
+
+/**
+ * Prepares a certificate for its issuer's signature.
+ * @param issuer its certificate; the subject itself when absent
+ */
+export function prepareCertificate(
+  request: CertificateRequest,
+  issuer?: X509Certificate,
+): UnsignedCertificate {
   const { profile, subject, publicKey, notBefore, notAfter } = request;
   const spki = importPublicKey('ESP256', publicKey).export({ format: 'der', type: 'spki' });
-  const parent = issuer.certificate && AsnConvert.parse(issuer.certificate.raw, Certificate);
+  const parent = issuer && AsnConvert.parse(issuer.raw, Certificate);
   const ownKeyId = keyIdentifier(publicKey);
-  const parentKeyId = issuer.certificate
-    ? keyIdentifier(exportPublicKey('ESP256', issuer.certificate.publicKey))
+  const parentKeyId = issuer
+    ? keyIdentifier(exportPublicKey('ESP256', issuer.publicKey))
     : ownKeyId;
   const signatureAlgorithm = new AlgorithmIdentifier({ algorithm: ecdsaWithSha256 });
   const subjectName = nameOf(subject);
@@ -98,17 +121,17 @@ export function issueCertificate(request: CertificateRequest, issuer: Issuer): U
       ),
     ]),
   });
-  const signed = AsnConvert.serialize(content);
-  const signature = sign('sha256', new Uint8Array(signed), { key: issuer.key, dsaEncoding: 'der' });
-  return new Uint8Array(
-    AsnConvert.serialize(
-      new Certificate({
+  return {
+    message: new Uint8Array(AsnConvert.serialize(content)),
+    finish(signature) {
+      const certificate = new Certificate({
         tbsCertificate: content,
         signatureAlgorithm,
         signatureValue: new Uint8Array(signature).buffer,
-      }),
-    ),
-  );
+      });
+      return new Uint8Array(AsnConvert.serialize(certificate));
+    },
+  };
 }
 
 function extensionsOf(profile: CertificateProfile): readonly Extension[] {

@@ -1,14 +1,29 @@
 /**
  * Key pairs at rest: one file a key, its secret sealed under a passphrase.
  *
- * {1: format, 2: COSE_Key, 3: scrypt {1: N, 2: r, 3: p, 4: salt}, 4: nonce, 5: sealed secret}
- * sealed secret = AES-256-GCM(scrypt(passphrase), nonce, AAD = deterministic CBOR of fields 1–3),
+ * {1: format, 2: COSE_Key, 3: scrypt {1: N, 2: r, 3: p, 4: salt}, 4: nonce, 5: sealed secret,
+ *  6: CKA_ID, in format 2 only}
+ * sealed secret = AES-256-GCM(scrypt(passphrase), nonce, AAD = deterministic CBOR of fields 1–3, 6),
  * so that neither the public key nor the parameters can be exchanged. scrypt: RFC 7914.
+ *
+ * Format 2 belongs to a key whose P-256 private half is in a PKCS#11 token under that CKA_ID. Sealed
+ * here is what the token cannot hold: of a composite key the ML-DSA seed; of a P-256 key 32 random
+ * bytes, from which keys are derived that processes with the same files share.
  */
 import { createCipheriv, createDecipheriv, randomBytes, scryptSync } from 'node:crypto';
 import { coseKey, type PublicKey } from '../../agent/codec/cose-key.ts';
-import { bytes, decode, encode, field, integer, named, record } from '../../agent/codec/schema.ts';
+import {
+  bytes,
+  decode,
+  encode,
+  field,
+  integer,
+  named,
+  optional,
+  record,
+} from '../../agent/codec/schema.ts';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
+import { mlDsaPublicKeyBytes } from '../../agent/crypto/composite.ts';
 import { type KeyPair, secretBytes } from '../../hal/node/signing.ts';
 import { readSmallFile, writeDurableFile } from './durable-file.ts';
 
@@ -41,10 +56,15 @@ const derivation = record({
 });
 type Derivation = ReturnType<typeof derivation.read>;
 
+/** Of format 2: the length of what is sealed, and of the CKA_ID. */
+export const tokenSecretBytes = 32;
+const maxTokenKeyIdBytes = 64;
+
 const head = {
-  format: field(1, named({ 1: 1 })),
+  format: field(1, named({ 1: 1, 2: 2 })),
   key: field(2, coseKey),
   derivation: field(3, derivation),
+  tokenKey: optional(6, bytes(1, maxTokenKeyIdBytes)),
 };
 const associatedData = record(head);
 
@@ -54,6 +74,19 @@ export const keyFile = record({
   nonce: field(4, bytes(nonceBytes)),
   sealed: field(5, bytes(tagBytes + 1, tagBytes + 128)),
 });
+
+/** A key whose P-256 private half is in a token; `key` is the whole public key. */
+export interface TokenKey {
+  readonly key: PublicKey;
+  /** 32 bytes that are not in the token: see above. */
+  readonly secret: Uint8Array;
+  /** The CKA_ID of the P-256 key. */
+  readonly tokenKey: Uint8Array;
+}
+
+export function isTokenKey(key: KeyPair | TokenKey): key is TokenKey {
+  return 'tokenKey' in key;
+}
 
 export interface KeyFileOptions {
   /** scrypt's N, a power of two. Only tests, which write keys of no worth, lower it. */
@@ -66,7 +99,7 @@ export interface KeyFileOptions {
  */
 export function writeKeyFile(
   path: string,
-  pair: KeyPair,
+  pair: KeyPair | TokenKey,
   passphrase: string,
   options: KeyFileOptions = {},
 ): void {
@@ -77,7 +110,9 @@ export function writeKeyFile(
     parallelization: 1,
     salt: new Uint8Array(randomBytes(saltBytes)),
   };
-  const fields = { format: 1, key: pair.key, derivation: parameters } as const;
+  const format = isTokenKey(pair) ? 2 : 1;
+  const inToken = isTokenKey(pair) && { tokenKey: pair.tokenKey };
+  const fields = { format, key: pair.key, derivation: parameters, ...inToken } as const;
   const nonce = new Uint8Array(randomBytes(nonceBytes));
   const sealingKey = derive(passphrase, parameters);
   const cipher = createCipheriv('aes-256-gcm', sealingKey, nonce);
@@ -89,25 +124,37 @@ export function writeKeyFile(
 }
 
 /**
+ * Opens the file of a key that is wholly in it. Codes of `readOnlineKeyFile`, and
+ * `key-file-invalid` for one that is not.
+ */
+export function readKeyFile(path: string, passphrase: string): KeyPair | Refusal {
+  const opened = readOnlineKeyFile(path, passphrase);
+  if (isRefusal(opened) || !isTokenKey(opened)) return opened;
+  return refuse('key-file-invalid', `${path}: half of this key is in a token`);
+}
+
+/**
  * Opens a key file. Codes `file-unreadable`, `key-file-invalid` (not a key file, or parameters out
  * of bounds: refused before any memory is taken), `passphrase-wrong` (or an altered file: sealed
  * data cannot tell the two apart).
  */
-export function readKeyFile(path: string, passphrase: string): KeyPair | Refusal {
+export function readOnlineKeyFile(path: string, passphrase: string): KeyPair | TokenKey | Refusal {
   const content = decodeKeyFile(path);
   if (isRefusal(content)) return content;
-  const { key, nonce, sealed } = content;
-  if (sealed.length !== secretBytes[key.algorithm] + tagBytes) return invalid(path);
+  const { key, nonce, sealed, tokenKey } = content;
+  const length = tokenKey === undefined ? secretBytes[key.algorithm] : tokenSecretBytes;
+  if (sealed.length !== length + tagBytes) return invalid(path);
   const sealingKey = derive(passphrase, content.derivation);
   const decipher = createDecipheriv('aes-256-gcm', sealingKey, nonce, { authTagLength: tagBytes });
   sealingKey.fill(0);
   const { format, derivation } = content;
-  decipher.setAAD(encode(associatedData, { format, key, derivation }));
+  const inToken = tokenKey && { tokenKey };
+  decipher.setAAD(encode(associatedData, { format, key, derivation, ...inToken }));
   decipher.setAuthTag(sealed.subarray(sealed.length - tagBytes));
   try {
     const opened = decipher.update(sealed.subarray(0, sealed.length - tagBytes));
     decipher.final();
-    return { key, secret: new Uint8Array(opened) };
+    return { key, secret: new Uint8Array(opened), ...inToken };
   } catch {
     return refuse('passphrase-wrong', `${path}: wrong passphrase, or the file was altered`);
   }
@@ -123,12 +170,28 @@ export function readKeyFilePublicKey(path: string): PublicKey | Refusal {
   return isRefusal(content) ? content : content.key;
 }
 
+/** The CKA_ID in a key file, as unauthentic as its public key; undefined: it is no token's. */
+export function readKeyFileTokenKey(path: string): Uint8Array | undefined {
+  const content = decodeKeyFile(path);
+  return isRefusal(content) ? undefined : content.tokenKey;
+}
+
 function decodeKeyFile(path: string): ReturnType<typeof keyFile.read> | Refusal {
   const content = readSmallFile(path, maxKeyFileBytes);
   if (isRefusal(content)) return content;
   const decoded = decode(keyFile, content, maxKeyFileBytes);
   if (isRefusal(decoded) || !affordable(decoded.derivation)) return invalid(path);
-  return decoded;
+  const { format, tokenKey, key } = decoded;
+  if ((format === 2) !== (tokenKey !== undefined)) return invalid(path);
+  return tokenKey === undefined || pointOf(key) !== undefined ? decoded : invalid(path);
+}
+
+/** The P-256 point of a public key that has one, 65 bytes: what a token can hold the key of. */
+export function pointOf({ algorithm, bytes }: PublicKey): Uint8Array | undefined {
+  if (algorithm === 'ESP256') return bytes;
+  return algorithm === 'MLDSA65-ECDSA-P256-SHA512'
+    ? bytes.subarray(mlDsaPublicKeyBytes)
+    : undefined;
 }
 
 function affordable({ cost, blockSize }: Derivation): boolean {

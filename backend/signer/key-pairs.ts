@@ -1,4 +1,4 @@
-/** The provider whose private keys are in this process: from key files, or from memory in a test. */
+/** Online keys whose private half is in this process. */
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { unwrapContentKey } from '../../agent/crypto/key-wrap.ts';
 import { type KeyPair, signerOf } from '../../hal/node/signing.ts';
@@ -28,7 +28,8 @@ export function keyPairProvider(crypto: Crypto, source: KeySource): KeyProvider 
   };
 }
 
-function onlineSignerOf(name: OnlineKeyName, pair: KeyPair): OnlineSigner | Refusal {
+/** Code `key-file-invalid`: no signature key. */
+export function onlineSignerOf(name: string, pair: KeyPair): OnlineSigner | Refusal {
   if (pair.key.algorithm === 'MLKEM768-P256') {
     return refuse('key-file-invalid', `${name}: not a signature key`);
   }
@@ -36,7 +37,8 @@ function onlineSignerOf(name: OnlineKeyName, pair: KeyPair): OnlineSigner | Refu
   return { key, sign: async (message) => sign(message) };
 }
 
-function unwrapperOf(crypto: Crypto, { key, secret }: KeyPair): Unwrapper | Refusal {
+/** Code `key-file-invalid`: no wrapping key. */
+export function unwrapperOf(crypto: Crypto, { key, secret }: KeyPair): Unwrapper | Refusal {
   if (key.algorithm !== 'MLKEM768-P256') {
     return refuse('key-file-invalid', `${wrappingKeyName}: not a wrapping key`);
   }

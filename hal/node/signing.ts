@@ -104,17 +104,30 @@ export function signerOf(pair: KeyPair): Signer {
 }
 
 function compositeSigner(key: PublicKey, secret: Uint8Array): Signer {
-  const latticeKey = importPrivateKey('ML-DSA-65', secret.subarray(0, 32));
+  const signLattice = latticeHalf(secret.subarray(0, 32));
   const ellipticKey = importPrivateKey('ESP256', secret.subarray(32));
   return {
     key,
     sign(message) {
       const signed = compositeMessage(crypto, message);
-      const lattice = signRaw(latticeKey, signed, compositeLabel);
-      const elliptic = ecdsaToDer(signElliptic(ellipticKey, signed));
-      return new Uint8Array(Buffer.concat([lattice, elliptic]));
+      return joinComposite(signLattice(signed), signElliptic(ellipticKey, signed));
     },
   };
+}
+
+/**
+ * The ML-DSA half of a composite key.
+ * @param seed 32 bytes
+ * @returns signs M' (`compositeMessage`)
+ */
+export function latticeHalf(seed: Uint8Array): (signed: Uint8Array) => Uint8Array {
+  const key = importPrivateKey('ML-DSA-65', seed);
+  return (signed) => signRaw(key, signed, compositeLabel);
+}
+
+/** A composite signature of its halves over the same M'; the second is r | s, 64 bytes. */
+export function joinComposite(lattice: Uint8Array, elliptic: Uint8Array): Uint8Array {
+  return new Uint8Array(Buffer.concat([lattice, ecdsaToDer(elliptic)]));
 }
 
 function signElliptic(key: KeyObject, message: Uint8Array): Uint8Array {

@@ -22,6 +22,7 @@ import {
 import { timeRequest } from '../../agent/metadata/time.ts';
 import { defaultServerName } from '../../backend/configuration.ts';
 import { EnrolmentAuthority } from '../../backend/signer/enrolment-authority.ts';
+import { createNodeCrypto } from '../../hal/node/crypto.ts';
 import { generateKeyPair, signerOf } from '../../hal/node/signing.ts';
 import { makeHierarchy } from '../unit/net/tls-cases.ts';
 import {
@@ -166,15 +167,18 @@ test('DIR-05: a certificate of another CA, of its own making or of a server is u
 test('DIR-05: a certificate of a vehicle, or a key, that the inventory has not is unknown', async () => {
   const vehicle = new TestVehicle('vehicle-5');
   const { keysFolder, passphrase } = backend.configuration;
-  const enrolment = opened(EnrolmentAuthority.open(keysFolder, passphrase, certificateSeconds));
+  const files = { folder: keysFolder, passphrase };
+  const enrolment = opened(
+    await EnrolmentAuthority.open(createNodeCrypto(), files, certificateSeconds),
+  );
   const pair = generateKeyPair('ESP256');
-  const issue = (vehicleId: string) => ({
+  const issue = async (vehicleId: string) => ({
     pair,
-    chain: enrolment.issueDevice(vehicleId, pair.key.bytes, backend.now).chain,
+    chain: (await enrolment.issueDevice(vehicleId, pair.key.bytes, backend.now)).chain,
   });
-  assert.is(codeOf(await time(issue('vehicle-5'))), '403 certificate-unknown');
+  assert.is(codeOf(await time(await issue('vehicle-5'))), '403 certificate-unknown');
   await enrolled(vehicle);
-  assert.is(codeOf(await time(issue('vehicle-5'))), '403 certificate-unknown', 'another key');
+  assert.is(codeOf(await time(await issue('vehicle-5'))), '403 certificate-unknown', 'another key');
 });
 
 test('DIR-05: a request for another vehicle is refused, and logged', async () => {

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { isRefusal, type Refusal, refuse } from '../../../agent/codes.ts';
+import { createNodeCrypto } from '../../../hal/node/crypto.ts';
 import { defaultServerName } from '../../configuration.ts';
 import { mosquittoFiles } from '../../notify/mosquitto.ts';
 import { readDeviceRootCertificate } from '../../signer/device-authorities.ts';
@@ -16,6 +17,7 @@ import {
   onlinePassphraseOption,
   passphraseOf,
   passphraseOption,
+  withToken,
 } from '../settings.ts';
 
 const defaultPort = 8_883;
@@ -63,13 +65,18 @@ async function run(given: Arguments, context: Context): Promise<Outcome | Refusa
   }
   const online = onlinePassphraseOf(given, context) ?? passphraseOf(given, context);
   if (isRefusal(online)) return online;
-  const authority = EnrolmentAuthority.open(keysFolder, online, days * secondsPerDay);
-  if (isRefusal(authority)) return authority;
   const root = readDeviceRootCertificate(keysFolder);
   if (isRefusal(root)) return root;
-  const now = Math.floor(Date.now() / 1_000);
-  const server = authority.issueServer(name, now, days * secondsPerDay);
-  const anchors = [root.toString(), ...authority.anchors];
+  const issued = await withToken(context, async (token) => {
+    const keys = { folder: keysFolder, passphrase: online, token };
+    const seconds = days * secondsPerDay;
+    const authority = await EnrolmentAuthority.open(createNodeCrypto(), keys, seconds);
+    if (isRefusal(authority)) return authority;
+    const server = await authority.issueServer(name, Math.floor(Date.now() / 1_000), seconds);
+    return { server, anchors: [root.toString(), ...authority.anchors] };
+  });
+  if (isRefusal(issued)) return issued;
+  const { server, anchors } = issued;
   const files = mosquittoFiles({ folder, host, port, publisherPort, server, anchors });
   try {
     mkdirSync(folder, { recursive: true });

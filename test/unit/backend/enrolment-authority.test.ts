@@ -13,6 +13,7 @@ import { DevicePlane } from '../../../backend/http/device-plane.ts';
 import { MemorySessions } from '../../../backend/http/session-cache.ts';
 import type { Services } from '../../../backend/services.ts';
 import { EnrolmentAuthority } from '../../../backend/signer/enrolment-authority.ts';
+import { createNodeCrypto } from '../../../hal/node/crypto.ts';
 import { generateKeyPair } from '../../../hal/node/signing.ts';
 
 const test = suite('enrolment authority');
@@ -48,24 +49,26 @@ function must<T>(value: T | Refusal): T {
   return value;
 }
 
-const open = (with_ = onlinePassphrase) => EnrolmentAuthority.open(folder, with_, 90 * day);
+const crypto = createNodeCrypto();
+const open = (with_ = onlinePassphrase, of = folder) =>
+  EnrolmentAuthority.open(crypto, { folder: of, passphrase: with_ }, 90 * day);
 const now = () => Math.floor(Date.now() / 1_000);
 const codeOf = (value: unknown) => (isRefusal(value) ? value.refused : 'ok');
 
 test('the online passphrase opens the enrolment CA, the offline one the root alone', async () => {
-  assert.is(codeOf(open()), 'ok');
-  assert.is(codeOf(open(passphrase)), 'passphrase-wrong');
+  assert.is(codeOf(await open()), 'ok');
+  assert.is(codeOf(await open(passphrase)), 'passphrase-wrong');
   assert.not.equal(await enrolmentCa(onlinePassphrase), 0, 'the root does not open');
-  assert.is(codeOf(EnrolmentAuthority.open(tmpdir(), onlinePassphrase, day)), 'file-unreadable');
+  assert.is(codeOf(await open(onlinePassphrase, tmpdir())), 'file-unreadable');
 });
 
 test('devices of an earlier enrolment CA come in until its certificate is removed', async () => {
   const root = new X509Certificate(readFileSync(join(folder, 'devices', 'root.der')));
   const key = generateKeyPair('ESP256').key.bytes;
-  const first = must(open()).issueDevice('vehicle-1', key, now());
+  const first = await must(await open()).issueDevice('vehicle-1', key, now());
   assert.is(await enrolmentCa(), 0);
-  const both = must(open());
-  const second = both.issueDevice('vehicle-2', key, now());
+  const both = must(await open());
+  const second = await both.issueDevice('vehicle-2', key, now());
   for (const [{ chain }, vehicleId] of [
     [first, 'vehicle-1'],
     [second, 'vehicle-2'],
@@ -76,25 +79,25 @@ test('devices of an earlier enrolment CA come in until its certificate is remove
     assert.ok(new X509Certificate(chain[1]!).verify(root.publicKey));
   }
   unlinkSync(join(folder, 'devices', '1.ca.der'));
-  const one = must(open());
+  const one = must(await open());
   assert.is(codeOf(one.identify(new X509Certificate(first.chain[0]!))), 'certificate-untrusted');
   assert.is(codeOf(one.identify(new X509Certificate(second.chain[0]!))), 'ok');
 });
 
-test('no certificate outlives its issuer, and none of a server is a device', () => {
-  const authority = must(open());
+test('no certificate outlives its issuer, and none of a server is a device', async () => {
+  const authority = must(await open());
   const key = generateKeyPair('ESP256').key.bytes;
-  const late = authority.issueDevice('vehicle-1', key, now() + 1_800 * day);
+  const late = await authority.issueDevice('vehicle-1', key, now() + 1_800 * day);
   const issuer = new X509Certificate(late.chain[1]!);
   assert.is(late.notAfter, issuer.validToDate.getTime() / 1_000);
-  const server = new X509Certificate(authority.issueServer('ota.internal', now()).chain);
+  const server = new X509Certificate((await authority.issueServer('ota.internal', now())).chain);
   assert.is(codeOf(authority.identify(server)), 'certificate-untrusted');
 });
 
 test('the server renews its certificate at half its life, and the ticket keys every day', async () => {
   let time = now();
   const services = { now: () => time, database: { shared: false } } as unknown as Services;
-  const plane = new DevicePlane(services, must(open()), 'ota.internal');
+  const plane = await DevicePlane.open(services, must(await open()), 'ota.internal');
   const server = createServer(plane.serverOptions, (socket) => socket.end('x'));
   plane.serve(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -120,12 +123,12 @@ test('the server renews its certificate at half its life, and the ticket keys ev
     const first = await visit();
     assert.is((await visit(first.session)).reused, true);
     time += day;
-    plane.refresh();
+    await plane.refresh();
     const next = await visit(first.session);
     assert.is(next.reused, false, 'the ticket keys of yesterday are gone');
     assert.is(next.serial, first.serial);
     time += 7 * day;
-    plane.refresh();
+    await plane.refresh();
     const renewed = await visit();
     assert.is.not(renewed.serial, first.serial);
     assert.is((await visit(renewed.session)).reused, true);
