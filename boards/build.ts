@@ -6,9 +6,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { minify } from '@swc/core';
-import { build } from 'esbuild';
-import { internalNames } from './internal-names.ts';
+import { type BuildOptions, build } from 'esbuild';
+import { internalNames, numbered, placeholders } from './internal-names.ts';
 import type { ProgramName, Runtime } from './load.ts';
+import { schemasOnDemand } from './schemas-on-demand.ts';
 
 const root = join(import.meta.dirname, '..');
 /** By which the programs in the binary (hal/quickjs) reach into the agent and its refusals. */
@@ -41,7 +42,12 @@ export async function buildAgent(options: AgentBuild): Promise<AgentProgram> {
     throw new RangeError(`release: expected an integer from 0, got ${options.release}`);
   }
   const small = options.runtime === 'quickjs';
-  const bundle = (mangled: { readonly mangleProps?: RegExp }) =>
+  const bundle = (
+    changed: Pick<
+      BuildOptions,
+      'mangleProps' | 'mangleCache' | 'minifyIdentifiers' | 'minifyWhitespace'
+    >,
+  ) =>
     build({
       absWorkingDir: root,
       entryPoints: [`agent/${options.program}.ts`],
@@ -52,28 +58,36 @@ export async function buildAgent(options: AgentBuild): Promise<AgentProgram> {
       target: 'es2020',
       format: 'iife',
       globalName: 'agent',
-      minify: true,
+      minifySyntax: true,
+      minifyIdentifiers: true,
+      minifyWhitespace: true,
       treeShaking: true,
       charset: 'ascii',
       define: { AGENT_RELEASE: String(options.release), ECU_PROGRAM: 'true' },
       // Fields by plain assignment, not by a call with their names for each (3 KB, Secondary).
       tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
       logLevel: 'silent',
-      ...mangled,
+      ...changed,
     });
-  let result = await bundle({});
-  if (small) {
-    // 4 KB less in the slot and 8 KB less in the heap (Secondary, x86_64).
-    const names = internalNames(result.outputFiles[0]!.text, interfaceNames);
-    result = await bundle({ mangleProps: new RegExp(`^(${names.join('|')})$`) });
-  }
+  const result = await bundle({});
   for (const input of Object.keys(result.metafile.inputs)) {
     if (!input.startsWith('agent/') && input !== 'hal/types.ts') {
       throw new Error(`the agent must not reach ${input}`);
     }
   }
   const { contents, text } = result.outputFiles[0]!;
-  const script = small ? await inlined(text) : contents;
+  let script = contents;
+  if (small) {
+    const names = internalNames(text, interfaceNames);
+    const { outputFiles } = await bundle({
+      mangleProps: new RegExp(`^(${names.join('|')})$`),
+      mangleCache: placeholders(names),
+      minifyIdentifiers: false,
+      minifyWhitespace: false,
+    });
+    const minified = await inlined(schemasOnDemand(outputFiles[0]!.text));
+    script = new TextEncoder().encode(numbered(minified));
+  }
   const path = resolve(options.outfile);
   await mkdir(dirname(path), { recursive: true });
   if (small) await compile(script, path);
@@ -90,14 +104,14 @@ export async function buildAgent(options: AgentBuild): Promise<AgentProgram> {
  * Puts functions and constants that are used once where they are used: each function, and each variable
  * that a function captures, costs a small engine memory (5 KB less in the slot, Secondary).
  */
-async function inlined(script: string): Promise<Uint8Array> {
+async function inlined(script: string): Promise<string> {
   const { code } = await minify(script, {
     compress: { passes: 3, inline: 3, reduce_funcs: true, reduce_vars: true, keep_fargs: false },
     mangle: true,
     ecma: 2020,
     module: false,
   });
-  return new TextEncoder().encode(code);
+  return code;
 }
 
 /** Compiles a script to bytecode without names, lines and source. */

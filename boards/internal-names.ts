@@ -1,12 +1,13 @@
 /**
- * Names of properties that only the agent itself uses: a program for a small engine carries short
- * ones instead, since every name is a string in its heap and in the slot.
+ * Names of properties that only the agent itself uses: a program for a small engine has numbers
+ * instead, since every name is a string in its heap and in the slot, and an instruction that names a
+ * property takes five bytes, one with a number two to four.
  *
  * A name is internal when it stands as a property in the bundled script, never in a string there
  * (which may be looked up by it), nowhere in the interfaces of the HAL, and on no built-in object.
  */
 import { readFileSync } from 'node:fs';
-import { type Node, parse } from 'acorn';
+import { type AnyNode, identifierName, parseScript, propertyName, walk } from './script-tree.ts';
 
 /** Names on the objects that the language brings, and on their prototypes. */
 function builtInNames(): Set<string> {
@@ -38,20 +39,6 @@ function builtInNames(): Set<string> {
   return names;
 }
 
-interface AnyNode extends Node {
-  readonly [key: string]: unknown;
-}
-
-/** Calls back for every node of a parsed script. */
-function walk(node: unknown, visit: (node: AnyNode) => void): void {
-  if (Array.isArray(node)) {
-    for (const one of node) walk(one, visit);
-  } else if (typeof node === 'object' && node !== null) {
-    if (typeof (node as AnyNode).type === 'string') visit(node as AnyNode);
-    for (const value of Object.values(node)) walk(value, visit);
-  }
-}
-
 /**
  * The internal names of a bundled script, sorted.
  * @param exported properties by which others reach into the program
@@ -62,14 +49,50 @@ export function internalNames(script: string, exported: readonly string[]): read
   for (const name of hal.match(/[A-Za-z_$][\w$]*/g) ?? []) kept.add(name);
   for (const name of exported) kept.add(name);
   const properties = new Set<string>();
-  walk(parse(script, { ecmaVersion: 2020, sourceType: 'script' }), (node) => {
+  walk(parseScript(script), (node) => {
     if (node.type === 'Literal' && typeof node['value'] === 'string') kept.add(node['value']);
     if (node.type === 'TemplateElement') kept.add((node['value'] as { cooked: string }).cooked);
-    const named = node.type === 'MemberExpression' ? node['property'] : node['key'];
-    const isName = ['MemberExpression', 'Property', 'MethodDefinition'].includes(node.type);
-    if (!isName || node['computed'] === true) return;
-    const { type, name } = named as { type: string; name?: string };
-    if (type === 'Identifier' && name !== undefined) properties.add(name);
+    const name = identifierName(propertyName(node));
+    if (name !== undefined) properties.add(name);
   });
   return [...properties].filter((name) => !kept.has(name)).sort();
+}
+
+/** What stands for the internal name of this index until the script is finished. */
+const placeholder = (index: number) => `$p${index}`;
+const isPlaceholder = /^\$p\d+$/;
+
+/** For the bundler: the internal names and what each becomes. */
+export function placeholders(names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.map((name, i) => [name, placeholder(i)]));
+}
+
+/**
+ * Puts numbers in the place of the placeholders, small ones for those that are used most. Only
+ * objects of the agent have such properties: never an array, bytes or a text, whose own numbers they
+ * would be.
+ */
+export function numbered(script: string): string {
+  const places: { readonly named: AnyNode; readonly member: boolean }[] = [];
+  const uses = new Map<string, number>();
+  walk(parseScript(script), (node) => {
+    const named = propertyName(node);
+    const name = identifierName(named) ?? '';
+    if (named === undefined || !isPlaceholder.test(name)) return;
+    if (node['shorthand'] === true) throw new Error(`${name} is a variable, too`);
+    places.push({ named, member: node.type === 'MemberExpression' });
+    uses.set(name, (uses.get(name) ?? 0) + 1);
+  });
+  const order = [...uses].sort(([a, first], [b, second]) => second - first || (a < b ? -1 : 1));
+  const numbers = new Map(order.map(([name], i) => [name, i]));
+  places.sort((a, b) => b.named.start - a.named.start);
+  let text = script;
+  for (const { named, member } of places) {
+    const number = numbers.get(identifierName(named)!)!;
+    let before = text.slice(0, named.start);
+    if (member) before = before.replace(/(\?\.|\.)$/, (dot) => (dot === '.' ? '[' : '?.['));
+    text = `${before}${number}${member ? ']' : ''}${text.slice(named.end)}`;
+  }
+  if (/\$p\d/.test(text)) throw new Error('a placeholder is left in the script');
+  return text;
 }
