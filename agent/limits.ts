@@ -119,6 +119,8 @@ export const maxFlashRecordBytes = 1_024;
 export const maxQueuedChunks = 3;
 /** How far a part that overlaps is erased ahead; what is not written then is erased once more. */
 export const maxEraseAheadBytes = 131_072;
+/** Chunks of an image in the Primary's own flash that one record of its installation counts. */
+export const chunksPerLocalRecord = 64;
 /** Buffer through which a slot is read back and hashed. */
 export const slotReadBytes = 4_096;
 

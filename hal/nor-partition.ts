@@ -6,6 +6,9 @@
 import type { FlashGeometry, FlashRegion } from './ecu-description.ts';
 import type { FlashPartition, FlashStatus } from './types.ts';
 
+/** How much is read at a time to see whether it is erased. */
+const lookBytes = 4_096;
+
 /** A whole part; offsets are its own. */
 export interface NorStorage {
   /** Fills `buffer` from `offset`. */
@@ -14,6 +17,8 @@ export interface NorStorage {
   program(bytes: Uint8Array, offset: number): void;
   /** True when all of these bytes have the value; absent where only the reader can tell. */
   isErased?(offset: number, length: number, eraseValue: number): boolean;
+  /** SHA-256 of these bytes; absent where it is the reader's to compute. */
+  sha256?(offset: number, length: number): Uint8Array;
   /** Sets `length` bytes, whole blocks, to `eraseValue`. */
   erase(offset: number, length: number, eraseValue: number): void;
   /** For the whole part: what was changed through another opening of it, too. */
@@ -23,10 +28,12 @@ export interface NorStorage {
 
 export class NorPartition implements FlashPartition {
   onReady: (() => void) | undefined = undefined;
-  readonly isErased?: (offset: number, length: number) => boolean;
+  readonly sha256: ((from: number, to: number) => Uint8Array) | undefined;
   private readonly name: string;
   private readonly region: FlashRegion;
   private readonly geometry: FlashGeometry;
+  /** Never busy, so that it is always the same. */
+  private readonly constantStatus: FlashStatus;
   private readonly storage: NorStorage;
   private closed = false;
 
@@ -35,21 +42,18 @@ export class NorPartition implements FlashPartition {
     this.region = region;
     this.geometry = geometry;
     this.storage = storage;
-    if (storage.isErased === undefined) return;
-    this.isErased = (offset, length) => {
-      this.checkRange('isErased', offset, length);
-      return storage.isErased!(region.offset + offset, length, geometry.eraseValue);
+    const { size } = region;
+    const blocks = size / geometry.blockLength;
+    this.constantStatus = { ...geometry, size, blocks, busy: false };
+    if (storage.sha256 === undefined) return;
+    this.sha256 = (from, to) => {
+      this.checkRange('sha256', from, to - from);
+      return storage.sha256!(region.offset + from, to - from);
     };
   }
 
   status(): FlashStatus {
-    const { size } = this.region;
-    return {
-      ...this.geometry,
-      size,
-      blocks: size / this.geometry.blockLength,
-      busy: false,
-    };
+    return this.constantStatus;
   }
 
   eraseBlock(from: number, to: number = from + 1): void {
@@ -74,6 +78,24 @@ export class NorPartition implements FlashPartition {
       this.fail('write', `${buffer.length} bytes at ${offset} are not in units of ${writeAlign}`);
     }
     this.storage.program(buffer, this.region.offset + offset);
+  }
+
+  isErased(offset: number, length: number): boolean {
+    this.checkRange('isErased', offset, length);
+    const { eraseValue } = this.geometry;
+    const { storage } = this;
+    if (storage.isErased !== undefined) {
+      return storage.isErased(this.region.offset + offset, length, eraseValue);
+    }
+    const buffer = new Uint8Array(Math.min(lookBytes, length));
+    for (let done = 0; done < length; done += buffer.length) {
+      const part = buffer.subarray(0, Math.min(buffer.length, length - done));
+      storage.read(part, this.region.offset + offset + done);
+      for (let i = 0; i < part.length; i++) {
+        if (part[i] !== eraseValue) return false;
+      }
+    }
+    return true;
   }
 
   sync(): void {

@@ -38,10 +38,15 @@ export interface FlashPartition {
    */
   write(buffer: Uint8Array, offset: number): void;
   /**
-   * True when all of these bytes read as erased. Where the platform has it: a program that asked byte
-   * by byte would spend on that most of its time.
+   * True when all of these bytes read as erased: a program that looked byte by byte would spend on that
+   * most of its time.
    */
-  isErased?(offset: number, length: number): boolean;
+  isErased(offset: number, length: number): boolean;
+  /**
+   * SHA-256 of the bytes from `from` up to but not including `to`, where the platform reads and hashes
+   * in native code; absent where the program has to.
+   */
+  readonly sha256?: ((from: number, to: number) => Uint8Array) | undefined;
   /** Returns when everything written or erased before is durable, in every partition of the part. */
   sync(): void;
   /** Called when a busy part has finished. */

@@ -128,10 +128,11 @@ export class ManagedEcu {
 
   /**
    * Begins to install `target`, whose metadata was verified, with the key object that came for it.
+   * @param chunksPerRecord as `InstallRequest` has it
    * @returns the ciphertext offset from which the image is wanted (0 unless an interrupted
    *   installation goes on), or a refusal: `key-object-…`, `slot-too-small`, `counter-rollback`
    */
-  prepare(target: Target, keyObject: Uint8Array): number | Refusal {
+  prepare(target: Target, keyObject: Uint8Array, chunksPerRecord?: number): number | Refusal {
     this.checked = undefined;
     const { assignment, mustMatch } = target;
     // VIM-01: the entry of the verified Director Targets for this ECU, and no other
@@ -166,6 +167,7 @@ export class ManagedEcu {
       plaintextSha256: mustMatch.plaintextSha256,
       releaseCounter: mustMatch.releaseCounter,
       contentKey,
+      chunksPerRecord,
       context: imageContext(target.filename, mustMatch.releaseCounter, mustMatch.plaintextSha256),
     });
     return isRefusal(begun) ? begun : begun.resumeOffset;

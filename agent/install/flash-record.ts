@@ -121,15 +121,7 @@ export class FlashRecords {
   }
 
   isErased(offset: number, length: number): boolean {
-    const bytes = new Uint8Array(Math.min(length, scanBytes));
-    for (let done = 0; done < length; done += bytes.length) {
-      const part = bytes.subarray(0, Math.min(bytes.length, length - done));
-      this.partition.read(part, offset + done);
-      for (let i = 0; i < part.length; i++) {
-        if (part[i] !== this.geometry.eraseValue) return false;
-      }
-    }
-    return true;
+    return this.partition.isErased(offset, length);
   }
 
   /** The first unit from `offset` on that begins like a record; `limit` when there is none. */

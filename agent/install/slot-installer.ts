@@ -27,6 +27,11 @@ export interface InstallRequest {
   readonly contentKey: Uint8Array;
   /** What the encryption is bound to: `imageContext`. */
   readonly context: Uint8Array;
+  /**
+   * How many chunks are recorded together, and written once more after a cut: 1 unless it says more,
+   * which is right where they come from the ECU's own flash and not over bus or network.
+   */
+  readonly chunksPerRecord?: number | undefined;
 }
 
 export interface SlotInstallerOptions {
@@ -195,7 +200,8 @@ export class SlotInstaller {
 
   /**
    * Records how far the installation came, so that a later `begin` loses nothing, and ends it. For
-   * orderly interruptions; a power cut loses the chunks that the part has not finished, at most.
+   * orderly interruptions; a power cut loses the chunks that the part has not finished, at most, and
+   * either those of one record, where that is for more than one.
    */
   suspend(): void {
     const installation = this.installation;
@@ -333,11 +339,18 @@ export class SlotInstaller {
   private programmed(installation: Installation, offset: number): void {
     // The short last chunk is vouched for by `finish` alone.
     const chunks = Math.floor(offset / cobblestoneChunkBytes);
-    if (chunks === installation.recorded) return;
-    const { request, slot, decryptor } = installation;
+    const { request, slot, decryptor, recorded } = installation;
+    if (chunks - recorded < (request.chunksPerRecord ?? 1)) return;
     const end = chunks * cobblestoneChunkBytes;
-    const { crypto, slots } = this.options;
-    const lastChunkCheck = flashCheck(slots[slot]!, crypto, end - cobblestoneChunkBytes, end);
+    const partition = this.options.slots[slot]!;
+    // The record proves its last chunk alone.
+    if (chunks - recorded > 1) partition.sync();
+    const lastChunkCheck = flashCheck(
+      partition,
+      this.options.crypto,
+      end - cobblestoneChunkBytes,
+      end,
+    );
     const entry = journalEntry(request, slot, chunks, decryptor!.header());
     this.journal.writeWithChunk({ ...entry, lastChunkCheck });
     installation.recorded = chunks;

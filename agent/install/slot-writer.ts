@@ -9,12 +9,7 @@
 import type { FlashPartition, FlashStatus } from '../../hal/types.ts';
 import { fillBytes } from '../codec/reader.ts';
 import { type Refusal, refuse } from '../codes.ts';
-import {
-  cobblestoneChunkBytes,
-  maxEraseAheadBytes,
-  maxQueuedChunks,
-  slotReadBytes,
-} from '../limits.ts';
+import { cobblestoneChunkBytes, maxEraseAheadBytes, maxQueuedChunks } from '../limits.ts';
 
 interface Piece {
   /** A view of the caller's bytes until the caller has its turn again, then a copy. */
@@ -155,7 +150,7 @@ export class SlotWriter {
   private program({ bytes, offset }: Piece): void {
     const { writeAlign, eraseValue } = this.geometry;
     // HRD-15: a worn-out block that keeps its content would be corrupted silently
-    if (!this.isErased(offset, bytes.length)) {
+    if (!this.partition.isErased(offset, bytes.length)) {
       this.queue.length = 0;
       this.failed = refuse('slot-corrupt', `a block before ${offset + bytes.length} is not erased`);
       return;
@@ -172,19 +167,5 @@ export class SlotWriter {
     }
     this.writtenEnd = offset + bytes.length;
     this.programming = this.writtenEnd;
-  }
-
-  private isErased(offset: number, length: number): boolean {
-    const { partition } = this;
-    if (partition.isErased !== undefined) return partition.isErased(offset, length);
-    const buffer = new Uint8Array(Math.min(slotReadBytes, length));
-    for (let done = 0; done < length; done += buffer.length) {
-      const part = buffer.subarray(0, Math.min(buffer.length, length - done));
-      partition.read(part, offset + done);
-      for (let i = 0; i < part.length; i++) {
-        if (part[i] !== this.geometry.eraseValue) return false;
-      }
-    }
-    return true;
   }
 }

@@ -4,7 +4,13 @@
  */
 import { isRefusal, type Refusal, refuse } from '../codes.ts';
 import { sha256Of } from '../ecu/managed-ecu.ts';
-import { rebootWaitMilliseconds } from '../limits.ts';
+import {
+  chunksPerLocalRecord,
+  cobblestoneChunkBytes,
+  cobblestoneHeaderBytes,
+  cobblestoneTagBytes,
+  rebootWaitMilliseconds,
+} from '../limits.ts';
 import type { Target } from '../metadata/targets.ts';
 import { trials } from '../metadata/vehicle-messages.ts';
 import type { GivenUp } from './metadata-handover.ts';
@@ -14,7 +20,9 @@ import { secondaryOf } from './vehicle.ts';
 
 /** Interval between two looks at a Secondary that restarts. */
 const statusPollMilliseconds = 100;
-const readBufferBytes = 16_384;
+const sealedChunkBytes = cobblestoneChunkBytes + cobblestoneTagBytes;
+/** What a record counts, and who watches hears of. */
+const bytesPerRecord = chunksPerLocalRecord * sealedChunkBytes;
 
 /** A verified target with the key object that opens its image. */
 export interface KeyedTarget {
@@ -81,15 +89,19 @@ function installOwn(
   const { state, staging, progress } = primary;
   const ecu = state.ecus.filter((one) => one.ecuId === target.assignment!.ecuId)[0]!;
   const image = staging.find(sha256Of(target)!);
-  const offset = ecu.prepare(target, keyObject);
+  const offset = ecu.prepare(target, keyObject, chunksPerLocalRecord);
   if (isRefusal(offset)) return offset;
-  const buffer = new Uint8Array(readBufferBytes);
-  for (let at = offset; at < image.length; at += buffer.length) {
-    const piece = buffer.subarray(0, Math.min(buffer.length, image.length - at));
+  const buffer = new Uint8Array(sealedChunkBytes);
+  for (let at = offset; at < image.length; ) {
+    // The header alone, then whole chunks, which are opened without being put together first.
+    const length = at === 0 ? cobblestoneHeaderBytes : buffer.length;
+    const piece = buffer.subarray(0, Math.min(length, image.length - at));
     staging.read(image, piece, at);
     const refusal = ecu.write(piece);
     if (refusal !== undefined) return refusal;
-    progress.bytes(ecu.ecuId, 'install', at + piece.length, image.length);
+    at += piece.length;
+    const recorded = (at - cobblestoneHeaderBytes) % bytesPerRecord === 0;
+    if (recorded || at === image.length) progress.bytes(ecu.ecuId, 'install', at, image.length);
   }
   return ecu.finish();
 }

@@ -25,6 +25,7 @@ export function createNativeFlash(part: NativeFlash, ecu: EcuDescription): Flash
     erase: (offset: number, length: number) => part.erase(offset, length),
     sync: () => part.sync(),
     isErased: (offset: number, length: number) => part.isErased(offset, length),
+    sha256: (offset: number, length: number) => part.sha256(offset, length),
     close: () => undefined,
   };
   return {

@@ -15,6 +15,7 @@ export interface NativeFlash {
   program(buffer: Uint8Array, offset: number): void;
   erase(offset: number, length: number): void;
   isErased(offset: number, length: number): boolean;
+  sha256(offset: number, length: number): Uint8Array;
   sync(): void;
   close(): void;
   /**

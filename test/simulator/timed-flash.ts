@@ -60,6 +60,7 @@ export class TimedFlash implements Flash {
       onReady: undefined,
       status: () => ({ ...partition.status(), busy: this.busy }),
       read: (buffer, offset) => idle().read(buffer, offset),
+      isErased: (offset, length) => idle().isErased(offset, length),
       eraseBlock: (from, to = from + 1) => {
         idle();
         // A torn erasure: some blocks are erased, one is neither what it was nor erased.

@@ -111,6 +111,32 @@ static JSValue js_flash_is_erased(JSContext *context, JSValueConst this, int arg
   return JS_ThrowInternalError(context, "flash: reading at %.0f failed", (double)offset);
 }
 
+/* sha256(offset, length) */
+static JSValue js_flash_sha256(JSContext *context, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)argc;
+  uint64_t offset, length;
+  uint8_t piece[16384], *out;
+  flash_storage *storage = flash_this(context, this);
+  if (storage == NULL || !integer_argument(context, argv[0], "offset", max_offset, &offset) ||
+      !integer_argument(context, argv[1], "length", max_offset, &length)) {
+    return JS_EXCEPTION;
+  }
+  digest_state *digest = digest_new(DIGEST_SHA_256);
+  if (digest == NULL) return JS_ThrowOutOfMemory(context);
+  bool whole = true;
+  for (uint64_t done = 0; whole && done < length;) {
+    size_t count = length - done < sizeof piece ? (size_t)(length - done) : sizeof piece;
+    whole = flash_read(storage, offset + done, piece, count);
+    if (whole) digest_update(digest, piece, count);
+    done += count;
+  }
+  JSValue result = whole ? new_bytes(context, digest_bytes(DIGEST_SHA_256), &out)
+                         : JS_ThrowInternalError(context, "flash: reading at %.0f failed", (double)offset);
+  if (!JS_IsException(result)) digest_finish(digest, out);
+  digest_free(digest);
+  return result;
+}
+
 static JSValue js_flash_sync(JSContext *context, JSValueConst this, int argc, JSValueConst *argv) {
   (void)argc, (void)argv;
   flash_storage *storage = flash_this(context, this);
@@ -297,6 +323,7 @@ void add_storage(JSContext *context, JSValueConst native) {
   add_function(context, flash, "program", js_flash_program, 2);
   add_function(context, flash, "erase", js_flash_erase, 2);
   add_function(context, flash, "isErased", js_flash_is_erased, 2);
+  add_function(context, flash, "sha256", js_flash_sha256, 2);
   add_function(context, flash, "sync", js_flash_sync, 0);
   add_function(context, flash, "close", js_flash_close, 0);
   add_function(context, flash, "proveProgram", js_flash_prove_program, 4);

@@ -2,6 +2,10 @@
  * Flash on Linux: an MTD character device (MEMGETINFO, MEMERASE), or a file that stands for a part.
  * Either keeps NOR's rule, so that code tried on a file works on a device: a bit once programmed
  * comes back by erasing only.
+ *
+ * What is erased in a file is programmed soon after, front to back. So its blank bytes are written when
+ * something else than programming them comes first: each byte is written once, and none is read to
+ * check the rule. Until the next synchronisation a cut may leave the old bytes, as with any write.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +26,8 @@ struct flash_storage {
   bool is_device;
   uint8_t erase_value;
   uint64_t size;
+  /* Erased, and not written yet: from here up to there. Nothing on a device. */
+  uint64_t blank_from, blank_to;
 };
 
 static char message[320];
@@ -111,7 +117,7 @@ flash_storage *flash_open(const char *path, uint64_t size, uint64_t block_length
     if (file >= 0) close(file);
     return NULL;
   }
-  *storage = (flash_storage){file, S_ISCHR(status.st_mode), erase_value, size};
+  *storage = (flash_storage){file, S_ISCHR(status.st_mode), erase_value, size, 0, 0};
   return storage;
 }
 
@@ -119,32 +125,65 @@ static bool inside(const flash_storage *storage, uint64_t offset, uint64_t lengt
   return offset <= storage->size && length <= storage->size - offset;
 }
 
+/* Writes the blank bytes that were left for later. */
+static bool settle(flash_storage *storage) {
+  uint64_t from = storage->blank_from, to = storage->blank_to;
+  if (from == to) return true;
+  if (!fill(storage->file, from, to - from, storage->erase_value)) return false;
+  storage->blank_from = storage->blank_to = 0;
+  return true;
+}
+
+static bool is_blank(const flash_storage *storage, uint64_t offset, uint64_t length) {
+  return offset >= storage->blank_from && offset + length <= storage->blank_to;
+}
+
+static bool settle_for(flash_storage *storage, uint64_t offset, uint64_t length) {
+  bool apart = offset >= storage->blank_to || offset + length <= storage->blank_from;
+  return apart || settle(storage);
+}
+
 bool flash_read(flash_storage *storage, uint64_t offset, uint8_t *bytes, size_t length) {
-  return inside(storage, offset, length) && read_all(storage->file, offset, bytes, length);
+  return inside(storage, offset, length) && settle_for(storage, offset, length) &&
+         read_all(storage->file, offset, bytes, length);
+}
+
+/* Whether no bit of `bytes` would have to go back to erased. Without a branch a byte: vectors. */
+static bool keeps_rule(const uint8_t *old, const uint8_t *bytes, size_t length, uint8_t erased) {
+  uint8_t broken = 0;
+  /* Bits that differ from the erased value are programmed; they must stay so. */
+  for (size_t i = 0; i < length; i++) broken |= (old[i] ^ erased) & ~(bytes[i] ^ erased);
+  return broken == 0;
 }
 
 bool flash_program(flash_storage *storage, uint64_t offset, const uint8_t *bytes, size_t length,
                    bool *broken_rule) {
   uint8_t old[PIECE_BYTES];
   if (!inside(storage, offset, length)) return false;
+  if (offset == storage->blank_from && is_blank(storage, offset, length)) {
+    if (!write_all(storage->file, offset, bytes, length)) return false;
+    storage->blank_from += length;
+    return true;
+  }
+  if (!settle_for(storage, offset, length)) return false;
   for (size_t done = 0; done < length; done += sizeof old) {
     size_t piece = length - done < sizeof old ? length - done : sizeof old;
     if (!read_all(storage->file, offset + done, old, piece)) return false;
-    for (size_t i = 0; i < piece; i++) {
-      /* Bits that differ from the erased value are programmed; they must stay so. */
-      uint8_t programmed = old[i] ^ storage->erase_value;
-      if ((programmed & ~(bytes[done + i] ^ storage->erase_value)) != 0) {
-        *broken_rule = true;
-        return false;
-      }
-    }
+    if (keeps_rule(old, bytes + done, piece, storage->erase_value)) continue;
+    *broken_rule = true;
+    return false;
   }
   return write_all(storage->file, offset, bytes, length);
 }
 
 bool flash_erase(flash_storage *storage, uint64_t offset, uint64_t length) {
   if (!inside(storage, offset, length)) return false;
-  if (!storage->is_device) return fill(storage->file, offset, length, storage->erase_value);
+  if (!storage->is_device) {
+    if (offset != storage->blank_to && !settle(storage)) return false;
+    if (storage->blank_from == storage->blank_to) storage->blank_from = offset;
+    storage->blank_to = offset + length;
+    return true;
+  }
   struct erase_info_user64 range = {offset, length};
   return ioctl(storage->file, MEMERASE64, &range) == 0;
 }
@@ -152,8 +191,10 @@ bool flash_erase(flash_storage *storage, uint64_t offset, uint64_t length) {
 bool flash_is_erased(flash_storage *storage, uint64_t offset, uint64_t length, bool *erased) {
   uint8_t bytes[PIECE_BYTES], blank[PIECE_BYTES];
   if (!inside(storage, offset, length)) return false;
-  memset(blank, storage->erase_value, sizeof blank);
   *erased = true;
+  if (is_blank(storage, offset, length)) return true;
+  if (!settle_for(storage, offset, length)) return false;
+  memset(blank, storage->erase_value, sizeof blank);
   while (*erased && length > 0) {
     size_t piece = length < sizeof bytes ? (size_t)length : sizeof bytes;
     if (!read_all(storage->file, offset, bytes, piece)) return false;
@@ -166,10 +207,11 @@ bool flash_is_erased(flash_storage *storage, uint64_t offset, uint64_t length, b
 
 bool flash_sync(flash_storage *storage) {
   /* An MTD device writes through: the driver returns when the part has finished. */
-  return storage->is_device || fdatasync(storage->file) == 0;
+  return storage->is_device || (settle(storage) && fdatasync(storage->file) == 0);
 }
 
 void flash_close(flash_storage *storage) {
+  settle(storage);
   close(storage->file);
   free(storage);
 }
