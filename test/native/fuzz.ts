@@ -247,7 +247,7 @@ function read(port: NativeCanPort): void {
 
 const methods = {
   digest: ['update', 'finish'],
-  part: ['read', 'program', 'erase', 'sync', 'proveProgram'],
+  part: ['read', 'program', 'erase', 'isErased', 'sha256', 'sync', 'proveProgram'],
   values: ['read', 'write', 'delete'],
   port: ['read', 'write'],
 } as const;

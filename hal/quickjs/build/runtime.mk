@@ -198,7 +198,7 @@ scripts := tls-client fuzz
 .PHONY: script-hosts
 .SECONDARY:
 script-hosts: $(addprefix $(PROVIDER)/script-host-,$(scripts)) $(PROVIDER)/without-entropy \
-  $(PROVIDER)/heap-exercise
+  $(PROVIDER)/heap-exercise $(PROVIDER)/flash-exercise
 
 $(PROVIDER)/without-entropy: test/native/without-entropy.c
 	@mkdir -p $(@D)
@@ -207,6 +207,10 @@ $(PROVIDER)/without-entropy: test/native/without-entropy.c
 $(PROVIDER)/heap-exercise: test/native/heap-exercise.c $(HERE)/engine/heap.c $(wildcard $(HERE)/engine/*.h) $(QUICKJS)/.prepared
 	@mkdir -p $(@D)
 	@gcc $(common) $(warnings) -g -fsanitize=address,undefined -isystem $(QUICKJS) -o $@ $(filter %.c,$^)
+
+$(PROVIDER)/flash-exercise: test/native/flash-exercise.c $(HERE)/linux/flash.c $(wildcard $(HERE)/engine/*.h)
+	@mkdir -p $(@D)
+	@gcc $(common) $(warnings) -g -fsanitize=address,undefined -o $@ $(filter %.c,$^)
 
 $(PROVIDER)/bearssl-sanitized/malloc-heap.o: test/native/malloc-heap.c $(wildcard $(HERE)/engine/*.h) $(QUICKJS)/.prepared
 	@mkdir -p $(@D)

@@ -112,7 +112,8 @@ static JSValue js_flash_is_erased(JSContext *context, JSValueConst this, int arg
 }
 
 /* sha256(offset, length) */
-static JSValue js_flash_sha256(JSContext *context, JSValueConst this, int argc, JSValueConst *argv) {
+static JSValue js_flash_sha256(JSContext *context, JSValueConst this, int argc,
+                               JSValueConst *argv) {
   (void)argc;
   uint64_t offset, length;
   uint8_t piece[16384], *out;
@@ -130,9 +131,13 @@ static JSValue js_flash_sha256(JSContext *context, JSValueConst this, int argc, 
     if (whole) digest_update(digest, piece, count);
     done += count;
   }
-  JSValue result = whole ? new_bytes(context, digest_bytes(DIGEST_SHA_256), &out)
-                         : JS_ThrowInternalError(context, "flash: reading at %.0f failed", (double)offset);
-  if (!JS_IsException(result)) digest_finish(digest, out);
+  JSValue result = JS_EXCEPTION;
+  if (whole) {
+    result = new_bytes(context, digest_bytes(DIGEST_SHA_256), &out);
+    if (!JS_IsException(result)) digest_finish(digest, out);
+  } else {
+    JS_ThrowInternalError(context, "flash: reading at %.0f failed", (double)offset);
+  }
   digest_free(digest);
   return result;
 }

@@ -3,9 +3,9 @@
  * Either keeps NOR's rule, so that code tried on a file works on a device: a bit once programmed
  * comes back by erasing only.
  *
- * What is erased in a file is programmed soon after, front to back. So its blank bytes are written when
- * something else than programming them comes first: each byte is written once, and none is read to
- * check the rule. Until the next synchronisation a cut may leave the old bytes, as with any write.
+ * What is erased in a file is programmed soon after, front to back. So its blank bytes are written
+ * only when something else comes first: each byte is written once, and none is read to check the rule.
+ * Until the next synchronisation a cut may leave the old bytes, as with any write.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,15 +1,17 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isRefusal, type Refusal } from '../../../agent/codes.ts';
-import type { SlotInstaller } from '../../../agent/install/slot-installer.ts';
-import type { SlotImage } from '../../../hal/types.ts';
+import { SlotInstaller } from '../../../agent/install/slot-installer.ts';
+import type { FlashPartition, SlotImage } from '../../../hal/types.ts';
 import {
   createRig,
+  crypto,
   hostedPair,
   makeImage,
   manufacture,
   openBoot,
   openInstaller,
+  openPartition,
   type Rig,
   slotBytes,
   type TestImage,
@@ -281,6 +283,80 @@ test('a record whose chunk is not there is believed up to the chunk before', () 
     assert.not.ok(isRefusal(again.finish()));
     assert.ok(holds(rig, 1, newImage));
   }
+});
+
+const local: TestImage = {
+  ...newImage,
+  request: { ...newImage.request, chunksPerRecord: 4 },
+};
+
+test('chunks from the own flash are recorded many at a time, by two synchronisations', () => {
+  const rig = factory();
+  const installer = openInstaller(rig);
+  installer.begin(local.request);
+  const { syncs } = rig.storage;
+  installer.write(local.ciphertext.subarray(0, 56 + 18 * chunk));
+  // Four records of four chunks; the first of a journal's block is sealed at once.
+  const made = rig.storage.syncs - syncs;
+  assert.ok(made >= 8 && made <= 12, `${made} for 18 chunks`);
+  installer.write(local.ciphertext.subarray(56 + 18 * chunk));
+  assert.equal(installer.finish(), local.image);
+});
+
+test('after a cut, chunks from the own flash go on at the last record, whatever the blocks', () => {
+  for (const blockLength of [4_096, 65_536]) {
+    for (const [chunks, resumed] of [
+      [3, 0],
+      [4, 4],
+      [11, 8],
+      [18, 16],
+    ] as const) {
+      const rig = factory({ geometry: { blockLength }, slotBlocks: 6 * (65_536 / blockLength) });
+      transfer(openInstaller(rig), local, { end: 56 + chunks * chunk, pieceBytes: chunk });
+      const again = openInstaller(rig);
+      const from = resumed === 0 ? 0 : 56 + resumed * chunk;
+      assert.is(transfer(again, local), from, `${blockLength}: ${chunks}`);
+      assert.equal(again.finish(), local.image);
+      assert.ok(holds(rig, 1, local));
+    }
+  }
+});
+
+test('a record counts chunks of which all but the last are durable before it', () => {
+  const rig = factory();
+  const order: string[] = [];
+  const watched = (name: string): FlashPartition => {
+    const partition = openPartition(rig, name);
+    return {
+      status: () => partition.status(),
+      eraseBlock: (from, to) => partition.eraseBlock(from, to),
+      read: (buffer, offset) => partition.read(buffer, offset),
+      write(buffer, offset) {
+        order.push(name);
+        partition.write(buffer, offset);
+      },
+      isErased: (offset, length) => partition.isErased(offset, length),
+      sync() {
+        order.push('sync');
+        partition.sync();
+      },
+      onReady: undefined,
+      close: () => partition.close(),
+    };
+  };
+  const installer = new SlotInstaller({
+    slots: [watched('slot-a'), watched('slot-b')],
+    boot: openBoot(rig),
+    journal: watched('journal'),
+    crypto,
+  });
+  installer.begin(local.request);
+  installer.write(local.ciphertext.subarray(0, 56 + 4 * chunk));
+  order.length = 0;
+  installer.write(local.ciphertext.subarray(56 + 4 * chunk, 56 + 8 * chunk));
+  const chunks = ['slot-b', 'slot-b', 'slot-b', 'slot-b'];
+  // The seal of the record before comes with this one.
+  assert.equal(order, [...chunks, 'sync', 'journal', 'journal', 'sync']);
 });
 
 test('large blocks: the last one of a slot has no spare one behind it, and begins anew', () => {
