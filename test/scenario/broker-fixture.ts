@@ -1,7 +1,7 @@
-/** A backend with a broker, embedded or mosquitto of its own, and vehicles that listen by `mqtt`. */
+/** A backend with a broker, embedded or another program of its own, and vehicles that listen by `mqtt`. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { X509Certificate } from 'node:crypto';
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect as connectTo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
@@ -16,6 +16,7 @@ import { clientOptions, type Device, enrolDevice } from './tls-device.ts';
 
 const giveUpMilliseconds = 120_000;
 const lookMilliseconds = 20;
+const heldBackMilliseconds = 1_500;
 
 /** Looks until `done`; what stood still is named by the caller's text. */
 export async function until(what: string, done: () => boolean | Promise<boolean>): Promise<void> {
@@ -185,47 +186,41 @@ export class EmbeddedFixture extends BrokerFixture {
   }
 }
 
-export class MosquittoFixture extends BrokerFixture {
+/** A broker in a process of its own, as `ota broker-files` configures it. */
+abstract class ExternalFixture extends BrokerFixture {
   override readonly port: number;
-  private readonly publisherPort: number;
-  private process: ChildProcess | undefined;
+  protected readonly publisherPort: number;
+  protected process: ChildProcess | undefined;
+  protected abstract readonly program: string;
 
-  private constructor(backend: TestBackend, root: X509Certificate, ports: readonly number[]) {
+  constructor(backend: TestBackend, root: X509Certificate, ports: readonly number[]) {
     super(backend, root);
     [this.port, this.publisherPort] = ports as [number, number];
   }
 
-  static async start(): Promise<BrokerFixture> {
-    const ports = [await freePort(), await freePort()];
-    const doorbell = { url: new URL(`mqtts://127.0.0.1:${ports[1]}`) };
-    // It judges certificates by the machine's clock.
-    const now = Math.floor(Date.now() / 1_000);
-    const { backend, root } = await TestBackend.startWithTls({ doorbell }, now);
-    const fixture = new MosquittoFixture(backend, root, ports);
-    await fixture.startBroker();
-    return fixture;
+  /** Where its files are. */
+  protected get folder(): string {
+    return join(this.backend.folder, 'broker');
+  }
+
+  /** Its configuration, made before the first start. */
+  protected abstract configure(): Promise<string>;
+
+  protected async writeFiles(...more: string[]): Promise<void> {
+    const { keysFolder, passphrase } = this.backend.configuration;
+    const words = ['broker-files', '--out', this.folder, '--host', '127.0.0.1'];
+    const status = await run([...words, '--keys', keysFolder, '--port', `${this.port}`, ...more], {
+      environment: { OTA_PASSPHRASE: passphrase },
+      out: () => undefined,
+      error: (text) => process.stderr.write(text),
+      interactive: false,
+    });
+    if (status !== 0) throw new Error(`ota broker-files ended with ${status}`);
   }
 
   override async startBroker(): Promise<void> {
-    const folder = join(this.backend.folder, 'broker');
-    const { keysFolder, passphrase } = this.backend.configuration;
-    const configuration = join(folder, 'mosquitto.conf');
-    if (this.process === undefined) {
-      const words = ['broker-files', '--out', folder, '--host', '127.0.0.1', '--keys', keysFolder];
-      const ports = ['--port', `${this.port}`, '--publisher-port', `${this.publisherPort}`];
-      const status = await run([...words, ...ports], {
-        environment: { OTA_PASSPHRASE: passphrase },
-        out: () => undefined,
-        error: (text) => process.stderr.write(text),
-        interactive: false,
-      });
-      if (status !== 0) throw new Error(`ota broker-files ended with ${status}`);
-      // As root it would become another user, who may not read the folder of the test.
-      if (process.getuid?.() === 0) appendFileSync(configuration, 'user root\n');
-    }
-    const child = spawn('mosquitto', ['-c', configuration], { stdio: 'ignore' });
-    this.process = child;
-    await until('mosquitto listens', () => accepts(this.port));
+    this.process = spawn(this.program, ['-c', await this.configure()], { stdio: 'ignore' });
+    await until(`${this.program} listens`, () => accepts(this.port));
     await until('the backend is at the broker', async () => {
       const { metrics } = this.backend.backend;
       return (await metrics.valueOf('ota_doorbell_broker_connected')) === 1;
@@ -243,6 +238,78 @@ export class MosquittoFixture extends BrokerFixture {
   override async stop(): Promise<void> {
     if (this.process !== undefined) await this.stopBroker();
     await super.stop();
+  }
+}
+
+/** A backend whose broker will be at the second of two free ports, or at the only one. */
+async function backendWithBroker(count: number) {
+  const ports: number[] = [];
+  while (ports.length < count) ports.push(await freePort());
+  const doorbell = { url: new URL(`mqtts://127.0.0.1:${ports.at(-1)}`) };
+  // The broker judges certificates by the machine's clock.
+  const now = Math.floor(Date.now() / 1_000);
+  return { ...(await TestBackend.startWithTls({ doorbell }, now)), ports };
+}
+
+export class MosquittoFixture extends ExternalFixture {
+  protected override readonly program = 'mosquitto';
+
+  static async start(): Promise<BrokerFixture> {
+    const { backend, root, ports } = await backendWithBroker(2);
+    const fixture = new MosquittoFixture(backend, root, ports);
+    await fixture.startBroker();
+    return fixture;
+  }
+
+  protected override async configure(): Promise<string> {
+    const configuration = join(this.folder, 'mosquitto.conf');
+    if (this.process === undefined) {
+      await this.writeFiles('--publisher-port', `${this.publisherPort}`);
+      // As root it would become another user, who may not read the folder of the test.
+      if (process.getuid?.() === 0) appendFileSync(configuration, 'user root\n');
+    }
+    return configuration;
+  }
+}
+
+export class NatsFixture extends ExternalFixture {
+  protected override readonly program = 'nats-server';
+
+  static async start(): Promise<BrokerFixture> {
+    const { backend, root, ports } = await backendWithBroker(1);
+    const fixture = new NatsFixture(backend, root, ports);
+    await fixture.startBroker();
+    return fixture;
+  }
+
+  /** Who is enrolled by now may come in. */
+  protected override async configure(): Promise<string> {
+    const list = join(this.backend.folder, 'vehicles.txt');
+    writeFileSync(list, [...this.vehicles.keys()].join('\n'));
+    await this.writeFiles('--nats-vehicles', list);
+    return join(this.folder, 'nats.conf');
+  }
+
+  /** Who takes a client identifier back at once is let in a second later. */
+  override async connect(vehicleId: string, changes: IClientOptions = {}): Promise<Listener> {
+    try {
+      return await super.connect(vehicleId, changes);
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, heldBackMilliseconds));
+      return super.connect(vehicleId, changes);
+    }
+  }
+
+  override async enrol(vehicleId: string): Promise<void> {
+    await super.enrol(vehicleId);
+    await this.configure();
+    this.process!.kill('SIGHUP');
+    // It keeps what it had when it reads files that are being written: one vehicle after the other.
+    await until(`the broker takes ${vehicleId}`, async () => {
+      const listener = await this.connect(vehicleId).catch(() => undefined);
+      await listener?.leave();
+      return listener !== undefined;
+    });
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * The doorbell's brokers under one contract: aedes in the backend, and mosquitto as
- * `ota broker-files` configures it. Access rights are tried by what is delivered: a broker may grant
- * what it does not deliver. Debian package: mosquitto.
+ * The doorbell's brokers under one contract: aedes in the backend, mosquitto and NATS as
+ * `ota broker-files` configures them. Access rights are tried by what is delivered: a broker may
+ * grant what it does not deliver. Debian packages: mosquitto, nats-server.
  */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -17,7 +17,13 @@ import { createNodeNet } from '../../hal/node/net.ts';
 import { createNodeRandom } from '../../hal/node/random.ts';
 import { MemoryKeyValue } from '../simulator/repository-simulator.ts';
 import { makeHierarchy } from '../unit/net/tls-cases.ts';
-import { type BrokerFixture, EmbeddedFixture, MosquittoFixture, until } from './broker-fixture.ts';
+import {
+  type BrokerFixture,
+  EmbeddedFixture,
+  MosquittoFixture,
+  NatsFixture,
+  until,
+} from './broker-fixture.ts';
 import { hasProgram } from './can-python-peer.ts';
 import { clientOptions } from './tls-device.ts';
 
@@ -32,7 +38,12 @@ async function refused(attempt: Promise<unknown>): Promise<boolean> {
   );
 }
 
-function contract(name: string, start: () => Promise<BrokerFixture>): void {
+interface Limits {
+  /** Whoever comes with the client identifier of another ends that one's connection. */
+  readonly sharesIdentifiers?: boolean;
+}
+
+function contract(name: string, start: () => Promise<BrokerFixture>, limits: Limits = {}): void {
   const test = suite<{ fixture: BrokerFixture }>(`doorbell: ${name}`);
   test.before(async (context) => {
     context.fixture = await start();
@@ -64,17 +75,22 @@ function contract(name: string, start: () => Promise<BrokerFixture>): void {
   test('a foreign vehicle that subscribes to everything is delivered nothing', async ({
     fixture,
   }) => {
-    const foreign = await fixture.connect(other);
-    const wild = ['#', '+/#', 'ota/#', 'ota/+', '+/+', '$SYS/#', doorbellTopic(mine)];
-    for (const topic of wild) await foreign.subscribe(topic);
-    const still = foreign.ended ? await fixture.connect(other) : foreign;
+    const foreign = [await fixture.connect(other)];
+    const wild = ['#', '+/#', 'ota/#', 'ota/+', '+/+', doorbellTopic(mine)];
+    // Where brokers keep what is theirs, and what is on its way to others.
+    const inner = ['$SYS/#', '$MQTT/#', '$MQTT/sub/#', '$MQTT/sub/+', '$JS/#'];
+    for (const topic of [...wild, ...inner]) {
+      if (foreign[0]!.ended) foreign.unshift(await fixture.connect(other));
+      await foreign[0]!.subscribe(topic);
+    }
+    const still = foreign[0]!.ended ? await fixture.connect(other) : foreign[0]!;
     await still.subscribe(doorbellTopic(other));
     const listener = await fixture.listen(mine);
     for (let i = 0; i < 3; i++) await listener.heard(await fixture.ring(mine));
     // What is its own does come, so it was listening all the while.
     await still.heard(await fixture.ring(other));
     assert.not.ok(still.ended);
-    for (const { topic } of [...foreign.messages, ...still.messages]) {
+    for (const { topic } of [...foreign, still].flatMap(({ messages }) => messages)) {
       assert.is(topic, doorbellTopic(other));
     }
     await still.leave();
@@ -112,17 +128,47 @@ function contract(name: string, start: () => Promise<BrokerFixture>): void {
     }
   });
 
-  test('nobody ends the connection of another by its client identifier', async ({ fixture }) => {
+  const ends = limits.sharesIdentifiers
+    ? 'another vehicle hears nothing'
+    : 'nobody ends a connection';
+  test(`${ends} by the client identifier of its owner`, async ({ fixture }) => {
     const listener = await fixture.listen(mine);
     const usurper = await fixture
       .connect(other, { clientId: doorbellClient(mine) })
       .catch(() => undefined);
     await usurper?.subscribe(doorbellTopic(mine));
-    await listener.heard(await fixture.ring(mine));
-    assert.not.ok(listener.ended);
+    if (limits.sharesIdentifiers) await listener.end;
+    const hearing = limits.sharesIdentifiers ? await fixture.listen(mine) : listener;
+    await hearing.heard(await fixture.ring(mine));
+    assert.not.ok(hearing.ended);
     assert.equal(usurper?.messages ?? [], []);
     await usurper?.leave();
+    await hearing.leave();
+  });
+
+  test('what is kept for a vehicle that is away goes to nobody who takes its identifier', async ({
+    fixture,
+  }) => {
+    const listener = await fixture.connect(mine, { clean: false }).catch(() => undefined);
+    if (listener === undefined) return; // nothing is kept for anybody
+    await listener.subscribe(doorbellTopic(mine));
+    await listener.heard(await fixture.ring(mine));
     await listener.leave();
+    await fixture.ring(mine);
+    const usurper = await fixture
+      .connect(other, { clientId: doorbellClient(mine), clean: false })
+      .catch(() => undefined);
+    const version = await fixture.ring(mine);
+    const witness = await fixture.connect(third);
+    await witness.subscribe(doorbellTopic(third));
+    await witness.heard(await fixture.ring(third));
+    assert.equal(usurper?.messages ?? [], []);
+    await usurper?.leave();
+    await witness.leave();
+    // Nothing of the session that was left stays behind.
+    const back = await fixture.listen(mine);
+    await back.heard(version);
+    await back.leave();
   });
 
   test('without a certificate of the enrolment CA nobody gets in', async ({ fixture }) => {
@@ -217,4 +263,7 @@ function contract(name: string, start: () => Promise<BrokerFixture>): void {
 
 contract('aedes', () => EmbeddedFixture.start());
 if (hasProgram('mosquitto', '-h')) contract('mosquitto', MosquittoFixture.start);
-else console.log('skipped: 8 package mosquitto is not installed');
+else console.log('skipped: 9 package mosquitto is not installed');
+if (hasProgram('nats-server', '--version'))
+  contract('NATS', NatsFixture.start, { sharesIdentifiers: true });
+else console.log('skipped: 9 package nats-server is not installed');

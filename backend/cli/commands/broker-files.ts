@@ -1,12 +1,14 @@
-/** `ota broker-files`: a mosquitto that serves as the doorbell's broker, ready to start. */
+/** `ota broker-files`: a mosquitto or a NATS server as the doorbell's broker, ready to start. */
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { isRefusal, type Refusal, refuse } from '../../../agent/codes.ts';
+import { identifier } from '../../../agent/metadata/common.ts';
 import { createNodeCrypto } from '../../../hal/node/crypto.ts';
 import { defaultServerName } from '../../configuration.ts';
 import { mosquittoFiles } from '../../notify/mosquitto.ts';
+import { fitsNats, natsFiles } from '../../notify/nats.ts';
 import { readDeviceRootCertificate } from '../../signer/device-authorities.ts';
-import { reasonOf, writeDurableFile } from '../../signer/durable-file.ts';
+import { readSmallFile, reasonOf, writeDurableFile } from '../../signer/durable-file.ts';
 import { EnrolmentAuthority } from '../../signer/enrolment-authority.ts';
 import type { Arguments } from '../arguments.ts';
 import type { Command, Context, Outcome } from '../command.ts';
@@ -25,14 +27,20 @@ const defaultPublisherPort = 8_884;
 const defaultDays = 90;
 const maxDays = 825;
 const secondsPerDay = 86_400;
+/** A line for each of a hundred thousand vehicles, and more. */
+const maxListBytes = 16_777_216;
 
 export const brokerCommands: readonly Command[] = [
   {
     name: 'broker-files',
-    summary: 'Write the configuration of a mosquitto as the broker of the doorbell',
+    summary: "Write the configuration of a mosquitto, or a NATS server, as the doorbell's broker",
     positionals: [],
     options: {
-      out: { value: 'DIR', help: 'folder for it, where mosquitto will find it', required: true },
+      out: { value: 'DIR', help: 'folder for it, where the broker will find it', required: true },
+      'nats-vehicles': {
+        value: 'FILE',
+        help: 'for a NATS server instead: the ids of the vehicles that may listen, one a line',
+      },
       host: { value: 'ADDRESS', help: 'address that it listens on (default: all)' },
       port: { value: 'PORT', help: `for vehicles (default ${defaultPort})` },
       'publisher-port': { value: 'PORT', help: `for backends (default ${defaultPublisherPort})` },
@@ -45,6 +53,8 @@ export const brokerCommands: readonly Command[] = [
     notes: [
       'Start it by: mosquitto -c DIR/mosquitto.conf; backends by MQTT_URL=mqtts://HOST:PUBLISHER-PORT.',
       'Run it again before the certificate ends, or after ota enrolment-ca, and restart mosquitto.',
+      'NATS: nats-server -c DIR/nats.conf; vehicles and backends by the one port. Run it again and',
+      'nats-server --signal reload when vehicles are added.',
     ],
     run,
   },
@@ -58,6 +68,7 @@ async function run(given: Arguments, context: Context): Promise<Outcome | Refusa
   const days = given.integer('days', 1, maxDays, defaultDays);
   const host = given.optional('host');
   const name = given.optional('name') ?? defaultServerName;
+  const vehicleIds = vehiclesOf(given);
   if (given.refusal) return given.refusal;
   // What stands in the configuration's lines must not become lines of its own.
   for (const text of [folder, host ?? '', name]) {
@@ -77,7 +88,11 @@ async function run(given: Arguments, context: Context): Promise<Outcome | Refusa
   });
   if (isRefusal(issued)) return issued;
   const { server, anchors } = issued;
-  const files = mosquittoFiles({ folder, host, port, publisherPort, server, anchors });
+  const common = { folder, host, port, server, anchors };
+  const files =
+    vehicleIds === undefined
+      ? mosquittoFiles({ ...common, publisherPort })
+      : natsFiles({ ...common, vehicleIds });
   try {
     mkdirSync(folder, { recursive: true });
     for (const { name: file, text, secret } of files) {
@@ -86,11 +101,33 @@ async function run(given: Arguments, context: Context): Promise<Outcome | Refusa
   } catch (error) {
     return refuse('file-unwritable', `${folder}: ${reasonOf(error)}`);
   }
+  const program = vehicleIds === undefined ? 'mosquitto' : 'nats-server';
   return {
     lines: [
-      `mosquitto -c ${folder}/mosquitto.conf`,
+      `${program} -c ${join(folder, files[0]!.name)}`,
       `valid until ${server.notAfter} (unix seconds)`,
     ],
-    json: { folder, port, publisherPort, notAfter: server.notAfter },
+    json: {
+      ...{ folder, port, notAfter: server.notAfter },
+      ...(vehicleIds === undefined ? { publisherPort } : { vehicles: vehicleIds.length }),
+    },
   };
+}
+
+/** The vehicles that a file lists, for a NATS server; undefined without a file. */
+function vehiclesOf(given: Arguments): readonly string[] | undefined {
+  const name = 'nats-vehicles';
+  const file = given.optional(name);
+  if (file === undefined) return undefined;
+  const bytes = given.accept(readSmallFile(file, maxListBytes), new Uint8Array(0));
+  const lines = Buffer.from(bytes).toString('latin1').split('\n');
+  const vehicleIds = lines.map((line) => line.trim()).filter((line) => line !== '');
+  for (const vehicleId of vehicleIds) {
+    // Nothing else than a name may come into the configuration.
+    given.checked(name, vehicleId, identifier);
+    if (!fitsNats(vehicleId)) {
+      given.refuse(`--${name} '${vehicleId}': NATS has no topics with a dot; use a mosquitto`);
+    }
+  }
+  return vehicleIds;
 }

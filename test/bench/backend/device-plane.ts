@@ -7,6 +7,7 @@ import { makeImage, TestBackend, TestVehicle } from '../../scenario/backend-fixt
 import { clientOptions, enrolDevice } from '../../scenario/tls-device.ts';
 import type { Result } from '../measure.ts';
 import type { DeviceLoad, DeviceResult } from './device-client.ts';
+import { unlimitedQuotas } from './load.ts';
 
 const program = fileURLToPath(new URL('device-client.ts', import.meta.url));
 const imageBytes = 64 * 1_048_576;
@@ -14,7 +15,6 @@ const gibibyte = 1_073_741_824;
 const downloads = 4;
 const handshakes = 300;
 const polls = 2_000;
-/** Below the 1,024 that one address may have. */
 const silentVehicles = 800;
 
 interface Spent extends DeviceResult {
@@ -43,7 +43,7 @@ async function spend(
 }
 
 export async function benchDevicePlane(): Promise<Result[]> {
-  const { backend, root } = await TestBackend.startWithTls();
+  const { backend, root } = await TestBackend.startWithTls({ quotas: unlimitedQuotas });
   backend.now = Math.floor(Date.now() / 1_000);
   const vehicle = new TestVehicle('vehicle-1');
   const tls = clientOptions(root, await enrolDevice(backend, root, vehicle));
