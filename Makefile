@@ -123,7 +123,9 @@ runtime: setup ## ECU programs for QuickJS-ng: out/bin/ARCH/ecu-primary, ecu-sec
 provider-hosts: runtime ## Programs for tests: the native crypto (one with sanitizers), QuickJS for the agent's tests
 	@.ci/install-packages libbearssl-dev libssl-dev
 	@$(MAKE) -j2 -f hal/quickjs/build/runtime.mk provider-hosts script-hosts engine-host
-	@test "$$(uname -m)" != x86_64 || $(MAKE) -j2 -f hal/quickjs/build/runtime.mk ARCH=x86_64 CRYPTO=openssl programs
+	@test "$$(uname -m)" != x86_64 || { \
+	  $(MAKE) -j2 -f hal/quickjs/build/runtime.mk ARCH=x86_64 CRYPTO=openssl programs && \
+	  $(MAKE) -f hal/quickjs/build/runtime.mk ARCH=x86_64 function-records; }
 
 typecheck: setup ## TypeScript, strict, without output
 	@node_modules/.bin/tsc --noEmit

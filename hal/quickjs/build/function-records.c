@@ -15,9 +15,10 @@ static unsigned record_count;
 /* The program that JS_ReadObject has read last. */
 static const uint8_t *program_code;
 
-/* Of the first two bytes of a function's code. */
-enum { CODE_DERIVED_CONSTRUCTOR = 1 << 2, CODE_HOME_OBJECT = 1 << 3, CODE_DEBUG = 1 << 11 };
+/* Of what the function is; the others are declared where they are needed first. */
+enum { CODE_DEBUG = 1 << 11 };
 
+/* The first two bytes of a function's code. */
 static unsigned code_flags(const uint8_t *code) { return code[0] | code[1] << 8; }
 
 static const uint8_t *read_number(const uint8_t *at, uint32_t *value)
@@ -257,8 +258,8 @@ static JSValue check_function_code(BCReaderState *s)
     if (!is_unnamed(s)) return JS_EXCEPTION;
     for (i = 0; i < 9; i++)
         if (bc_get_leb128(s, &values[i])) return JS_EXCEPTION;
-    for (i = 0; i < 6; i++)
-        if (values[i] > UINT16_MAX) goto end;
+    for (i = 0; i < 8; i++)
+        if (values[i] > (i < 6 ? UINT16_MAX : INT32_MAX)) goto end;
     read_head(code, &b);
     if (values[8] != described_variables(&b) || (code_flags(code) & CODE_DEBUG) != 0) {
         return JS_ThrowSyntaxError(s->ctx, "bytecode is not stripped");

@@ -84,7 +84,8 @@ $(BIN)/ecu-secondary: $(call objects,$(secondary) $(engine) bootloader main rele
 
 # The engine as changed for small heaps, and as this machine's tools have it. The folders are copies:
 # Debian's package stays as it came. A copy that would come out as it is stays, too.
-$(QUICKJS)/.prepared $(TOOLS)/.prepared: %/.prepared: $(SOURCES)/quickjs/quickjs.c $(HERE)/build/reduce-engine.pl
+$(QUICKJS)/.prepared $(TOOLS)/.prepared: %/.prepared: $(SOURCES)/quickjs/quickjs.c \
+    $(HERE)/build/reduce-engine.pl $(wildcard $(HERE)/build/function-records.*)
 	@rm -rf $*.new && mkdir -p $*.new && cp $(SOURCES)/quickjs/*.[ch] $*.new/
 	@perl $(HERE)/build/reduce-engine.pl $*.new $(if $(filter $(TOOLS),$*),tools)
 	@diff -rq --exclude=.prepared $*.new $* >/dev/null 2>&1 || { rm -rf $* && mv $*.new $* && touch $@; }
@@ -241,13 +242,15 @@ $(PROVIDER)/script-host-%: $(PROVIDER)/script-%.o $(PROVIDER)/no-bootloader.o $(
     malloc-heap $(filter-out linux/fortify engine/heap,$(primary))) $(engine-objects)
 	@gcc -fsanitize=address,undefined -o $@ $^ -l:libbearssl.a -lm -lpthread
 
-# -- Programs for `make bench` and `make bench-peers`: a Secondary's program that only installs, or verifies ---
+# -- A Secondary's program that only installs, or verifies (`make bench`, `make bench-peers`), or calls functions
 
-.PHONY: bench-programs
+.PHONY: bench-programs function-records
+function-records: $(BIN)/function-records
+
 bench-programs: $(BIN)/bench-install $(BIN)/bench-verification $(BIN)/bench-floor $(PROVIDER)/bench-measure
 
-$(BIN)/bench-install $(BIN)/bench-verification: $(BIN)/bench-%: $(call objects,$(secondary) $(engine) \
-    release-1) $(PROVIDER)/no-bootloader.o $(PROVIDER)/script-bench-%.o
+$(BIN)/bench-install $(BIN)/bench-verification $(BIN)/function-records: $(BIN)/%: $(call objects,\
+    $(secondary) $(engine) release-1) $(PROVIDER)/no-bootloader.o $(PROVIDER)/script-%.o
 	@mkdir -p $(@D)
 	@$(link)
 
