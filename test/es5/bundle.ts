@@ -2,8 +2,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { transform } from '@swc/core';
-import { build, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { tier2Roots } from '../checks/import-rules.ts';
+import type { Recorded } from './recorded.ts';
 
 const here = import.meta.dirname;
 const root = join(here, '../..');
@@ -15,6 +16,7 @@ const standIns: Readonly<Record<string, string>> = {
   'node:fs': 'no-files.ts',
   'node:path': 'no-files.ts',
   'hal/node/crypto.ts': 'crypto.ts',
+  'hal/node/signing.ts': 'signing.ts',
   'test/unit/crypto/providers.ts': 'crypto.ts',
   'test/vectors.ts': 'hexadecimal.ts',
 };
@@ -53,35 +55,82 @@ const es5Modules: Plugin = {
   },
 };
 
+const recording = join(here, 'recording.ts');
+
+/** The tests as they run here, on Node: only the suite is the engine's, so that all run in its order. */
+const recordingModules: Plugin = {
+  name: 'recording-modules',
+  setup(builder) {
+    builder.onResolve({ filter: /^uvu/ }, ({ path }) => ({ path: join(here, standIns[path]!) }));
+    builder.onResolve({ filter: /signing\.ts$/ }, ({ path, resolveDir, importer }) => {
+      const found = relative(root, join(resolveDir, path));
+      const replaced = found === 'hal/node/signing.ts' && importer !== recording;
+      return replaced ? { path: recording } : undefined;
+    });
+  },
+};
+
+async function bundled(lines: readonly string[], options: BuildOptions): Promise<string> {
+  const { outputFiles } = await build({
+    stdin: { contents: lines.join('\n'), resolveDir: here, loader: 'js' },
+    bundle: true,
+    write: false,
+    charset: 'ascii',
+    logLevel: 'silent',
+    ...options,
+  });
+  return outputFiles![0]!.text;
+}
+
+function loading(paths: readonly string[]): string[] {
+  return paths.map((path) => {
+    const source = JSON.stringify(join(root, 'test', path));
+    return `print('${path}'); check('loading ${path}', () => require(${source}));`;
+  });
+}
+
+/**
+ * The same tests as a program for Node, which writes the keys and signatures that were made for them
+ * to a file of its own name and `.lines`.
+ * @param paths of the test files below test/
+ */
+export function bundleForRecording(paths: readonly string[]): Promise<string> {
+  const lines = [
+    "const { check, conclude } = require('./suite.ts');",
+    'globalThis.print = console.log;',
+    ...loading(paths),
+    'conclude();',
+  ];
+  const plugins = [recordingModules];
+  return bundled(lines, { platform: 'node', target: 'node24', format: 'cjs', plugins });
+}
+
 /**
  * @param paths of the test files below test/
+ * @param recorded keys and signatures for them
  * @returns the script; throws what esbuild or swc says
  */
-export async function bundleForEs5(paths: readonly string[]): Promise<string> {
+export async function bundleForEs5(
+  paths: readonly string[],
+  recorded: readonly Recorded[],
+): Promise<string> {
   const modules = tier2Modules().map((path) => `require(${JSON.stringify(join(root, path))});`);
   const lines = [
     "import { check, conclude } from './suite.ts';",
     // Before the tests' own additions to the engine.
     `check('the modules of tier 2 are loaded', () => { ${modules.join(' ')} });`,
     "require('./globals.ts');",
-    ...paths.map((path) => {
-      const source = JSON.stringify(join(root, 'test', path));
-      return `print('${path}'); check('loading ${path}', () => require(${source}));`;
-    }),
+    ...loading(paths),
     'conclude();',
   ];
-  const { outputFiles } = await build({
-    stdin: { contents: lines.join('\n'), resolveDir: here, loader: 'js' },
-    bundle: true,
-    write: false,
+  const script = await bundled(lines, {
     platform: 'neutral',
     target: 'es2020',
     format: 'iife',
-    charset: 'ascii',
-    logLevel: 'silent',
+    define: { Map: 'TextMap' },
     plugins: [es5Modules],
   });
-  const { code } = await transform(outputFiles[0]!.text, {
+  const { code } = await transform(script, {
     isModule: false,
     jsc: {
       target: 'es5',
@@ -90,5 +139,5 @@ export async function bundleForEs5(paths: readonly string[]): Promise<string> {
       assumptions: { iterableIsArray: true },
     },
   });
-  return code;
+  return `var recorded = ${JSON.stringify(recorded)};\n${code}`;
 }

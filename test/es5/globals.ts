@@ -94,7 +94,9 @@ for (const owner of [Array.prototype, bytes]) {
   add(owner, 'entries', pairs);
   add(owner, 'keys', indices);
 }
-add(Object, 'hasOwn', (value: object, name: string) => Object.hasOwn(value, name));
+add(Object, 'hasOwn', (value: object, name: string) => {
+  return Object.getOwnPropertyDescriptor(value, name) !== undefined;
+});
 add(Object, 'values', (value: Record<string, unknown>) =>
   Object.keys(value).map((name) => value[name]),
 );
@@ -131,9 +133,29 @@ add(String.prototype, 'endsWith', function (this: string, end: string) {
   return this.slice(-end.length) === end;
 });
 
+/** As much of a Map as the simulator's key-value store needs, whose keys are texts. */
+class TextMap {
+  private readonly held: Record<string, unknown> = {};
+
+  get(key: string): unknown {
+    return Object.hasOwn(this.held, key) ? this.held[key] : undefined;
+  }
+
+  set(key: string, value: unknown): this {
+    this.held[key] = value;
+    return this;
+  }
+
+  delete(key: string): boolean {
+    return delete this.held[key];
+  }
+}
+
 /** The part of Node's Buffer that the tests use: bytes of hexadecimal and Latin-1 text, and back. */
 const global = Function('return this')() as Record<string, unknown>;
 global['console'] = { log: print };
+// Not as `Map`, which what swc adds would take for a whole one (bundle.ts renames the tests' own).
+global['TextMap'] = TextMap;
 add(Number, 'parseInt', global['parseInt']);
 global['Buffer'] = {
   compare(a: Uint8Array, b: Uint8Array) {

@@ -12,6 +12,7 @@ export const mkdirSync = absent;
 export const openSync = absent;
 export const readSync = absent;
 export const renameSync = absent;
+export const writeFileSync = absent;
 export const writeSync = absent;
 export const readFileSync = absent;
 export const dirname = absent;
