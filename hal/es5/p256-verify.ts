@@ -219,10 +219,7 @@ function addPoints(a: Point, b: Point): Point {
   const v = prime.multiply(xA, hh);
   const squared = prime.subtract(prime.multiply(r, r), hhh);
   const x = prime.subtract(squared, prime.add(v, v));
-  const y = prime.subtract(
-    prime.multiply(r, prime.subtract(v, x)),
-    prime.multiply(yA, hhh),
-  );
+  const y = prime.subtract(prime.multiply(r, prime.subtract(v, x)), prime.multiply(yA, hhh));
   return { x, y, z: prime.multiply(prime.multiply(a.z, b.z), h) };
 }
 

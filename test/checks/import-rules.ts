@@ -28,6 +28,7 @@ export const folderRules: readonly FolderRule[] = [
     node: true,
     packages: 'runtime',
   },
+  { folder: 'hal/es5/', own: ['hal/es5/', 'hal/types.ts'], node: false, packages: 'none' },
   { folder: 'hal/noble/', own: ['hal/', ...formats], node: false, packages: 'runtime' },
   { folder: 'boards/', own: ['boards/', 'hal/', 'agent/'], node: true, packages: 'development' },
   {
@@ -54,6 +55,7 @@ export const tier2Roots = [
   'agent/limits.ts',
   'agent/codes.ts',
   'agent/verify/partial',
+  'hal/es5/',
 ];
 
 export interface ForbiddenToken {

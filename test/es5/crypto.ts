@@ -60,50 +60,57 @@ function wordAt(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }
 
-function bytesOf(state: Int32Array): Uint8Array {
+function bytesOf(state: ArrayLike<number>): Uint8Array {
   const bytes = new Uint8Array(4 * state.length);
   for (let i = 0; i < bytes.length; i++) bytes[i] = state[i >> 2]! >>> (24 - 8 * (i & 3));
   return bytes;
 }
 
-const rotate = (x: number, by: number): number => (x >>> by) | (x << (32 - by));
+const constants256: number[] = [];
+for (let i = 0; i < 64; i++) constants256[i] = constants[2 * i]!;
 
+/**
+ * Numbers in plain arrays and one assignment each: on this engine typed arrays are slow, and a list of
+ * assignments makes arrays. A signature costs 4,400 of these blocks.
+ */
 function sha256(bytes: Uint8Array): Uint8Array {
   const message = padded(bytes, 64);
-  const state = new Int32Array(8);
+  const state: number[] = [];
   for (let i = 0; i < 8; i++) state[i] = initial[2 * i]!;
-  const w = new Int32Array(64);
+  const w: number[] = [];
   for (let start = 0; start < message.length; start += 64) {
-    for (let i = 0; i < 64; i++) {
-      if (i < 16) {
-        w[i] = wordAt(message, start + 4 * i);
-        continue;
-      }
+    for (let i = 0; i < 16; i++) w[i] = wordAt(message, start + 4 * i);
+    for (let i = 16; i < 64; i++) {
       const x = w[i - 15]!;
       const y = w[i - 2]!;
-      const s0 = rotate(x, 7) ^ rotate(x, 18) ^ (x >>> 3);
-      const s1 = rotate(y, 17) ^ rotate(y, 19) ^ (y >>> 10);
-      w[i] = w[i - 16]! + s0 + w[i - 7]! + s1;
+      const s0 = ((x >>> 7) | (x << 25)) ^ ((x >>> 18) | (x << 14)) ^ (x >>> 3);
+      const s1 = ((y >>> 17) | (y << 15)) ^ ((y >>> 19) | (y << 13)) ^ (y >>> 10);
+      w[i] = (w[i - 16]! + s0 + w[i - 7]! + s1) | 0;
     }
-    let [a, b, c, d] = [state[0]!, state[1]!, state[2]!, state[3]!];
-    let [e, f, g, h] = [state[4]!, state[5]!, state[6]!, state[7]!];
-    // One assignment each: this engine makes an array of every list of them.
+    let a = state[0]!;
+    let b = state[1]!;
+    let c = state[2]!;
+    let d = state[3]!;
+    let e = state[4]!;
+    let f = state[5]!;
+    let g = state[6]!;
+    let h = state[7]!;
     for (let i = 0; i < 64; i++) {
-      const s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
-      const t1 = (h + s1 + ((e & f) ^ (~e & g)) + constants[2 * i]! + w[i]!) | 0;
-      const s0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
-      const t2 = (s0 + ((a & b) ^ (a & c) ^ (b & c))) | 0;
+      const s1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
+      const t1 = h + s1 + ((e & f) ^ (~e & g)) + constants256[i]! + w[i]!;
+      const s0 = ((a >>> 2) | (a << 30)) ^ ((a >>> 13) | (a << 19)) ^ ((a >>> 22) | (a << 10));
       h = g;
       g = f;
       f = e;
       e = (d + t1) | 0;
       d = c;
+      const majority = (a & b) ^ (a & c) ^ (b & c);
       c = b;
       b = a;
-      a = (t1 + t2) | 0;
+      a = (t1 + s0 + majority) | 0;
     }
     const sums = [a, b, c, d, e, f, g, h];
-    for (let i = 0; i < 8; i++) state[i] = state[i]! + sums[i]!;
+    for (let i = 0; i < 8; i++) state[i] = (state[i]! + sums[i]!) | 0;
   }
   return bytesOf(state);
 }
