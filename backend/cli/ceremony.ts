@@ -6,9 +6,9 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { coseKey, publicKeyBytes } from '../../agent/codec/cose-key.ts';
+import { coseKey, type PublicKey, publicKeyBytes } from '../../agent/codec/cose-key.ts';
 import { encode } from '../../agent/codec/schema.ts';
-import { type Refusal, refuse } from '../../agent/codes.ts';
+import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
 import { keyId } from '../../agent/crypto/key-id.ts';
 import { signEnvelope } from '../../agent/crypto/sign-envelope.ts';
 import { maxRootBytes } from '../../agent/limits.ts';
@@ -25,11 +25,19 @@ import {
   signEnrolmentCa,
 } from '../signer/device-authorities.ts';
 import { reasonOf, syncFolder, writeDurableFile } from '../signer/durable-file.ts';
-import { type KeyFileOptions, writeKeyFile } from '../signer/key-file.ts';
+import {
+  isTokenKey,
+  type KeyFileOptions,
+  type TokenKey,
+  writeKeyFile,
+} from '../signer/key-file.ts';
+import type { Token } from '../signer/pkcs11/token.ts';
+import { destroyTokenKey, makeOnlineKey } from '../signer/pkcs11/token-keys.ts';
 import {
   type OfflineRole,
   type OnlineKeyName,
   offlineKeyPath,
+  onlineKeyNames,
   onlineKeyPath,
   rootPath,
   targetsPath,
@@ -63,6 +71,8 @@ export interface CeremonyOptions {
   readonly targetsDays: number;
   /** Unix seconds. */
   readonly now: number;
+  /** Makes and keeps halves of the server's keys, where there is one. */
+  readonly token?: Token | undefined;
   readonly keyFile?: KeyFileOptions;
   progress?(line: string): void;
 }
@@ -71,6 +81,8 @@ export interface MadeKey {
   /** File name without `.key`, such as `director-root-1`. */
   readonly name: string;
   readonly offline: boolean;
+  /** Its P-256 half is in the token. */
+  readonly inToken: boolean;
   readonly keyId: Uint8Array;
 }
 
@@ -92,7 +104,7 @@ const offlineUpdateKeys: RoleSize = { keys: 1, threshold: 1 };
 
 /**
  * Holds a ceremony. Codes `argument-invalid`: the folder has content already, a threshold is
- * outside 1 … keys, or a Root would outgrow what vehicles accept.
+ * outside 1 … keys, or a Root would outgrow what vehicles accept; those of `makeOnlineKey`.
  */
 export async function holdCeremony(options: CeremonyOptions): Promise<CeremonyResult | Refusal> {
   const folder = resolve(options.folder);
@@ -100,22 +112,31 @@ export async function holdCeremony(options: CeremonyOptions): Promise<CeremonyRe
   if (refusal !== undefined) return refusal;
   const temporary = prepare(folder);
   if (typeof temporary !== 'string') return temporary;
-  const discard = (): void => rmSync(temporary, { recursive: true, force: true });
+  const online: OnlineKeyMap = new Map();
+  let done = false;
+  const discard = async (): Promise<void> => {
+    rmSync(temporary, { recursive: true, force: true });
+    if (done) return;
+    for (const key of online.values()) await destroyTokenKey(options.token, key);
+  };
   const interrupted = (signal: NodeJS.Signals): void => {
-    discard();
-    process.exit(signal === 'SIGINT' ? 130 : 143);
+    const end = () => process.exit(signal === 'SIGINT' ? 130 : 143);
+    discard().then(end, end);
   };
   process.on('SIGINT', interrupted).on('SIGTERM', interrupted);
   try {
-    const keys = await makeAll(temporary, options);
+    const refused = await makeOnline(online, options.token);
+    if (refused !== undefined) return refused;
+    const keys = await makeAll(temporary, options, online);
     for (const name of readdirSync(temporary)) syncFolder(join(temporary, name));
     syncFolder(temporary);
     // An empty folder of that name is replaced; one with content makes this fail, and stays.
     renameSync(temporary, folder);
+    done = true;
     syncFolder(dirname(folder));
     return { folder, keys };
   } finally {
-    discard();
+    await discard();
     process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
   }
 }
@@ -172,24 +193,42 @@ function prepare(folder: string): string | Refusal {
   }
 }
 
+type OnlineKeyMap = Map<OnlineKeyName | typeof firstCaName, KeyPair | TokenKey>;
+const firstCaName = 'enrolment-ca-1';
+
+/** Makes the server's keys into `keys`; what is there on a refusal was made. */
+async function makeOnline(
+  keys: OnlineKeyMap,
+  token: Token | undefined,
+): Promise<Refusal | undefined> {
+  for (const name of [...onlineKeyNames, firstCaName] as const) {
+    const algorithm = name === 'director-wrapping' ? wrappingAlgorithm : signatureAlgorithm;
+    const key = await makeOnlineKey(token, name === firstCaName ? 'ESP256' : algorithm, name);
+    if (isRefusal(key)) return key;
+    keys.set(name, key);
+  }
+  return undefined;
+}
+
 /** Makes everything below `folder`, which nobody else sees yet. */
-async function makeAll(folder: string, options: CeremonyOptions): Promise<readonly MadeKey[]> {
+async function makeAll(
+  folder: string,
+  options: CeremonyOptions,
+  online: OnlineKeyMap,
+): Promise<readonly MadeKey[]> {
   const crypto = createNodeCrypto();
   const made: MadeKey[] = [];
   const onlinePassphrase = options.onlinePassphrase ?? options.passphrase;
-  const note = (path: string, offline: boolean, { key }: KeyPair): void => {
+  const note = (path: string, offline: boolean, key: KeyPair | TokenKey): void => {
     const name = basename(path, '.key');
-    made.push({ name, offline, keyId: keyId(crypto, key) });
+    made.push({ name, offline, inToken: isTokenKey(key), keyId: keyId(crypto, key.key) });
     options.progress?.(`made ${name}`);
   };
-  const make = async (path: string, offline: boolean): Promise<KeyPair> => {
-    const wraps = basename(path, '.key') === 'director-wrapping';
-    const pair = generateKeyPair(wraps ? wrappingAlgorithm : signatureAlgorithm);
+  const write = async (path: string, offline: boolean, key: KeyPair | TokenKey) => {
     const passphrase = offline ? options.passphrase : onlinePassphrase;
-    writeKeyFile(path, pair, passphrase, options.keyFile);
-    note(path, offline, pair);
+    writeKeyFile(path, key, passphrase, options.keyFile);
+    note(path, offline, key);
     await turn(); // lets an interruption be noticed between two keys
-    return pair;
   };
   const makeOffline = async (
     repository: RepositoryName,
@@ -198,20 +237,27 @@ async function makeAll(folder: string, options: CeremonyOptions): Promise<readon
   ): Promise<Role> => {
     const pairs: KeyPair[] = [];
     for (let number = 1; number <= keys; number++) {
-      pairs.push(await make(offlineKeyPath(folder, repository, role, number), true));
+      const pair = generateKeyPair(signatureAlgorithm);
+      await write(offlineKeyPath(folder, repository, role, number), true, pair);
+      pairs.push(pair);
     }
-    return { role, pairs, threshold };
+    return { role, keys: pairs.map(({ key }) => key), pairs, threshold };
   };
-  const makeOnline = async (role: RoleName, name: OnlineKeyName): Promise<Role> => {
-    return { role, pairs: [await make(onlineKeyPath(folder, name), false)], threshold: 1 };
+  const keepOnline = async (name: OnlineKeyName): Promise<PublicKey> => {
+    const key = online.get(name)!;
+    await write(onlineKeyPath(folder, name), false, key);
+    return key.key;
+  };
+  const onlineRole = async (role: RoleName, name: OnlineKeyName): Promise<Role> => {
+    return { role, keys: [await keepOnline(name)], pairs: [], threshold: 1 };
   };
 
   const directorRoles = [
     await makeOffline('director', 'root', options.directorRoot),
-    await makeOnline('targets', 'director-targets'),
-    await makeOnline('snapshot', 'director-snapshot'),
-    await makeOnline('timestamp', 'director-timestamp'),
-    await makeOnline('time', 'director-time'),
+    await onlineRole('targets', 'director-targets'),
+    await onlineRole('snapshot', 'director-snapshot'),
+    await onlineRole('timestamp', 'director-timestamp'),
+    await onlineRole('time', 'director-time'),
     // OFF-01: own keys, which stay with the operator
     await makeOffline('director', 'offline-snapshot', offlineUpdateKeys),
     await makeOffline('director', 'offline-targets', offlineUpdateKeys),
@@ -220,15 +266,16 @@ async function makeAll(folder: string, options: CeremonyOptions): Promise<readon
   const imagesRoles = [
     await makeOffline('images', 'root', options.imagesRoot),
     targetsRole,
-    await makeOnline('snapshot', 'images-snapshot'),
-    await makeOnline('timestamp', 'images-timestamp'),
+    await onlineRole('snapshot', 'images-snapshot'),
+    await onlineRole('timestamp', 'images-timestamp'),
   ];
-  const wrapping = await make(onlineKeyPath(folder, 'director-wrapping'), false);
+  const wrapping = await keepOnline('director-wrapping');
   // The offline root of the device plane, and the first enrolment CA that it signs.
   const place = { ...options, folder, onlinePassphrase };
   const deviceRoot = makeDeviceRoot(place);
   note(deviceRootKeyPath(folder), true, deviceRoot.pair);
-  const authority = signEnrolmentCa(place, deviceRoot, 1, enrolmentCaDays);
+  const authority = online.get(firstCaName)!;
+  signEnrolmentCa(place, deviceRoot, 1, enrolmentCaDays, authority);
   note(enrolmentCaKeyPath(folder, 1), false, authority);
 
   const rootExpires = options.now + options.rootDays * secondsPerDay;
@@ -236,12 +283,14 @@ async function makeAll(folder: string, options: CeremonyOptions): Promise<readon
   writeDurableFile(rootPath(folder, 'director', 1), signFirstRoot(directorRoles, rootExpires));
   writeDurableFile(rootPath(folder, 'images', 1), signFirstRoot(imagesRoles, rootExpires));
   writeDurableFile(targetsPath(folder, 1), signFirstTargets(targetsRole, targetsExpires));
-  writeDurableFile(wrappingKeyPath(folder), encode(coseKey, wrapping.key));
+  writeDurableFile(wrappingKeyPath(folder), encode(coseKey, wrapping));
   return made;
 }
 
 interface Role {
   readonly role: RoleName;
+  readonly keys: readonly PublicKey[];
+  /** Of an offline role: what signs here. */
   readonly pairs: readonly KeyPair[];
   readonly threshold: number;
 }
@@ -249,10 +298,7 @@ interface Role {
 /** Root 1, signed by every root key: a lost key then does not keep it from being verified. */
 function signFirstRoot(all: readonly Role[], expires: number): Uint8Array {
   const crypto = createNodeCrypto();
-  const entries = all.map(({ role, pairs, threshold }) => {
-    return { role, keys: pairs.map(({ key }) => key), threshold };
-  });
-  const payload = encode(rootSchema, composeRoot(crypto, entries, 1, expires));
+  const payload = encode(rootSchema, composeRoot(crypto, all, 1, expires));
   const signers = all.filter(({ role }) => role === 'root').flatMap(({ pairs }) => pairs);
   return signEnvelope(crypto, signers.map(signerOf), 'metadata', payload);
 }

@@ -13,11 +13,13 @@ import { offlineCommands } from './commands/offline.ts';
 import { repositoryCommands } from './commands/repository.ts';
 import { rootCommands } from './commands/root.ts';
 import { statusCommands } from './commands/status.ts';
+import { tokenCommands } from './commands/token.ts';
 import { vehicleCommands } from './commands/vehicle.ts';
 
 export const commands: readonly Command[] = [
   ...ceremonyCommands,
   ...enrolmentCaCommands,
+  ...tokenCommands,
   ...brokerCommands,
   ...rootCommands,
   ...imageCommands,

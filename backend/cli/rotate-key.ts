@@ -20,11 +20,20 @@ import {
   roles,
 } from '../../agent/metadata/common.ts';
 import { type Root, root as rootSchema } from '../../agent/metadata/root.ts';
-import { generateKeyPair, type KeyPair, signerOf } from '../../hal/node/signing.ts';
+import { type KeyPair, signerOf } from '../../hal/node/signing.ts';
 import type { Crypto } from '../../hal/types.ts';
 import { publishAnswer } from '../http/messages.ts';
 import { syncFolder, writeDurableFile } from '../signer/durable-file.ts';
-import { readKeyFile, readKeyFilePublicKey, writeKeyFile } from '../signer/key-file.ts';
+import {
+  isTokenKey,
+  readKeyFile,
+  readKeyFilePublicKey,
+  readKeyFileTokenKey,
+  type TokenKey,
+  writeKeyFile,
+} from '../signer/key-file.ts';
+import type { Token } from '../signer/pkcs11/token.ts';
+import { destroyTokenKey, makeOnlineKey } from '../signer/pkcs11/token-keys.ts';
 import { roleAuthority, verifyNextRoot } from '../signer/root-trust.ts';
 import {
   type OfflineRole,
@@ -66,6 +75,8 @@ export interface RotateOptions {
   readonly passphrase: string;
   /** Seals a new online key; the same passphrase when absent. */
   readonly onlinePassphrase?: string;
+  /** Makes and keeps half of a new online key, where there is one. */
+  readonly token?: Token | undefined;
   readonly repository: RepositoryName;
   readonly role: RoleName;
   /** Which key of an offline role, as its file is numbered. */
@@ -106,23 +117,39 @@ export async function rotateKey(options: RotateOptions): Promise<RotatedKey | Re
   );
   if (isRefusal(trusted)) return trusted;
   const path = pathOf(options);
-  const settled = settle(path, trusted.root);
+  const settled = await settle(path, trusted.root, options.token);
   if (isRefusal(settled)) return settled;
 
   const old = keyToReplace(options, trusted.root, path);
   if (isRefusal(old)) return old;
-  const pair = generateKeyPair(old.algorithm);
-  const root = composeNext(options, trusted.root, old, pair);
+  const offline = isOffline(repository, role);
+  const token = offline ? undefined : options.token;
+  const pair = await makeOnlineKey(token, old.algorithm, `${repository}-${role}`);
+  if (isRefusal(pair)) return pair;
+  const published = await publishNext(options, trusted.root, path, old, pair);
+  // What was made is of no use; a lost answer leaves the files to the next rotation.
+  if (isRefusal(published) && !existsSync(previous(path))) await destroyTokenKey(token, pair);
+  return published;
+}
+
+async function publishNext(
+  options: RotateOptions,
+  trusted: Root,
+  path: string,
+  old: PublicKey,
+  pair: KeyPair | TokenKey,
+): Promise<RotatedKey | Refusal> {
+  const { crypto, client, keysFolder, repository } = options;
+  const root = composeNext(options, trusted, old, pair.key);
   if (isRefusal(root)) return root;
-  const signers = rootSigners(options, trusted.root, root, pair);
+  const signers = rootSigners(options, trusted, root, pair);
   if (isRefusal(signers)) return signers;
   const bytes = signEnvelope(crypto, signers, 'metadata', encode(rootSchema, root));
   const { now } = options;
-  const checked = verifyNextRoot(crypto, repository, trusted.root, root.version, bytes, now);
+  const checked = verifyNextRoot(crypto, repository, trusted, root.version, bytes, now);
   if (isRefusal(checked)) return checked;
 
-  const offline = isOffline(repository, role);
-  const passphrase = offline
+  const passphrase = isOffline(repository, options.role)
     ? options.passphrase
     : (options.onlinePassphrase ?? options.passphrase);
   writeKeyFile(`${path}.next`, pair, passphrase);
@@ -138,7 +165,7 @@ export async function rotateKey(options: RotateOptions): Promise<RotatedKey | Re
     return answer;
   }
   writeDurableFile(rootPath(keysFolder, repository, root.version), bytes);
-  rmSync(previous(path), { force: true });
+  await forget(previous(path), options.token);
   const newKeyId = keyId(crypto, pair.key);
   return { version: root.version, path, oldKeyId: keyId(crypto, old), newKeyId };
 }
@@ -183,15 +210,30 @@ function keyToReplace(
   return lost.length === 1 ? lost[0]! : unknown;
 }
 
+/** Removes a key file, and what of its key is in the token: that is best effort, for it is no more. */
+async function forget(path: string, token: Token | undefined): Promise<void> {
+  const tokenKey = readKeyFileTokenKey(path);
+  rmSync(path, { force: true });
+  if (tokenKey !== undefined) await token?.destroy(tokenKey);
+}
+
 /** Ends a rotation that was cut short: the key that the newest Root names stays. */
-function settle(path: string, root: Root): Refusal | undefined {
-  rmSync(`${path}.next`, { force: true });
+async function settle(
+  path: string,
+  root: Root,
+  token: Token | undefined,
+): Promise<Refusal | undefined> {
+  await forget(`${path}.next`, token);
   if (!existsSync(previous(path))) return undefined;
   const current = existsSync(path) ? readKeyFilePublicKey(path) : undefined;
   if (isRefusal(current)) return current;
   const listed = current !== undefined && root.keys.some((key) => sameKey(key, current));
-  if (listed) rmSync(previous(path));
-  else renameSync(previous(path), path);
+  if (listed) {
+    await forget(previous(path), token);
+    return undefined;
+  }
+  if (current !== undefined) await forget(path, token);
+  renameSync(previous(path), path);
   return undefined;
 }
 
@@ -199,7 +241,7 @@ function composeNext(
   { crypto, repository, role, expires }: RotateOptions,
   root: Root,
   old: PublicKey,
-  pair: KeyPair,
+  fresh: PublicKey,
 ): Root | Refusal {
   if (root.roles.some(({ profile }) => profile !== profiles.composite)) {
     return refuse(
@@ -211,8 +253,8 @@ function composeNext(
   for (const name of rolesIn(root, repository)) {
     const authority = roleAuthority(crypto, root, name);
     if (isRefusal(authority)) return authority;
-    const keys = authority.keys.map((key) => (name === role && sameKey(key, old) ? pair.key : key));
-    if (name === role && !keys.includes(pair.key)) {
+    const keys = authority.keys.map((key) => (name === role && sameKey(key, old) ? fresh : key));
+    if (name === role && !keys.includes(fresh)) {
       return refuse(
         'argument-invalid',
         `Root ${root.version} does not list the key in that file as ${role}`,
@@ -228,7 +270,7 @@ function rootSigners(
   { crypto, keysFolder, repository, passphrase }: RotateOptions,
   old: Root,
   next: Root,
-  pair: KeyPair,
+  pair: KeyPair | TokenKey,
 ): readonly Signer[] | Refusal {
   const before = roleAuthority(crypto, old, 'root');
   if (isRefusal(before)) return before;
@@ -240,7 +282,7 @@ function rootSigners(
   const counts = (): number =>
     signers.filter(({ key }) => after.keys.some((one) => sameKey(one, key))).length;
   const fresh = after.keys.some((key) => sameKey(key, pair.key));
-  if (fresh) signers.push(signerOf(pair));
+  if (fresh && !isTokenKey(pair)) signers.push(signerOf(pair));
   const present = offlineKeys(keysFolder, repository, 'root');
   if (isRefusal(present)) return present;
   for (const { path, key } of present) {

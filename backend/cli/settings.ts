@@ -93,6 +93,10 @@ export function clientOf(given: Arguments, context: Context): OperatorClient | R
   return new OperatorClient(url, token);
 }
 
+/** For the notes of commands that make online keys. */
+export const tokenNote =
+  'With OTA_PKCS11_MODULE set, the P-256 half of a new online key is made in that token.';
+
 /**
  * Runs a command with the token of online keys (`OTA_PKCS11_MODULE`), logged in; undefined where
  * none is set. Codes `configuration-invalid`, those of `Token.open` and of the command.

@@ -53,6 +53,10 @@ export class BackendProcess {
     return process;
   }
 
+  get id(): number | undefined {
+    return this.child.id;
+  }
+
   /** Throws before it listens. */
   get ports(): BackendPorts {
     if (this.taken === undefined) throw new Error('the backend does not listen yet');

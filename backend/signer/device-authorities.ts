@@ -16,7 +16,7 @@ import { importPrivateKey } from '../../hal/node/key-format.ts';
 import { generateKeyPair, type KeyPair } from '../../hal/node/signing.ts';
 import { issueCertificate, parseCertificate } from './certificate.ts';
 import { readSmallFile, writeDurableFile } from './durable-file.ts';
-import { type KeyFileOptions, readKeyFile, writeKeyFile } from './key-file.ts';
+import { type KeyFileOptions, readKeyFile, type TokenKey, writeKeyFile } from './key-file.ts';
 
 const secondsPerDay = 86_400;
 /** Devices do not judge their anchor's validity; other software might. */
@@ -93,17 +93,18 @@ export function makeDeviceRoot(options: AuthorityOptions): DeviceRoot {
 }
 
 /**
- * Makes the key of enrolment CA `number` and has the root sign its certificate, which is written
- * last: a CA is there with its key or not at all.
+ * Has the root sign the certificate of enrolment CA `number`, which is written after its key file: a
+ * CA is there with its key or not at all.
+ * @param pair its key, ESP256
  */
 export function signEnrolmentCa(
   options: AuthorityOptions,
   root: DeviceRoot,
   number: number,
   days: number,
-): KeyPair {
+  pair: KeyPair | TokenKey = generateKeyPair('ESP256'),
+): void {
   const { folder, onlinePassphrase, now, keyFile } = options;
-  const pair = generateKeyPair('ESP256');
   const certificate = issueCertificate(
     {
       profile: { use: 'authority', pathLength: 0 },
@@ -116,7 +117,6 @@ export function signEnrolmentCa(
   );
   writeKeyFile(enrolmentCaKeyPath(folder, number), pair, onlinePassphrase, keyFile);
   writeDurableFile(enrolmentCaPath(folder, number), certificate);
-  return pair;
 }
 
 /** The offline root with its key. Codes of `readKeyFile`, `file-unreadable`, `key-file-invalid`. */

@@ -3,7 +3,16 @@
  * by an environment variable, which is this process's while the token lives.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TokenSettings } from '../../backend/signer/pkcs11/token.ts';
@@ -50,11 +59,25 @@ export class TestToken {
 
   /** For processes of their own. */
   get environment() {
-    const { SOFTHSM2_CONF } = process.env;
     return {
-      ...{ SOFTHSM2_CONF, OTA_PKCS11_MODULE: softhsmModule },
-      ...{ OTA_PKCS11_TOKEN: this.label, OTA_PKCS11_PIN: this.pin },
+      SOFTHSM2_CONF: process.env['SOFTHSM2_CONF']!,
+      OTA_PKCS11_MODULE: softhsmModule,
+      OTA_PKCS11_TOKEN: this.label,
+      OTA_PKCS11_PIN: this.pin,
     };
+  }
+
+  /** Private keys in it, as another program counts them. */
+  keyCount(): number {
+    const listed = execFileSync(
+      'pkcs11-tool',
+      [
+        ...['--module', softhsmModule, '--token-label', this.label, '--login'],
+        ...['--pin', 'env:TEST_PIN', '--list-objects', '--type', 'privkey'],
+      ],
+      { env: { ...process.env, TEST_PIN: this.pin }, encoding: 'utf8', stdio: 'pipe' },
+    );
+    return listed.split('Private Key Object').length - 1;
   }
 
   /** As when the device is pulled out; `plugIn` brings it back. */
@@ -75,5 +98,22 @@ export class TestToken {
 
   private get tokens(): string {
     return join(this.folder, 'tokens');
+  }
+}
+
+/** The processes of modules that a process has started. */
+export function helpersOf(parent: number): readonly number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^[0-9]+$/.test(name))
+    .filter((name) => isHelperOf(parent, name))
+    .map(Number);
+}
+
+function isHelperOf(parent: number, process: string): boolean {
+  try {
+    const status = readFileSync(`/proc/${process}/status`, 'utf8');
+    return status.includes(`\nPPid:\t${parent}\n`) && status.startsWith('Name:\ttoken-helper');
+  } catch {
+    return false; // it has ended meanwhile
   }
 }

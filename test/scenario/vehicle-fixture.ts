@@ -31,6 +31,8 @@ export interface VehicleFixtureOptions {
   readonly doorbellAt?: (port: number) => Promise<number>;
   /** What the description of each agent says beside what the factory has written. */
   readonly description?: Partial<EcuDescription>;
+  /** What the ceremony, the backend and the operator are told beside where their keys are. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export class VehicleFixture {
@@ -48,9 +50,10 @@ export class VehicleFixture {
   private running: BackendProcess | undefined;
   private powered: EmulatedVehicle | undefined;
 
-  private constructor(vehicleId: string) {
+  private constructor({ vehicleId, environment }: VehicleFixtureOptions) {
     this.vehicleId = vehicleId;
     this.secrets = {
+      ...environment,
       OTA_KEYS: join(this.folder, 'keys'),
       OTA_PASSPHRASE: 'passphrase of the vehicle test',
       OTA_OPERATOR_TOKEN: 'operator-token-of-the-vehicle-test',
@@ -59,7 +62,7 @@ export class VehicleFixture {
 
   /** Everything up and running, release 1 on each ECU; `stop` has to follow, also after an error. */
   static async start(options: VehicleFixtureOptions): Promise<VehicleFixture> {
-    const fixture = new VehicleFixture(options.vehicleId);
+    const fixture = new VehicleFixture(options);
     try {
       await fixture.begin(options);
     } catch (error) {

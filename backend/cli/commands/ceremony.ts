@@ -11,6 +11,8 @@ import {
   onlinePassphraseOption,
   passphraseOf,
   passphraseOption,
+  tokenNote,
+  withToken,
 } from '../settings.ts';
 
 const maxKeys = 8;
@@ -54,6 +56,7 @@ export const ceremonyCommands: readonly Command[] = [
     notes: [
       'The folder must not exist yet, or be empty: keys are never overwritten.',
       'Give the server a copy without offline/; keep offline/ on media that is not connected.',
+      tokenNote,
     ],
     run,
   },
@@ -71,27 +74,31 @@ async function run(given: Arguments, context: Context) {
   if (isRefusal(passphrase)) return passphrase;
   const onlinePassphrase = onlinePassphraseOf(given, context);
   if (isRefusal(onlinePassphrase)) return onlinePassphrase;
-  const made = await holdCeremony({
-    folder,
-    passphrase,
-    ...(onlinePassphrase !== undefined && { onlinePassphrase }),
-    directorRoot,
-    imagesRoot,
-    imagesTargets,
-    rootDays,
-    targetsDays,
-    now: Math.floor(Date.now() / 1_000),
-    progress: context.progress,
-  });
+  const made = await withToken(context, (token) =>
+    holdCeremony({
+      folder,
+      token,
+      passphrase,
+      ...(onlinePassphrase !== undefined && { onlinePassphrase }),
+      directorRoot,
+      imagesRoot,
+      imagesTargets,
+      rootDays,
+      targetsDays,
+      now: Math.floor(Date.now() / 1_000),
+      progress: context.progress,
+    }),
+  );
   if (isRefusal(made)) return made;
   const lines = made.keys.map(
-    ({ name, offline, keyId }) => `${offline ? 'offline' : 'online '}  ${name}  ${hex(keyId)}`,
+    ({ name, offline, inToken, keyId }) =>
+      `${offline ? 'offline' : 'online '}  ${name}  ${hex(keyId)}${inToken ? '  in the token' : ''}`,
   );
   return {
     lines: [...lines, `${made.keys.length} keys and both Roots are in ${made.folder}`],
     json: {
       folder: made.folder,
-      keys: made.keys.map(({ name, offline, keyId }) => ({ name, offline, keyId: hex(keyId) })),
+      keys: made.keys.map((key) => ({ ...key, keyId: hex(key.keyId) })),
     },
   };
 }

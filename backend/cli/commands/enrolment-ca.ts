@@ -5,6 +5,7 @@ import { isRefusal, type Refusal } from '../../../agent/codes.ts';
 import { keyId } from '../../../agent/crypto/key-id.ts';
 import { createNodeCrypto } from '../../../hal/node/crypto.ts';
 import {
+  type AuthorityOptions,
   deviceRootPath,
   enrolmentCaDays,
   enrolmentCaNumbers,
@@ -12,6 +13,8 @@ import {
   openDeviceRoot,
   signEnrolmentCa,
 } from '../../signer/device-authorities.ts';
+import type { Token } from '../../signer/pkcs11/token.ts';
+import { makeOnlineKey } from '../../signer/pkcs11/token-keys.ts';
 import type { Arguments } from '../arguments.ts';
 import type { Command, Context, Outcome } from '../command.ts';
 import { hex } from '../format.ts';
@@ -22,6 +25,8 @@ import {
   onlinePassphraseOption,
   passphraseOf,
   passphraseOption,
+  tokenNote,
+  withToken,
 } from '../settings.ts';
 
 const maxDays = 3_650;
@@ -41,6 +46,7 @@ export const enrolmentCaCommands: readonly Command[] = [
       'Give the server devices/ and the new online/enrolment-ca-N.key, and start it anew.',
       'Earlier enrolment CAs stay accepted until their devices/N.ca.der is removed on the server.',
       'Makes the device root too, in a keys folder that has none yet.',
+      tokenNote,
     ],
     run,
   },
@@ -54,15 +60,28 @@ async function run(given: Arguments, context: Context): Promise<Outcome | Refusa
   if (isRefusal(passphrase)) return passphrase;
   const online = onlinePassphraseOf(given, context);
   if (isRefusal(online)) return online;
+  return await withToken(context, (token) => {
+    return signNext({ folder, passphrase, onlinePassphrase: online ?? passphrase }, days, token);
+  });
+}
+
+async function signNext(
+  given: Pick<AuthorityOptions, 'folder' | 'passphrase' | 'onlinePassphrase'>,
+  days: number,
+  token: Token | undefined,
+): Promise<Outcome | Refusal> {
+  const { folder, passphrase } = given;
   const now = Math.floor(Date.now() / 1_000);
-  const place = { folder, passphrase, onlinePassphrase: online ?? passphrase, now };
+  const place = { ...given, now };
   const first = !existsSync(deviceRootPath(folder));
   if (first) mkdirSync(join(folder, 'devices'), { recursive: true });
   const root = first ? makeDeviceRoot(place) : openDeviceRoot(folder, passphrase);
   if (isRefusal(root)) return root;
   const number = (enrolmentCaNumbers(folder).at(-1) ?? 0) + 1;
-  const pair = signEnrolmentCa(place, root, number, days);
-  const id = hex(keyId(createNodeCrypto(), pair.key));
+  const key = await makeOnlineKey(token, 'ESP256', `enrolment-ca-${number}`);
+  if (isRefusal(key)) return key;
+  signEnrolmentCa(place, root, number, days, key);
+  const id = hex(keyId(createNodeCrypto(), key.key));
   const made = `enrolment CA ${number} is in ${folder}/devices, valid ${days} days`;
   return {
     lines: [...(first ? ['made device-root'] : []), `online   enrolment-ca-${number}  ${id}`, made],

@@ -20,6 +20,8 @@ import {
   passphraseOf,
   passphraseOption,
   serverOptions,
+  tokenNote,
+  withToken,
 } from '../settings.ts';
 import { loadRoot } from '../trusted-root.ts';
 
@@ -68,6 +70,7 @@ export const rootCommands: readonly Command[] = [
     notes: [
       'The server reads a new online key from its own keys folder when the Root arrives: where that',
       'is another folder than --keys, rotate on the server itself.',
+      tokenNote,
     ],
     run: rotate,
   },
@@ -113,16 +116,19 @@ async function rotate(given: Arguments, context: Context): Promise<Outcome | Ref
   const client = clientOf(given, context);
   if (isRefusal(client)) return client;
   const images = { crypto: createNodeCrypto(), client, keysFolder: keysFolderOf(given, context) };
-  const rotated = await rotateKey({
-    ...images,
-    passphrase,
-    ...(onlinePassphrase !== undefined && { onlinePassphrase }),
-    repository,
-    role,
-    number,
-    expires: daysFromNow(rootDays),
-    now: daysFromNow(0),
-  });
+  const rotated = await withToken(context, (token) =>
+    rotateKey({
+      ...images,
+      token,
+      passphrase,
+      ...(onlinePassphrase !== undefined && { onlinePassphrase }),
+      repository,
+      role,
+      number,
+      expires: daysFromNow(rootDays),
+      now: daysFromNow(0),
+    }),
+  );
   if (isRefusal(rotated)) return rotated;
   const { version, path, oldKeyId, newKeyId } = rotated;
   const lines = [

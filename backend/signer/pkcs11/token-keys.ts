@@ -12,17 +12,44 @@ import {
 import { sameBytes } from '../../../agent/codec/reader.ts';
 import { isRefusal, type Refusal, refuse } from '../../../agent/codes.ts';
 import { compositeMessage } from '../../../agent/crypto/composite.ts';
-import { joinComposite, keyPairOf, latticeHalf } from '../../../hal/node/signing.ts';
+import {
+  generateKeyPair,
+  joinComposite,
+  type KeyPair,
+  keyPairOf,
+  latticeHalf,
+} from '../../../hal/node/signing.ts';
 import type { Crypto } from '../../../hal/types.ts';
-import { pointOf, type TokenKey, tokenSecretBytes } from '../key-file.ts';
+import { isTokenKey, pointOf, type TokenKey, tokenSecretBytes } from '../key-file.ts';
 import { type OnlineSigner, SignerUnavailable } from '../online-keys.ts';
 import type { Token } from './token.ts';
 
 /** Algorithms of keys that a token can hold, wholly or in part. */
 export type TokenAlgorithm = 'ESP256' | 'MLDSA65-ECDSA-P256-SHA512';
 
-export function isTokenAlgorithm(algorithm: AlgorithmName): algorithm is TokenAlgorithm {
+function isTokenAlgorithm(algorithm: AlgorithmName): algorithm is TokenAlgorithm {
   return algorithm === 'ESP256' || algorithm === 'MLDSA65-ECDSA-P256-SHA512';
+}
+
+/**
+ * Makes a key: in this process, or with its P-256 half in the token where there is one and keys of
+ * that algorithm have such a half. Codes of `makeTokenKey`.
+ */
+export async function makeOnlineKey(
+  token: Token | undefined,
+  algorithm: AlgorithmName,
+  name: string,
+): Promise<KeyPair | TokenKey | Refusal> {
+  if (token === undefined || !isTokenAlgorithm(algorithm)) return generateKeyPair(algorithm);
+  return await makeTokenKey(token, algorithm, name);
+}
+
+/** Destroys what of a key is in the token. Codes of `Token.open`. */
+export async function destroyTokenKey(
+  token: Token | undefined,
+  key: KeyPair | TokenKey,
+): Promise<Refusal | undefined> {
+  return isTokenKey(key) ? await token?.destroy(key.tokenKey) : undefined;
 }
 
 /**
