@@ -18,9 +18,9 @@ export const tokenCommands: readonly Command[] = [
     positionals: [],
     options: { ...keysOption },
     notes: [
-      'The token is that of OTA_PKCS11_MODULE, OTA_PKCS11_TOKEN and OTA_PKCS11_PIN or _PIN_FILE.',
-      'After a wrong PIN a server does not log in any more, so that it cannot lock the token: set the',
-      'right one and run this once. It tries the PIN even if it is the last time that the token allows.',
+      'The token is that of OTA_PKCS11_MODULE, OTA_PKCS11_TOKEN and OTA_PKCS11_PIN[_FILE].',
+      'After a wrong PIN a server logs in no more, so that it cannot lock the token: set the',
+      'right one and run this once. It tries the PIN even where that is the last try left.',
     ],
     run,
   },
