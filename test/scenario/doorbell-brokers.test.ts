@@ -17,6 +17,7 @@ import { createNodeNet } from '../../hal/node/net.ts';
 import { createNodeRandom } from '../../hal/node/random.ts';
 import { MemoryKeyValue } from '../simulator/repository-simulator.ts';
 import { makeHierarchy } from '../unit/net/tls-cases.ts';
+import { codeOf } from './backend-fixture.ts';
 import {
   type BrokerFixture,
   EmbeddedFixture,
@@ -25,7 +26,7 @@ import {
   until,
 } from './broker-fixture.ts';
 import { hasProgram } from './can-python-peer.ts';
-import { clientOptions } from './tls-device.ts';
+import { callByTls, clientOptions } from './tls-device.ts';
 
 const [mine, other, third] = ['car-1', 'car-2', 'car-3'];
 const forgery = Buffer.from('a1011903e7', 'hex'); // version 999
@@ -258,12 +259,59 @@ function contract(name: string, start: () => Promise<BrokerFixture>, limits: Lim
     await listener.leave();
   });
 
+  if (name !== 'aedes') {
+    test('a broker that is stopped and started under load costs no answer, and tells all of it', async ({
+      fixture,
+    }) => {
+      const vehicles = [mine, other, third];
+      const newest = new Map<string, number>();
+      let answered = 0;
+      let running = true;
+      const load = vehicles.map(async (vehicleId) => {
+        const { vehicle, device } = fixture.vehicles.get(vehicleId)!;
+        const { director } = fixture.backend.ports;
+        for (let counter = 1; running; counter++) {
+          const reported = await callByTls(fixture.root!, director, `/manifest/${vehicleId}`, {
+            method: 'POST',
+            body: vehicle.manifest({ counter, time: fixture.backend.now }),
+            device,
+          });
+          assert.is(codeOf(reported), '200');
+          // Throws for every answer but success.
+          newest.set(vehicleId, await fixture.ring(vehicleId));
+          answered += 1;
+        }
+      });
+      const more = async () => {
+        const enough = answered + 12;
+        await until('answers', () => answered >= enough);
+      };
+      try {
+        for (let i = 0; i < 2; i++) {
+          await more();
+          await fixture.stopBroker();
+          await more();
+          await fixture.startBroker();
+        }
+        await more();
+      } finally {
+        running = false;
+        await Promise.all(load);
+      }
+      for (const vehicleId of vehicles) {
+        const listener = await fixture.listen(vehicleId);
+        await listener.heard(newest.get(vehicleId)!);
+        await listener.leave();
+      }
+    });
+  }
+
   test.run();
 }
 
 contract('aedes', () => EmbeddedFixture.start());
 if (hasProgram('mosquitto', '-h')) contract('mosquitto', MosquittoFixture.start);
-else console.log('skipped: 9 package mosquitto is not installed');
+else console.log('skipped: 10 package mosquitto is not installed');
 if (hasProgram('nats-server', '--version'))
   contract('NATS', NatsFixture.start, { sharesIdentifiers: true });
-else console.log('skipped: 9 package nats-server is not installed');
+else console.log('skipped: 10 package nats-server is not installed');
