@@ -10,7 +10,7 @@ import { lockByName } from '../store/locks.ts';
 import { insertRoot, latestRoot, type RootVersion, rootVersions } from '../store/metadata.ts';
 import { storedDocument } from '../store/stored-document.ts';
 import { readSmallFile } from './durable-file.ts';
-import type { OnlineKeys, Roots } from './online-keys.ts';
+import { type OnlineKeys, type Roots, SignerUnavailable } from './online-keys.ts';
 import { verifyNextRoot } from './root-trust.ts';
 
 /** Old Roots may have expired; the operator is warned of an expired newest one (server.ts). */
@@ -61,7 +61,8 @@ export class RootStore {
 
   /**
    * Takes over what another process has published. Throws when the online keys here are not those
-   * of the newest Roots: nothing may be signed under older ones.
+   * of the newest Roots: nothing may be signed under older ones. With `SignerUnavailable` where
+   * their token does not answer.
    */
   async follow(database: Database): Promise<void> {
     if (!database.shared) return;
@@ -85,6 +86,7 @@ export class RootStore {
       roots[repository] = storedDocument(rootSchema, bytes, maxRootBytes, 'Root');
     }
     const misfit = await this.keys.fit(roots);
+    if (misfit?.refused === 'signer-unavailable') throw new SignerUnavailable(misfit.detail);
     if (misfit !== undefined) throw new Error(`keys of the newest Root: ${misfit.detail}`);
     this.roots = roots;
   }

@@ -9,6 +9,7 @@ import {
   defaultLifetimes,
   defaultQuotas,
   readConfiguration,
+  readToken,
 } from '../../../backend/configuration.ts';
 
 const test = suite('configuration');
@@ -76,6 +77,37 @@ test('secrets come from files too, without their last line end', () => {
   assert.is(codeOf([], environment), 'configuration-invalid');
   assert.is(codeOf([], { ...environment, OTA_PASSPHRASE_FILE: folder }), 'configuration-invalid');
   rmSync(folder, { recursive: true });
+});
+
+test('a token is named by its module and its label, and opened by a PIN', () => {
+  const OTA_PKCS11_MODULE = '/usr/lib/softhsm/libsofthsm2.so';
+  const named = { ...secrets, OTA_PKCS11_MODULE, OTA_PKCS11_TOKEN: 'ota' };
+  const result = readConfiguration([], { ...named, OTA_PKCS11_PIN: '1234' });
+  assert.ok(!isRefusal(result));
+  assert.equal(result.token, { module: OTA_PKCS11_MODULE, label: 'ota', pin: '1234' });
+  const folder = mkdtempSync(join(tmpdir(), 'ota-configuration-'));
+  const file = join(folder, 'pin');
+  writeFileSync(file, '5678\n');
+  const byFile = readConfiguration([], { ...named, OTA_PKCS11_PIN_FILE: file });
+  assert.is(!isRefusal(byFile) && byFile.token?.pin, '5678');
+  rmSync(folder, { recursive: true });
+  assert.is(readToken(secrets), undefined);
+  const given: readonly Readonly<Record<string, string>>[] = [
+    {},
+    { OTA_PKCS11_PIN: '1', OTA_PKCS11_TOKEN: '' },
+    { OTA_PKCS11_PIN: '1', OTA_PKCS11_TOKEN: 'x'.repeat(33) },
+    { OTA_PKCS11_PIN: '1', OTA_PKCS11_MODULE: 'libsofthsm2.so' },
+    { OTA_PKCS11_PIN: '1'.repeat(256) },
+  ];
+  for (const changes of given) {
+    assert.is(
+      codeOf([], { ...named, ...changes }),
+      'configuration-invalid',
+      JSON.stringify(changes),
+    );
+    const refused = readToken({ ...named, ...changes });
+    assert.is(isRefusal(refused) && refused.refused, 'configuration-invalid');
+  }
 });
 
 test('the device plane is plain on loopback only, and when it is said', () => {

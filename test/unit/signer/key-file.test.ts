@@ -9,6 +9,8 @@ import {
   keyFile,
   readKeyFile,
   readKeyFilePublicKey,
+  readKeyFileTokenKey,
+  readOnlineKeyFile,
   writeKeyFile,
 } from '../../../backend/signer/key-file.ts';
 
@@ -75,6 +77,58 @@ test('equivalent Unicode forms are one passphrase', () => {
   const other = join(folder, 'unicode.key');
   writeKeyFile(other, pair, 'caf\u00e9', cheap);
   assert.equal(readKeyFile(other, 'cafe\u0301'), pair);
+});
+
+test('a key that is half in a token: the file keeps the rest, and the id of that half', () => {
+  const half = {
+    key: pair.key,
+    secret: pair.secret.subarray(0, 32),
+    tokenKey: Uint8Array.of(1, 2),
+  };
+  const other = join(folder, 'half.key');
+  writeKeyFile(other, half, passphrase, cheap);
+  assert.equal(readOnlineKeyFile(other, passphrase), half);
+  assert.equal(readKeyFileTokenKey(other), half.tokenKey);
+  assert.is(readKeyFileTokenKey(path), undefined);
+  assert.equal(readOnlineKeyFile(path, passphrase), pair);
+  const alone = readKeyFile(other, passphrase);
+  assert.ok(isRefusal(alone));
+  assert.is(alone.refused, 'key-file-invalid');
+  // Another half cannot be put in its place.
+  const fields = decode(keyFile, new Uint8Array(readFileSync(other)), 8_192);
+  if (isRefusal(fields)) throw new Error(fields.detail);
+  const moved = { ...fields, tokenKey: Uint8Array.of(1, 3) };
+  writeFileSync(other, encode(keyFile, moved));
+  const refused = readOnlineKeyFile(other, passphrase);
+  assert.is(isRefusal(refused) && refused.refused, 'passphrase-wrong');
+});
+
+test('a format and what belongs to the other one are refused together', () => {
+  const invalid = ['key-file-invalid'] as const;
+  const named = { tokenKey: Uint8Array.of(1) };
+  expectRefusal(
+    changed((fields) => Object.assign(fields, named)),
+    invalid,
+    'format 1, an id',
+  );
+  expectRefusal(
+    changed((fields) => Object.assign(fields, { format: 2 })),
+    invalid,
+    'no id',
+  );
+  const whole = { format: 2, ...named };
+  expectRefusal(
+    changed((fields) => Object.assign(fields, whole)),
+    invalid,
+    'a whole secret',
+  );
+  const wrapping = { algorithm: 'MLKEM768-P256', bytes: new Uint8Array(1249).fill(4) };
+  const odd = { ...whole, key: wrapping, sealed: new Uint8Array(48) };
+  expectRefusal(
+    changed((fields) => Object.assign(fields, odd)),
+    invalid,
+    'no half for a token',
+  );
 });
 
 test('an empty passphrase is a bug of the caller', () => {
