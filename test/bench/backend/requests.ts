@@ -12,6 +12,7 @@ const batches = 10;
 const milliseconds = 3_000;
 /** As few as keep the server at work: what waits for long would be shed. */
 const connections = 16;
+const overloadConnections = 900;
 /** Requests a second of the system that this project takes its mission from, on such a machine. */
 const peerPerSecond = 1_670;
 
@@ -45,7 +46,7 @@ export async function benchManifests(
       name: 'manifests accepted, one a request',
       value: rate,
       unit: '/s',
-      note: '3 signatures each, answered when durable',
+      note: `${connections} connections; 3 signatures each, answered when durable`,
     },
     {
       name: 'manifests accepted, POST /manifests',
@@ -67,7 +68,7 @@ export async function benchPolls(
     const some = vehicles.slice(0, connections);
     const requests = some.map(({ vehicleId }) => [request(vehicleId)]);
     const rate = ratePerSecond(await sendLoad({ port, requests, repeat: true, milliseconds }));
-    const note = `${(rate / peerPerSecond).toFixed(1)}x the peer's published ${peerPerSecond}/s`;
+    const note = `${connections} connections; ${(rate / peerPerSecond).toFixed(1)}x the peer's published ${peerPerSecond}/s`;
     results.push({ name, value: rate, unit: '/s', note });
   };
   await measure('GET /manifest', (id) => encodeRequest('GET', `/manifest/${id}`));
@@ -97,7 +98,7 @@ export async function benchOverload(backend: TestBackend): Promise<Result[]> {
       ...(rate !== undefined && { rate }),
     });
   const capacity = ratePerSecond(await load(connections));
-  const over = await load(900, 3 * capacity);
+  const over = await load(overloadConnections, 3 * capacity);
   const { statuses, seconds, latencies, unsent } = over;
   const known = ['200', '429', '503'];
   const errors = Object.entries(statuses)
@@ -110,13 +111,13 @@ export async function benchOverload(backend: TestBackend): Promise<Result[]> {
       name: 'capacity, POST /time',
       value: capacity,
       unit: '/s',
-      note: 'a composite signature each',
+      note: `${connections} connections; a composite signature each`,
     },
     {
       name: 'overload 3x: goodput',
       value: share,
       unit: '% of it',
-      note: `${answers}${unsent > 0 ? `, ${unsent} without a free connection` : ''}`,
+      note: `${overloadConnections} connections; ${answers}${unsent > 0 ? `, ${unsent} without a free connection` : ''}`,
     },
     {
       name: 'overload 3x: p99 of what is served',

@@ -25,6 +25,8 @@ function show(more: readonly Result[]): void {
   }
 }
 
+const cores = availableParallelism();
+process.stdout.write(`${cores} cores, Node ${process.version}, the clients on the same machine\n`);
 // First: what a silent vehicle takes shows in memory that nothing else has freed before.
 show(await benchDevicePlane());
 show(await benchSigning());
@@ -39,6 +41,6 @@ show(await benchOverload(backend));
 await backend.stop();
 show(await benchFleetSize());
 mkdirSync('out', { recursive: true });
-const sitting = { cores: availableParallelism(), node: process.version, results };
+const sitting = { cores, node: process.version, results };
 writeFileSync('out/bench-backend.json', `${JSON.stringify(sitting, undefined, 2)}\n`);
 process.stdout.write('\nwritten to out/bench-backend.json\n');
