@@ -22,8 +22,12 @@ export const helperPath = fileURLToPath(
   new URL('../../../out/pkcs11/token-helper', import.meta.url),
 );
 
-/** Signing takes a device some milliseconds; making a key, a slow one, seconds. */
-const callMilliseconds = 15_000;
+/** Signing takes a device some milliseconds; a transaction may wait for it. */
+const callMilliseconds = 5_000;
+/** Making a key takes a slow one seconds. */
+const generateMilliseconds = 60_000;
+/** For a module to end its sessions. */
+const closeMilliseconds = 5_000;
 const maxWaiting = 256;
 const maxAnswerBytes = 1_024;
 const nonsense = 'token-helper answered nonsense';
@@ -111,9 +115,10 @@ export class TokenHelper {
       if (this.calls.length >= maxWaiting) {
         return reject(new SignerUnavailable(`${maxWaiting} signatures wait for the token already`));
       }
+      const limit = operation === operations.generate ? generateMilliseconds : callMilliseconds;
       const deadline = setTimeout(() => {
-        this.end(`the token did not answer for ${callMilliseconds} ms`);
-      }, callMilliseconds);
+        this.end(`the token did not answer for ${limit} ms`);
+      }, limit);
       if (this.calls.length === 0) this.keepRunning(true);
       this.calls.push({ resolve, reject, deadline });
       const message = requestOf(operation, fields);
@@ -122,8 +127,12 @@ export class TokenHelper {
     });
   }
 
+  /** Takes no more calls, and lets the module end its sessions. */
   close(): void {
-    this.end('the token was closed');
+    if (this.ended !== undefined) return;
+    this.settleAll(new SignerUnavailable('the token was closed'));
+    this.child.stdin.end();
+    setTimeout(() => this.child.kill('SIGKILL'), closeMilliseconds).unref();
   }
 
   /** An idle process must not keep this one alive; a call must. */
@@ -171,12 +180,17 @@ export class TokenHelper {
 
   private end(why: string): void {
     if (this.ended !== undefined) return;
-    this.ended = new SignerUnavailable(why);
     this.child.kill('SIGKILL');
+    this.settleAll(new SignerUnavailable(why));
+  }
+
+  /** What waits is not answered any more. */
+  private settleAll(error: SignerUnavailable): void {
+    this.ended = error;
     this.keepRunning(false);
     for (const { reject, deadline } of this.calls.splice(0)) {
       clearTimeout(deadline);
-      reject(this.ended);
+      reject(error);
     }
   }
 }

@@ -20,8 +20,12 @@ export const tokenKeyIdBytes = 16;
 const pointBytes = 65;
 /** In a CKA_EC_POINT, the OCTET STRING around the point; some tokens leave it away. */
 const octetString = Buffer.from([0x04, pointBytes]);
-/** Between two attempts to reach a token that could not be reached. */
+/**
+ * Between two attempts to reach a token that could not be reached, at least; and how many times as
+ * long as the attempt took, so that one which hangs holds nobody up most of the time.
+ */
 const pauseMilliseconds = 1_000;
+const pauseFactor = 4;
 
 export interface TokenSettings {
   /** Path of the vendor's PKCS#11 library. */
@@ -165,6 +169,7 @@ export class Token {
     if (this.refused !== undefined && performance.now() < this.refused.until) {
       return this.refused.refusal;
     }
+    const begun = performance.now();
     const opened = await this.logIn();
     if (!isRefusal(opened)) {
       this.proven = true;
@@ -172,9 +177,9 @@ export class Token {
       this.connection = opened;
       return opened;
     }
-    const until = this.pinRefused
-      ? Number.POSITIVE_INFINITY
-      : performance.now() + pauseMilliseconds;
+    const now = performance.now();
+    const pause = Math.max(pauseMilliseconds, pauseFactor * (now - begun));
+    const until = this.pinRefused ? Number.POSITIVE_INFINITY : now + pause;
     this.refused = { refusal: opened, until };
     return opened;
   }
