@@ -72,7 +72,8 @@ reduce(
     [
         qr/    b = JS_VALUE_GET_PTR\(bfunc\);\n    assert\(b->func_kind == JS_FUNC_NORMAL\);\n/,
         sub {
-            "    const uint8_t *code = JS_VALUE_GET_OBJ(sf->cur_func)->u.func.code + JS_VALUE_GET_INT(bfunc);\n"
+            "    JSObject *running = JS_VALUE_GET_OBJ(sf->cur_func);\n"
+              . "    const uint8_t *code = running->u.func.code + JS_VALUE_GET_INT(bfunc);\n"
         }
     ],
     [ qr/ctor = js_closure2\(ctx, ctor, b, /, sub { 'ctor = js_closure2(ctx, ctor, code, ' } ],

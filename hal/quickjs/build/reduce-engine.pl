@@ -42,10 +42,11 @@ sub change {
         return;
     }
     $text = $changed;
+    return 1;
 }
 
 # The same for the programs of an ECU only.
-sub reduce { change(@_) unless defined $tools; }
+sub reduce { return !defined $tools && change(@_); }
 
 # Blocks of 1 KiB instead of 4 suit heaps of some hundred kilobytes: 60 KB less.
 reduce('small arenas', [qr/^#define JS_ARENA_SIZE .*$/m, sub { '#define JS_ARENA_SIZE 1024' }]);
@@ -307,6 +308,7 @@ reduce(
 );
 
 require "$FindBin::Bin/on-demand.pl";
+require "$FindBin::Bin/short-addresses.pl";
 
 # The engine is compiled for size (runtime.mk), which saves 200 KB; its interpreter is not.
 reduce(

@@ -160,12 +160,22 @@ static JSValue js_flash_close(JSContext *context, JSValueConst this, int argc, J
 }
 
 /* The program that the bootloader has proved. It outlives the bootloader's runtime: the engine runs
- * instructions where they lie (build/reduce-engine.pl). */
+ * instructions where they lie, below 4 GiB (build/reduce-engine.pl). */
 static struct {
   uint32_t slot;
   size_t length;
   uint8_t *bytes;
 } proven;
+
+/* Room for a program; what a smaller one had is used again. */
+static uint8_t *program_room(size_t bytes) {
+  static uint8_t *room;
+  static size_t room_bytes;
+  if (room != NULL && room_bytes >= bytes) return room;
+  room = platform_heap(bytes);
+  room_bytes = bytes;
+  return room;
+}
 
 static bool is_digest_of(const uint8_t *bytes, size_t length, const uint8_t *expected) {
   uint8_t found[DIGEST_MAX_BYTES];
@@ -195,10 +205,9 @@ static JSValue js_flash_prove_program(JSContext *context, JSValueConst this, int
   }
   const uint8_t *expected = fixed_argument(context, argv[3], "sha256", 32);
   if (expected == NULL) return JS_EXCEPTION;
-  free(proven.bytes);
   proven.slot = (uint32_t)slot;
   proven.length = (size_t)length;
-  proven.bytes = malloc((size_t)length + 1);
+  proven.bytes = program_room((size_t)length + 1);
   JSValue result = JS_UNDEFINED;
   if (proven.bytes == NULL) {
     result = JS_ThrowOutOfMemory(context);
@@ -210,7 +219,6 @@ static JSValue js_flash_prove_program(JSContext *context, JSValueConst this, int
     if (runs) return JS_TRUE;
     result = JS_FALSE;
   }
-  free(proven.bytes);
   proven.bytes = NULL;
   return result;
 }
