@@ -130,10 +130,14 @@ export async function startBackend(
     operator.log.warn({ code: refused.refused, detail: refused.detail }, 'no image Targets yet');
   }
   const planes = { director, images, operator } as const;
-  const look = () =>
-    recordSilentVehicles(services).catch((err: unknown) => {
+  let lookedUntil = '';
+  const look = async () => {
+    try {
+      lookedUntil = await recordSilentVehicles(services, lookedUntil);
+    } catch (err) {
       operator.log.error({ code: 'internal-error', err }, 'the look for silent vehicles');
-    });
+    }
+  };
   await look();
   const looks = setInterval(look, silenceLookMilliseconds);
   looks.unref();

@@ -84,15 +84,15 @@ export const trimManifests = query<[vehicleId: string, vehicleId: string, keep: 
      SELECT id FROM manifests WHERE vehicle_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?)`,
 );
 
-/** Vehicles whose last manifest, or registration, lies before a time, with that time. */
-export const vehiclesSilentSince = query<
-  [before: number],
+/** Vehicles in the order of their ids, with the time of the last manifest, or of the registration. */
+export const vehiclesLastHeard = query<
+  [after: string, count: number],
   { readonly vehicle_id: string; readonly last: number }
 >(
-  `SELECT vehicle_id, last FROM (SELECT v.vehicle_id, coalesce(
+  `SELECT v.vehicle_id, coalesce(
      (SELECT m.received FROM manifests m WHERE m.vehicle_id = v.vehicle_id ORDER BY id DESC LIMIT 1),
      v.registered) AS last
-   FROM vehicles v) AS heard WHERE last < ?`,
+   FROM vehicles v WHERE v.vehicle_id > ? ORDER BY v.vehicle_id LIMIT ?`,
 );
 
 /** Counts the manifests in a row that show the same mixture. */

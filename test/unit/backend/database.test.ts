@@ -42,7 +42,7 @@ import {
   reportOfEcu,
   storeReport,
   trimManifests,
-  vehiclesSilentSince,
+  vehiclesLastHeard,
 } from '../../../backend/store/manifests.ts';
 import {
   insertImageMetadata,
@@ -433,8 +433,10 @@ function contract(engine: Engine): void {
     await database.transaction((within) =>
       within.one(insertManifest, 'late', 9, new Uint8Array(1)),
     );
-    const silent = (await database.all(vehiclesSilentSince, 5)).map((row) => ({ ...row }));
-    assert.equal(silent, [{ vehicle_id: 'never', last: 1 }]);
+    const heard = async (after: string) =>
+      (await database.all(vehiclesLastHeard, after, 1)).map((row) => ({ ...row }));
+    assert.equal(await heard('lat'), [{ vehicle_id: 'late', last: 9 }]);
+    assert.equal(await heard('neve'), [{ vehicle_id: 'never', last: 1 }]);
   });
 
   test('the log is only appended to, whatever statement tries otherwise (DBP-09)', async () => {
