@@ -107,6 +107,8 @@ export class CobblestoneDecryptor {
   private readonly options: DecryptorOptions;
   private readonly headerBuffer = new Uint8Array(cobblestoneHeaderBytes);
   private readonly buffer = new Uint8Array(sealedChunkBytes);
+  /** Where a whole chunk is opened to. */
+  private readonly wholeChunk = this.buffer.subarray(0, cobblestoneChunkBytes);
   private keys: StreamKeys | undefined;
   private refused: Refusal | undefined;
   /** Offset in the encrypted file of the next byte to come. */
@@ -158,7 +160,7 @@ export class CobblestoneDecryptor {
       const size = this.chunkSize();
       const missing = size - this.filled;
       const count = Math.min(missing, bytes.length - offset);
-      const piece = bytes.subarray(offset, offset + count);
+      const piece = count < bytes.length ? bytes.subarray(offset, offset + count) : bytes;
       offset += count;
       this.position += count;
       if (count === size) {
@@ -234,7 +236,9 @@ export class CobblestoneDecryptor {
   /** Authenticates and hands out one chunk; `sealed` may be the buffer itself. */
   private open(sealed: Uint8Array): void {
     const { key, baseNonce } = this.keys!;
-    const plaintext = this.buffer.subarray(0, sealed.length - cobblestoneTagBytes);
+    const length = sealed.length - cobblestoneTagBytes;
+    const { wholeChunk } = this;
+    const plaintext = length < wholeChunk.length ? wholeChunk.subarray(0, length) : wholeChunk;
     const nonce = chunkNonce(baseNonce, this.nextChunk);
     if (!this.options.crypto.aeadOpen(key, nonce, noBytes, sealed, plaintext)) {
       this.fail(refuse('image-chunk', `chunk ${this.nextChunk} is not authentic`));

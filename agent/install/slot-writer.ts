@@ -157,7 +157,7 @@ export class SlotWriter {
     }
     const rest = bytes.length % writeAlign;
     const whole = bytes.length - rest;
-    if (whole > 0) this.partition.write(bytes.subarray(0, whole), offset);
+    if (whole > 0) this.partition.write(rest > 0 ? bytes.subarray(0, whole) : bytes, offset);
     if (rest > 0) {
       const unit = fillBytes(new Uint8Array(writeAlign), eraseValue);
       unit.set(bytes.subarray(whole), 0);

@@ -94,8 +94,9 @@ function installOwn(
   const buffer = new Uint8Array(sealedChunkBytes);
   for (let at = offset; at < image.length; ) {
     // The header alone, then whole chunks, which are opened without being put together first.
-    const length = at === 0 ? cobblestoneHeaderBytes : buffer.length;
-    const piece = buffer.subarray(0, Math.min(length, image.length - at));
+    const whole = at === 0 ? cobblestoneHeaderBytes : buffer.length;
+    const length = Math.min(whole, image.length - at);
+    const piece = length < buffer.length ? buffer.subarray(0, length) : buffer;
     staging.read(image, piece, at);
     const refusal = ecu.write(piece);
     if (refusal !== undefined) return refusal;

@@ -1,8 +1,9 @@
 /*
  * The floor of `make bench-peers`: what any installation has to do with each byte, in bare C with the
  * functions of the ECU's program. Opens each chunk (AES-256-GCM), erases and programs its blocks,
- * synchronises once, reads the slot back and takes its SHA-256.
- *   bench-floor FLASH BYTES-OF-IT SLOT-OFFSET CIPHERTEXT LENGTH KEY NONCE SHA256 (hexadecimal)
+ * synchronises, reads the slot back and takes its SHA-256. Synchronises once, or after so many chunks.
+ *   bench-floor FLASH BYTES-OF-IT SLOT-OFFSET CIPHERTEXT LENGTH KEY NONCE SHA256 CHUNKS|0
+ * with key, nonce and SHA-256 in hexadecimal.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,10 +30,10 @@ static void decode(const char *text, uint8_t *out, size_t length) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 9) return 2;
+  if (argc != 10) return 2;
   const char *problem = NULL;
   uint64_t part = strtoull(argv[2], NULL, 10), slot = strtoull(argv[3], NULL, 10);
-  uint64_t length = strtoull(argv[5], NULL, 10);
+  uint64_t length = strtoull(argv[5], NULL, 10), chunks_each = strtoull(argv[9], NULL, 10);
   uint8_t key[32], base[12], nonce[12], expected[32], found[64];
   static uint8_t chunk[CHUNK + 16];
   decode(argv[6], key, sizeof key);
@@ -55,6 +56,7 @@ int main(int argc, char **argv) {
     if (!flash_program(flash, slot + written, chunk, plain, &broken)) return 1;
     written += plain;
     at += sealed;
+    if (chunks_each > 0 && (number + 1) % chunks_each == 0 && !flash_sync(flash)) return 1;
   }
   if (!flash_sync(flash)) return 1;
   digest_state *digest = digest_new(DIGEST_SHA_256);

@@ -321,6 +321,20 @@ reduce(
     ]
 );
 
+# The length of a Uint8Array is a getter two prototypes away, looked for as a number first. Asked once for
+# each byte that a loop looks at.
+reduce(
+    'length of byte arrays at once',
+    [
+        qr/(CASE\(OP_get_length\):.*?p = JS_VALUE_GET_OBJ\(obj\);\n\s+)for\(;;\) \{/s,
+        sub {
+            "$1if (p->class_id == JS_CLASS_UINT8_ARRAY && !typed_array_is_oob(p)) {\n"
+              . "                        val = js_uint32(p->u.array.count);\n"
+              . "                    } else for(;;) {"
+        }
+    ]
+);
+
 # The host tells how much of its heap a program has needed at most: that is what limits are set by.
 change(
     'peak of the heap',

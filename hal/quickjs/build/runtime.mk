@@ -217,7 +217,7 @@ $(PROVIDER)/bearssl-sanitized/malloc-heap.o: test/native/malloc-heap.c $(wildcar
 	@mkdir -p $(@D)
 	@gcc $(common) $(warnings) -g -fsanitize=address,undefined -isystem $(QUICKJS) -c $< -o $@
 
-$(PROVIDER)/%.js: test/native/%.ts $(shell find hal test/simulator test/fuzz -name '*.ts')
+$(PROVIDER)/%.js: test/native/%.ts $(shell find agent hal test/simulator test/fuzz -name '*.ts')
 	@node_modules/.bin/esbuild $< --bundle --format=iife --target=es2020 --platform=neutral \
 	  --charset=ascii --log-level=warning --outfile=$@
 

@@ -114,12 +114,20 @@ function cleanOperations(newImage: TestImage): number {
   return part.rig.storage.operations;
 }
 
+/** The same from the own flash: records of four chunks. */
+const localImage: TestImage = {
+  ...largeImage,
+  request: { ...largeImage.request, chunksPerRecord: 4 },
+};
+
 for (const [newImage, seeds] of [
   [smallImage, 20],
   [largeImage, 4],
+  [localImage, 4],
 ] as const) {
   const length = newImage.plaintext.length;
-  test(`${length} bytes: a cut at any operation leaves the old or the new image`, () => {
+  const each = newImage.request.chunksPerRecord ?? 1;
+  test(`${length} bytes, ${each} chunks a record: a cut at any operation leaves the old or the new image`, () => {
     const operations = cleanOperations(newImage);
     let fired = 0;
     for (let cutAt = 0; cutAt < operations; cutAt++) {
