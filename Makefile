@@ -106,15 +106,17 @@ can-bus: setup ## An emulated CAN bus until Ctrl-C (CAN_SOCKETCAND=port CAN_LOG=
 secondaries: setup ## The Secondaries that make demo left, on their bus, for testers
 	@exec $(NODE) backend/fleet/secondaries.ts
 
-# The cross compilers come from the machine's own suite; what is built comes by sources.sh.
+# The cross compilers come from the machine's own suite; what is built comes by sources.sh, and again
+# when another folder of QuickJS-ng is named than the last time.
 runtime-packages := make gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
   gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
 ARCHITECTURES ?= x86_64 aarch64 armhf
 
-runtime: setup ## ECU programs for QuickJS-ng: out/bin/ARCH/ecu-primary, ecu-secondary (ARCHITECTURES=… RUNTIME_RELEASE=n)
+runtime: setup ## ECU programs for QuickJS-ng: out/bin/ARCH/ecu-primary, ecu-secondary (ARCHITECTURES=… RUNTIME_RELEASE=n QUICKJS_SRC=folder)
 	@.ci/install-packages $(runtime-packages)
-	@test -f out/runtime/sources/.complete || { env -u ARCHITECTURES hal/quickjs/build/sources.sh out/runtime/sources && \
-	  touch out/runtime/sources/.complete; }
+	@test "$$(cat out/runtime/sources/.complete 2>/dev/null || echo none)" = "$(QUICKJS_SRC)" || { \
+	  env -u ARCHITECTURES hal/quickjs/build/sources.sh out/runtime/sources && \
+	  touch -c -d @0 out/runtime/quickjs/.prepared out/runtime/quickjs-tools/.prepared; }
 	@for architecture in $(ARCHITECTURES); do \
 	  $(MAKE) -j2 -f hal/quickjs/build/runtime.mk ARCH=$$architecture programs || exit 1; \
 	done

@@ -21,6 +21,7 @@ export const leftOut: Readonly<Record<string, string>> = {
   'unit/primary/two-phase.test.ts':
     'whole bundles, again and again, take half a minute interpreted',
   'unit/runner/': 'the runner of the tests runs on Node only',
+  'unit/size/': 'the figures are measured on Node only',
   'unit/signer/': 'the signer of the backend runs on Node only',
   'unit/verify/simulator.test.ts': 'is about files as the command line reads them',
 };

@@ -1,26 +1,16 @@
 /**
  * `make size`: every figure with its budget, what the last commit had and what it is made of, printed
  * and written to out/size.json; WRITE=1 also writes docs/size.json, which a commit carries.
- * `make size-diff` prints what has changed since the last commit. Memory is measured by a whole
- * update; MEMORY=0 leaves it out.
+ * `make size-diff` prints what has changed since the last commit. Memory is measured by whole updates
+ * with images of 1, 16 and 64 MiB; MEMORY=0 leaves it out.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { budgets, type Figure, gateOf, readBaseline } from './figures.ts';
 import { measureAgents, measurePrograms } from './program-size.ts';
-import { memoryFigures, runWithLargeImage } from './vehicle-memory.ts';
+import { measureMemory } from './vehicle-memory.ts';
 
 const { MEMORY, WRITE, DIFF } = process.env;
 const number = new Intl.NumberFormat('en').format;
-
-async function measureMemory(): Promise<Figure[]> {
-  const run = await runWithLargeImage({});
-  try {
-    if (run.status !== 0) throw new Error(`the update failed:\n${run.output}`);
-    return memoryFigures(run.report!, 'x86_64');
-  } finally {
-    run.remove();
-  }
-}
 
 function standing({ value, budget, name }: Figure): string {
   if (value <= budget) return '';

@@ -3,6 +3,7 @@
 #   OUT/quickjs   QuickJS-ng       (package qjs-src, or the folder QUICKJS_SRC)
 #   OUT/aws-lc    mldsa-native and mlkem-native (package librust-aws-lc-sys-dev)
 #   OUT/<arch>    musl and BearSSL of each architecture in ARCHITECTURES
+#   OUT/.complete when all is there: the folder that QUICKJS_SRC named, or an empty line
 # Newer suites than the machine's are read through private apt lists in OUT/apt: nothing is added to
 # the system's sources. The mirror is the machine's own, or DEBIAN_MIRROR.
 set -euo pipefail
@@ -10,8 +11,14 @@ set -euo pipefail
 out=${1:?usage: sources.sh OUT}
 architectures=${ARCHITECTURES:-amd64 arm64 armhf}
 written_for=0.17.0
+if [[ -n ${QUICKJS_SRC:-} && ! -f $QUICKJS_SRC/quickjs.c ]]; then
+  echo "sources.sh: QUICKJS_SRC=$QUICKJS_SRC: there is no quickjs.c in it" >&2
+  exit 1
+fi
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
+# What lies there is no longer whole from here on.
+rm -f "$out/.complete"
 
 mirror=$("$(dirname "${BASH_SOURCE[0]}")/../../../.ci/debian-mirror")
 
@@ -37,10 +44,6 @@ private() {
 suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 
 if [[ -n ${QUICKJS_SRC:-} ]]; then
-  [[ -f $QUICKJS_SRC/quickjs.c ]] || {
-    echo "sources.sh: QUICKJS_SRC=$QUICKJS_SRC: there is no quickjs.c in it" >&2
-    exit 1
-  }
   private sid amd64 librust-aws-lc-sys-dev
   ln -sfn "$(cd "$QUICKJS_SRC" && pwd)" "$out/quickjs"
 else
@@ -58,3 +61,4 @@ if [[ $version != "$written_for" ]]; then
   echo "sources.sh: QuickJS-ng is $version, the host was written for $written_for:" \
     'the tests tell whether it fits' >&2
 fi
+echo "${QUICKJS_SRC:-}" >"$out/.complete"
