@@ -113,7 +113,7 @@ export async function benchSigning(): Promise<Result[]> {
       name: 'a manifest in a Merkle batch',
       value: median(batchCosts),
       unit: 'CPU us',
-      note: `one thread; median of ${rounds} batches, as the rates are`,
+      note: `of the process, its collection of garbage on another core included; median of ${rounds} batches, as the rates are`,
     },
     {
       name: 'signatures per manifest',
