@@ -39,7 +39,7 @@ export const brokerCommands: readonly Command[] = [
       out: { value: 'DIR', help: 'folder for it, where the broker will find it', required: true },
       'nats-vehicles': {
         value: 'FILE',
-        help: 'for a NATS server instead: the ids of the vehicles that may listen, one a line',
+        help: 'for a NATS server instead: ids of the vehicles that may listen, one a line',
       },
       host: { value: 'ADDRESS', help: 'address that it listens on (default: all)' },
       port: { value: 'PORT', help: `for vehicles (default ${defaultPort})` },
