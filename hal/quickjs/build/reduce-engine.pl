@@ -138,14 +138,14 @@ reduce(
 );
 
 # Room in every string for the engine's own leak hunt: 28 KB less.
-reduce(
+my $without_dumps = reduce(
     'no dumps',
     [ qr/#ifndef NDEBUG\n#define ENABLE_DUMPS\n#endif\n/, sub { '' } ]
 );
 
 # Room in every object and string for weak references, which nobody can make without WeakMap, WeakSet
 # (left out here) and WeakRef (an intrinsic that the host does not add): 27 KB less.
-reduce(
+my $without_weak_references = reduce(
     'no weak references',
     [ qr/\n    JSWeakRefRecord \*first_weak_ref;/, sub { '' } ],
     [ qr/\bp->first_weak_ref\b/, sub { 'no_weak_ref' } ],
@@ -195,7 +195,8 @@ reduce(
 
 # A function keeps where its constants and variables lie, which can be computed, and its realm, which is
 # the only one; of its captured variables, what only the parser asks for. 56 bytes of every function.
-reduce(
+# Dumps would print what is gone.
+$without_dumps and reduce(
     'short function records',
     [
         qr/    JSVarDef \*vardefs; [^\n]*\n    JSClosureVar \*closure_var; [^\n]*\n(?=    uint16_t arg_count;)/,
@@ -308,7 +309,8 @@ reduce(
 );
 
 require "$FindBin::Bin/on-demand.pl";
-require "$FindBin::Bin/short-addresses.pl";
+# 32 bytes have no room for a weak reference.
+require "$FindBin::Bin/short-addresses.pl" if $without_weak_references;
 
 # The engine is compiled for size (runtime.mk), which saves 200 KB; its interpreter is not.
 reduce(

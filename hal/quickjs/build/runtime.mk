@@ -85,7 +85,7 @@ $(BIN)/ecu-secondary: $(call objects,$(secondary) $(engine) bootloader main rele
 # The engine as changed for small heaps, and as this machine's tools have it. The folders are copies:
 # Debian's package stays as it came. A copy that would come out as it is stays, too.
 $(QUICKJS)/.prepared $(TOOLS)/.prepared: %/.prepared: $(SOURCES)/quickjs/quickjs.c \
-    $(wildcard $(HERE)/build/*.pl) $(HERE)/build/function-records.c $(HERE)/build/named-properties.c
+    $(wildcard $(HERE)/build/*.pl) $(addprefix $(HERE)/build/,function-records.c named-properties.c short-list.h)
 	@rm -rf $*.new && mkdir -p $*.new && cp $(SOURCES)/quickjs/*.[ch] $*.new/
 	@perl $(HERE)/build/reduce-engine.pl $*.new $(if $(filter $(TOOLS),$*),tools)
 	@diff -rq --exclude=.prepared $*.new $* >/dev/null 2>&1 || { rm -rf $* && mv $*.new $* && touch $@; }
