@@ -16,10 +16,10 @@ import { defaultServerName } from '../../backend/configuration.ts';
 import { createFileKeyValue } from '../../hal/emulated/key-value.ts';
 import { makeHierarchy } from '../unit/net/tls-cases.ts';
 import { opened, startSeconds, TestBackend } from './backend-fixture.ts';
+import { primaryLines } from './primary-lines.ts';
 
 // The layout of the vehicle is read from the board when these are loaded.
 process.env['BOARD'] = 'quickjs';
-const { EmulatedVehicle } = await import('../../backend/fleet/emulated-vehicle.ts');
 const { registrationOf } = await import('../../backend/fleet/enrol-vehicle.ts');
 const { manufactureVehicle, readDeviceRoot, readRoot } = await import(
   '../../backend/fleet/provision.ts'
@@ -30,7 +30,6 @@ const vehicleId = 'vehicle-1';
 const day = 86_400;
 /** So much that two thirds of it end before the server's certificate does. */
 const certificateSeconds = 9 * day;
-const giveUpMilliseconds = 120_000;
 
 /** Connections to the device plane, and those of them that resumed a session. */
 const connections = { all: 0, resumed: 0 };
@@ -86,47 +85,9 @@ test('the certificate is renewed before it ends, and after; bad servers change n
       }));
       return { ...made, repositoryMap: { ...map, repositories: found } };
     };
-    /** Switches the vehicle on until lines of its Primary match all that is wanted, in this order. */
-    const until = async (
-      changed: Configuration,
-      wanted: readonly (RegExp | (() => void))[],
-    ): Promise<string[]> => {
+    const until = (changed: Configuration, wanted: readonly (RegExp | (() => void))[]) => {
       keyValue.write('configuration', encode(configuration, changed));
-      const lines: string[] = [];
-      let failure: string | undefined;
-      const running = await EmulatedVehicle.powerOn(vehicle.agents, busAddress, {
-        onLine: (agent, line) => {
-          if (agent.layout.name === 'primary') lines.push(line);
-        },
-        onFailure: (agent, status) => {
-          failure = `${agent.layout.name} ended with status ${status}`;
-        },
-      });
-      const end = performance.now() + giveUpMilliseconds;
-      let from = 0;
-      try {
-        for (const one of wanted) {
-          if (typeof one === 'function') {
-            one();
-            from = lines.length;
-            continue;
-          }
-          for (;;) {
-            const at = lines.slice(from).findIndex((line) => one.test(line));
-            if (at >= 0) {
-              from += at + 1;
-              break;
-            }
-            assert.is(failure, undefined, lines.join('\n'));
-            assert.ok(performance.now() < end, `no ${one} in\n${lines.join('\n')}`);
-            await new Promise((resolve) => setTimeout(resolve, 50));
-          }
-        }
-      } finally {
-        await running.powerOff();
-      }
-      assert.ok(lines.some((line) => /^boot slot=A image=primary-agent-1\.bin/.test(line)));
-      return lines;
+      return primaryLines({ agents: vehicle.agents, busAddress }, wanted);
     };
     const renewed = /^certificate renewed=true$/;
     const accepted = /^manifest accepted=true /;
