@@ -4,7 +4,7 @@
  */
 import { resolve } from 'node:path';
 import { isRefusal, type Refusal, refuse } from '../../agent/codes.ts';
-import { readToken } from '../configuration.ts';
+import { readToken } from '../engine-settings.ts';
 import { readSmallFile } from '../signer/durable-file.ts';
 import { Token } from '../signer/pkcs11/token.ts';
 import type { Arguments } from './arguments.ts';

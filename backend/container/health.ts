@@ -2,7 +2,7 @@
  * Health check of the container, which has no shell nor curl: status 0 when the operator plane of
  * this machine answers `/healthz`.
  */
-import { defaultPorts } from '../configuration.ts';
+import { defaultPorts } from '../settings.ts';
 
 const port = process.env['OPERATOR_PORT'] || defaultPorts.operator;
 const timeoutMilliseconds = 4_000;

@@ -24,7 +24,7 @@ import { createFileKeyValue } from '../../hal/emulated/key-value.ts';
 import { createNodeCrypto } from '../../hal/node/crypto.ts';
 import { generateKeyPair, type KeyPair } from '../../hal/node/signing.ts';
 import type { Crypto, Flash, KeyValue } from '../../hal/types.ts';
-import { defaultServerName } from '../configuration.ts';
+import { defaultServerName } from '../settings.ts';
 import { deviceRootPath } from '../signer/device-authorities.ts';
 import { configureAgent } from './agent-configuration.ts';
 import {

@@ -1,5 +1,5 @@
 /** Replays the attacks one after the other; the slow ones wait side by side. */
-import { defaultQuotas } from '../../backend/configuration.ts';
+import { defaultQuotas } from '../../backend/settings.ts';
 import { TestBackend, TestVehicle } from '../scenario/backend-fixture.ts';
 import { type Attack, addressQuota, type Outcome } from './attack.ts';
 import { identityAttacks } from './identity-attacks.ts';

@@ -41,13 +41,7 @@ import {
   type Targets,
   targets as targetsSchema,
 } from '../../agent/metadata/targets.ts';
-import {
-  type Configuration,
-  defaultLifetimes,
-  defaultQuotas,
-  defaultServerName,
-  type Ports,
-} from '../../backend/configuration.ts';
+import { type Configuration, defaultLifetimes, type Ports } from '../../backend/configuration.ts';
 import {
   assignmentAnswer,
   assignmentRequest,
@@ -60,6 +54,7 @@ import {
   wrappingKeyAnswer,
 } from '../../backend/http/messages.ts';
 import { type Backend, startBackend } from '../../backend/server.ts';
+import { defaultQuotas, defaultServerName } from '../../backend/settings.ts';
 import { makeDeviceRoot, signEnrolmentCa } from '../../backend/signer/device-authorities.ts';
 import type { KeySource } from '../../backend/signer/key-pairs.ts';
 import type { OnlineKeyName } from '../../backend/signer/online-keys.ts';

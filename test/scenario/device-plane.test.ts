@@ -20,7 +20,7 @@ import {
   updateQuery,
 } from '../../agent/metadata/device-messages.ts';
 import { timeRequest } from '../../agent/metadata/time.ts';
-import { defaultServerName } from '../../backend/configuration.ts';
+import { defaultServerName } from '../../backend/settings.ts';
 import { EnrolmentAuthority } from '../../backend/signer/enrolment-authority.ts';
 import { createNodeCrypto } from '../../hal/node/crypto.ts';
 import { generateKeyPair, signerOf } from '../../hal/node/signing.ts';

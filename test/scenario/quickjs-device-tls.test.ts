@@ -12,7 +12,7 @@ import { decode, encode } from '../../agent/codec/schema.ts';
 import { repositories as repositoryNumbers } from '../../agent/metadata/common.ts';
 import { type Configuration, configuration } from '../../agent/metadata/configuration.ts';
 import { registrationKey } from '../../agent/primary/enrolment.ts';
-import { defaultServerName } from '../../backend/configuration.ts';
+import { defaultServerName } from '../../backend/settings.ts';
 import { createFileKeyValue } from '../../hal/emulated/key-value.ts';
 import { makeHierarchy } from '../unit/net/tls-cases.ts';
 import { opened, startSeconds, TestBackend } from './backend-fixture.ts';

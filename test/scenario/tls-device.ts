@@ -4,7 +4,7 @@ import { request as httpsRequest } from 'node:https';
 import { encode } from '../../agent/codec/schema.ts';
 import { signEnvelope } from '../../agent/crypto/sign-envelope.ts';
 import { enrolmentProof, registrationAnswer } from '../../agent/metadata/device-messages.ts';
-import { defaultServerName } from '../../backend/configuration.ts';
+import { defaultServerName } from '../../backend/settings.ts';
 import { importPrivateKey } from '../../hal/node/key-format.ts';
 import { generateKeyPair, type KeyPair, signerOf } from '../../hal/node/signing.ts';
 import {

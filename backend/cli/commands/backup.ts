@@ -1,7 +1,8 @@
 /** `ota backup` and `ota restore`: the state of a backend on this machine, while it works. */
 import { resolve } from 'node:path';
 import { isRefusal, type Refusal, refuse } from '../../../agent/codes.ts';
-import { type Configuration, readStores } from '../../configuration.ts';
+import type { Configuration } from '../../configuration.ts';
+import { readStores } from '../../engine-settings.ts';
 import {
   type BackupPlaces,
   type BackupSummary,

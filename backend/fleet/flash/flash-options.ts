@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { type Refusal, refuse } from '../../../agent/codes.ts';
 import type { Endpoint } from '../../../agent/metadata/repository-map.ts';
 import { defaultKeysFolder, defaultUrl } from '../../cli/settings.ts';
-import { defaultServerName } from '../../configuration.ts';
+import { defaultServerName } from '../../settings.ts';
 import { type AgentName, agentNames, board, canPort } from '../vehicle-layout.ts';
 
 export interface FlashOptions {

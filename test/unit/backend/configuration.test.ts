@@ -5,12 +5,9 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isRefusal } from '../../../agent/codes.ts';
-import {
-  defaultLifetimes,
-  defaultQuotas,
-  readConfiguration,
-  readToken,
-} from '../../../backend/configuration.ts';
+import { defaultLifetimes, readConfiguration } from '../../../backend/configuration.ts';
+import { readToken } from '../../../backend/engine-settings.ts';
+import { defaultQuotas } from '../../../backend/settings.ts';
 
 const test = suite('configuration');
 const secrets = { OTA_PASSPHRASE: 'p', OTA_OPERATOR_TOKEN: 'sixteen-characters' };
