@@ -7,7 +7,14 @@
  * (which may be looked up by it), nowhere in the interfaces of the HAL, and on no built-in object.
  */
 import { readFileSync } from 'node:fs';
-import { type AnyNode, identifierName, parseScript, propertyName, walk } from './script-tree.ts';
+import {
+  type AnyNode,
+  edited,
+  identifierName,
+  parseScript,
+  propertyName,
+  walk,
+} from './script-tree.ts';
 
 /** Names on the objects that the language brings, and on their prototypes. */
 function builtInNames(): Set<string> {
@@ -85,14 +92,14 @@ export function numbered(script: string): string {
   });
   const order = [...uses].sort(([a, first], [b, second]) => second - first || (a < b ? -1 : 1));
   const numbers = new Map(order.map(([name], i) => [name, i]));
-  places.sort((a, b) => b.named.start - a.named.start);
-  let text = script;
-  for (const { named, member } of places) {
-    const number = numbers.get(identifierName(named)!)!;
-    let before = text.slice(0, named.start);
-    if (member) before = before.replace(/(\?\.|\.)$/, (dot) => (dot === '.' ? '[' : '?.['));
-    text = `${before}${number}${member ? ']' : ''}${text.slice(named.end)}`;
-  }
+  const edits = places.map(({ named: { name, start, end }, member }) => {
+    const number = numbers.get(name as string)!;
+    if (!member) return { from: start, to: end, text: `${number}` };
+    // A dot goes, that of `?.` stays.
+    const from = script.slice(start - 2, start) === '?.' ? start : start - 1;
+    return { from, to: end, text: `[${number}]` };
+  });
+  const text = edited(script, edits);
   if (/\$p\d/.test(text)) throw new Error('a placeholder is left in the script');
   return text;
 }

@@ -7,7 +7,15 @@
  * two of them, and what a declaration is made of is as constant. Schemas of single values, which many
  * records share, stay.
  */
-import { type AnyNode, identifierName, parseScript, propertyName, walk } from './script-tree.ts';
+import {
+  type AnyNode,
+  type Edit,
+  edited,
+  identifierName,
+  parseScript,
+  propertyName,
+  walk,
+} from './script-tree.ts';
 
 /** Where the bundler's comments say that a function comes from. */
 const schemaModule = 'agent/codec/schema.ts';
@@ -53,9 +61,11 @@ export function schemasOnDemand(script: string): string {
       if (made.has(identifierName(call['callee']) ?? '')) declared.set(identifierName(id)!, call);
     }
   }
-  const puts: { readonly at: number; readonly text: string }[] = [];
+  const edits: Edit[] = [];
+  const put = (at: number, text: string) => edits.push({ from: at, to: at, text });
   for (const { start, end } of declared.values()) {
-    puts.push({ at: start, text: '() => (' }, { at: end, text: ')' });
+    put(start, '() => (');
+    put(end, ')');
   }
   for (const statement of block) {
     walk(statement, (node, parent, field) => {
@@ -68,12 +78,8 @@ export function schemasOnDemand(script: string): string {
       if (field === 'id' || field === 'params' || field === 'param') {
         throw new Error(`${name} is declared again`);
       }
-      puts.push({ at: node.end, text: isShort ? `: ${name}()` : '()' });
+      put(node.end, isShort ? `: ${name}()` : '()');
     });
   }
-  let text = script;
-  for (const { at, text: put } of puts.sort((a, b) => b.at - a.at)) {
-    text = text.slice(0, at) + put + text.slice(at);
-  }
-  return text;
+  return edited(script, edits);
 }

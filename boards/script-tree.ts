@@ -29,6 +29,24 @@ export function walk(top: AnyNode, visit: Visitor): void {
   });
 }
 
+/** What comes in the place of a part of a script. */
+export interface Edit {
+  readonly from: number;
+  readonly to: number;
+  readonly text: string;
+}
+
+/** The script with edits, none of which overlap. */
+export function edited(script: string, edits: readonly Edit[]): string {
+  let at = 0;
+  let result = '';
+  for (const { from, to, text } of [...edits].sort((a, b) => a.from - b.from)) {
+    result += script.slice(at, from) + text;
+    at = to;
+  }
+  return result + script.slice(at);
+}
+
 /** The name of an identifier; undefined for everything else. */
 export function identifierName(node: unknown): string | undefined {
   const found = node as AnyNode | null | undefined;
