@@ -6,10 +6,10 @@
  * and its client identifier too: it reads its own topic, publishes nothing, and ends nobody's
  * connection but its own. Only the certificate of a backend publishes.
  */
-import type { ServerIdentity } from '../signer/enrolment-authority.ts';
 import { publisherName } from '../signer/enrolment-authority.ts';
+import { type BrokerFile, type BrokerTls, maxPacketBytes, tlsFiles } from './broker-file.ts';
 
-export interface MosquittoOptions {
+export interface MosquittoOptions extends BrokerTls {
   /** Absolute path of the folder, where mosquitto will find it. */
   readonly folder: string;
   /** Address that both listeners take; all addresses when absent. */
@@ -17,24 +17,14 @@ export interface MosquittoOptions {
   /** Ports for vehicles and for backends. */
   readonly port: number;
   readonly publisherPort: number;
-  readonly server: ServerIdentity;
-  /** PEM of the device root and its enrolment CAs. */
-  readonly anchors: readonly string[];
-}
-
-export interface BrokerFile {
-  readonly name: string;
-  readonly text: string;
-  readonly secret?: boolean;
 }
 
 const maxVehicles = 100_000;
 const maxBackends = 64;
-const maxPacketBytes = 1_024;
 
 /** The files of the folder; `mosquitto.conf` names the others. */
 export function mosquittoFiles(options: MosquittoOptions): readonly BrokerFile[] {
-  const { folder, host, port, publisherPort, server, anchors } = options;
+  const { folder, host, port, publisherPort } = options;
   const listener = (at: number, acl: string, connections: number, more: readonly string[]) => [
     `listener ${at}${host === undefined ? '' : ` ${host}`}`,
     `cafile ${folder}/ca.pem`,
@@ -68,8 +58,6 @@ export function mosquittoFiles(options: MosquittoOptions): readonly BrokerFile[]
     // %u: the common name of the certificate, `vehicle:` and the vehicle id
     { name: 'vehicles.acl', text: 'pattern read ota/%u\n' },
     { name: 'backends.acl', text: `user ${publisherName}\ntopic write ota/#\n` },
-    { name: 'ca.pem', text: anchors.join('') },
-    { name: 'server.pem', text: server.chain },
-    { name: 'server.key', text: server.key, secret: true },
+    ...tlsFiles(options),
   ];
 }

@@ -7,23 +7,19 @@
  * and who is not listed does not come in.
  */
 import { doorbellClient, doorbellTopic } from '../../agent/metadata/doorbell.ts';
-import { publisherName, type ServerIdentity } from '../signer/enrolment-authority.ts';
-import type { BrokerFile } from './mosquitto.ts';
+import { publisherName } from '../signer/enrolment-authority.ts';
+import { type BrokerFile, type BrokerTls, maxPacketBytes, tlsFiles } from './broker-file.ts';
 
-export interface NatsOptions {
+export interface NatsOptions extends BrokerTls {
   /** Absolute path of the folder, where the server will find it. */
   readonly folder: string;
   /** Address for vehicles and backends; all addresses when absent. */
   readonly host?: string | undefined;
   readonly port: number;
-  readonly server: ServerIdentity;
-  /** PEM of the device root and its enrolment CAs. */
-  readonly anchors: readonly string[];
   /** Who may listen. */
   readonly vehicleIds: readonly string[];
 }
 
-const maxPacketBytes = 1_024;
 /** What is retained is on disk: some hundred bytes for each vehicle. */
 const maxStoreBytes = 1_073_741_824;
 
@@ -39,7 +35,7 @@ export function fitsNats(vehicleId: string): boolean {
 
 /** The files of the folder; `nats.conf` names the others. */
 export function natsFiles(options: NatsOptions): readonly BrokerFile[] {
-  const { folder, host = '0.0.0.0', port, server, anchors, vehicleIds } = options;
+  const { folder, host = '0.0.0.0', port, vehicleIds } = options;
   const text = (value: string) => JSON.stringify(value);
   const tls = [
     'tls {',
@@ -82,10 +78,5 @@ export function natsFiles(options: NatsOptions): readonly BrokerFile[] {
     '}',
     '',
   ];
-  return [
-    { name: 'nats.conf', text: lines.join('\n') },
-    { name: 'ca.pem', text: anchors.join('') },
-    { name: 'server.pem', text: server.chain },
-    { name: 'server.key', text: server.key, secret: true },
-  ];
+  return [{ name: 'nats.conf', text: lines.join('\n') }, ...tlsFiles(options)];
 }
