@@ -24,7 +24,7 @@ import { reasonOf } from './signer/durable-file.ts';
 import { EnrolmentAuthority } from './signer/enrolment-authority.ts';
 import { keyFileProvider } from './signer/key-files.ts';
 import { type KeySource, keyPairProvider } from './signer/key-pairs.ts';
-import { OnlineKeys, SignerUnavailable } from './signer/online-keys.ts';
+import { OnlineKeys, unlessUnavailable } from './signer/online-keys.ts';
 import { Token } from './signer/pkcs11/token.ts';
 import { RootStore } from './signer/root-store.ts';
 import { BlobsUnavailable } from './store/blobs.ts';
@@ -96,17 +96,27 @@ export async function startBackend(
   if (isRefusal(database)) return database;
   const token = configuration.token && new Token(configuration.token);
   const services = await openServices(configuration, options, database, token);
-  if (isRefusal(services)) {
+  const closeEngines = async () => {
     token?.close();
     await database.close();
+  };
+  if (isRefusal(services)) {
+    await closeEngines();
     return services;
   }
   const { metrics, admission, enrolment, now } = services;
+  const closeServices = async () => {
+    await services.verifier.close();
+    metrics.close();
+    await closeEngines();
+  };
   const devicesWithTls =
-    enrolment && (await openDevicePlane(services, enrolment, configuration.deviceTls!.serverName));
+    enrolment &&
+    (await unlessUnavailable(
+      DevicePlane.open(services, enrolment, configuration.deviceTls!.serverName),
+    ));
   if (isRefusal(devicesWithTls)) {
-    token?.close();
-    await database.close();
+    await closeServices();
     return devicesWithTls;
   }
   const open = (plane: keyof Ports, limits: PlaneLimits) => {
@@ -149,10 +159,7 @@ export async function startBackend(
     await services.doorbell.close();
     await Promise.all(Object.values(planes).map(stop));
     // What had been taken is answered by now; nothing waits any more.
-    await services.verifier.close();
-    services.metrics.close();
-    token?.close();
-    await database.close();
+    await closeServices();
   };
   const ports = { director: 0, images: 0, operator: 0 };
   for (const name of ['director', 'images', 'operator'] as const) {
@@ -226,20 +233,6 @@ async function openServices(
     doorbell: new Doorbell(() => services),
   };
   return services;
-}
-
-/** Code `signer-unavailable`: the token with the enrolment CA's key went away. */
-async function openDevicePlane(
-  services: Services,
-  enrolment: EnrolmentAuthority,
-  serverName: string,
-): Promise<DevicePlane | Refusal> {
-  try {
-    return await DevicePlane.open(services, enrolment, serverName);
-  } catch (error) {
-    if (error instanceof SignerUnavailable) return refuse(error.code, error.message);
-    throw error;
-  }
 }
 
 /** An expired Root stops every vehicle, but the operator needs this server to publish the next. */

@@ -199,9 +199,9 @@ export class SlotInstaller {
   }
 
   /**
-   * Records how far the installation came, so that a later `begin` loses nothing, and ends it. For
-   * orderly interruptions; a power cut loses the chunks that the part has not finished, at most, and
-   * either those of one record, where that is for more than one.
+   * Ends the installation so that a later `begin` goes on behind its last record, which loses nothing
+   * where each chunk has one. For orderly interruptions; a power cut also loses what the part has not
+   * finished.
    */
   suspend(): void {
     const installation = this.installation;
@@ -342,15 +342,11 @@ export class SlotInstaller {
     const { request, slot, decryptor, recorded } = installation;
     if (chunks - recorded < (request.chunksPerRecord ?? 1)) return;
     const end = chunks * cobblestoneChunkBytes;
-    const partition = this.options.slots[slot]!;
+    const { crypto, slots } = this.options;
+    const partition = slots[slot]!;
     // The record proves its last chunk alone.
     if (chunks - recorded > 1) partition.sync();
-    const lastChunkCheck = flashCheck(
-      partition,
-      this.options.crypto,
-      end - cobblestoneChunkBytes,
-      end,
-    );
+    const lastChunkCheck = flashCheck(partition, crypto, end - cobblestoneChunkBytes, end);
     const entry = journalEntry(request, slot, chunks, decryptor!.header());
     this.journal.writeWithChunk({ ...entry, lastChunkCheck });
     installation.recorded = chunks;

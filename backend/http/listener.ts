@@ -111,6 +111,13 @@ const frameworkCodes: Readonly<Record<string, Code>> = {
   ECONNRESET: 'body-incomplete',
 };
 
+/** What works beside this process and does not answer now: the same may go well in a while. */
+const unavailable = [
+  [DatabaseUnavailable, 'the database does not answer: come again later'],
+  [BlobsUnavailable, "the images' store does not answer; nothing was done"],
+  [SignerUnavailable, 'the token with the online keys does not answer; nothing was done'],
+] as const;
+
 function sendError(error: FastifyError, reply: FastifyReply): FastifyReply {
   const code = frameworkCodes[error.code];
   if (code !== undefined) return sendRefusal(reply, refuse(code, error.message));
@@ -118,22 +125,11 @@ function sendError(error: FastifyError, reply: FastifyReply): FastifyReply {
     reply.log.error({ code: 'storage-full', err: error });
     return sendRefusal(reply, refuse('storage-full', 'the disk of the server is full'));
   }
-  if (error instanceof DatabaseUnavailable) {
+  for (const [kind, detail] of unavailable) {
+    if (!(error instanceof kind)) continue;
     reply.log.error({ code: error.code, err: error });
     reply.header('retry-after', secondsAfterOverload());
-    closeAfter(reply.request, reply);
-    return sendRefusal(reply, refuse(error.code, 'the database does not answer: come again later'));
-  }
-  if (error instanceof BlobsUnavailable) {
-    reply.log.error({ code: error.code, err: error });
-    reply.header('retry-after', secondsAfterOverload());
-    const detail = "the images' store does not answer; nothing was done";
-    return sendRefusal(reply, refuse(error.code, detail));
-  }
-  if (error instanceof SignerUnavailable) {
-    reply.log.error({ code: error.code, err: error });
-    reply.header('retry-after', secondsAfterOverload());
-    const detail = 'the token with the online keys does not answer; nothing was done';
+    if (kind === DatabaseUnavailable) closeAfter(reply.request, reply);
     return sendRefusal(reply, refuse(error.code, detail));
   }
   const status = error.statusCode ?? 500;

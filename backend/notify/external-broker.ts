@@ -11,7 +11,7 @@ import { doorbellTopic } from '../../agent/metadata/doorbell.ts';
 import { latestMetadata } from '../director/metadata.ts';
 import type { DevicePlane } from '../http/device-plane.ts';
 import type { Services } from '../services.ts';
-import { SignerUnavailable } from '../signer/online-keys.ts';
+import { unlessUnavailable } from '../signer/online-keys.ts';
 import { deviceOfVehicle, vehiclesAfter } from '../store/inventory.ts';
 import { type Broker, doorbellMessage, type Rung } from './doorbell.ts';
 
@@ -37,11 +37,9 @@ export async function openExternalBroker(
   if (url.protocol === 'mqtts:' && devices === undefined) {
     return refuse('configuration-invalid', 'MQTT_URL: mqtts needs OTA_DEVICE_TLS=on');
   }
-  try {
-    if (url.protocol === 'mqtts:') await devices?.becomePublisher();
-  } catch (error) {
-    if (error instanceof SignerUnavailable) return refuse(error.code, error.message);
-    throw error;
+  if (url.protocol === 'mqtts:' && devices !== undefined) {
+    const refused = await unlessUnavailable(devices.becomePublisher());
+    if (refused !== undefined) return refused;
   }
   return new ExternalBroker(services, url, devices);
 }

@@ -102,7 +102,7 @@ export function signEnrolmentCa(
   root: DeviceRoot,
   number: number,
   days: number,
-  pair: KeyPair | TokenKey = generateKeyPair('ESP256'),
+  pair: KeyPair | TokenKey,
 ): void {
   const { folder, onlinePassphrase, now, keyFile } = options;
   const certificate = issueCertificate(

@@ -47,6 +47,16 @@ export class SignerUnavailable extends Error {
   readonly code = 'signer-unavailable';
 }
 
+/** What comes of `work`; code `signer-unavailable` where what signs did not answer. */
+export async function unlessUnavailable<T>(work: Promise<T>): Promise<T | Refusal> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof SignerUnavailable) return refuse(error.code, error.message);
+    throw error;
+  }
+}
+
 /**
  * Where the online keys live. A provider uses them and need not be able to show them: files with a
  * passphrase (`key-pairs.ts`), or a device that signs by itself.

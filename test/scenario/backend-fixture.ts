@@ -543,7 +543,7 @@ export class TestBackend extends TestOperator {
     const keyFile = { cost: 16 }; // keys of no worth
     const place = { folder, passphrase, onlinePassphrase: passphrase, now, keyFile };
     const root = makeDeviceRoot(place);
-    signEnrolmentCa(place, root, 1, 1_825);
+    signEnrolmentCa(place, root, 1, 1_825, generateKeyPair('ESP256'));
     await backend.open();
     return { backend, root: root.certificate };
   }

@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeDeviceRoot, signEnrolmentCa } from '../../backend/signer/device-authorities.ts';
 import { writeKeyFile } from '../../backend/signer/key-file.ts';
+import { generateKeyPair } from '../../hal/node/signing.ts';
 import { type Ceremony, holdCeremony, writeRoots } from './backend-fixture.ts';
 
 /** The offline keys, and the device root that its vehicles trust. */
@@ -24,6 +25,6 @@ export function writeKeysFolder(folder: string, passphrase: string): KeysFolder 
   const place = { folder, passphrase, onlinePassphrase: passphrase };
   const options = { ...place, now: Math.floor(Date.now() / 1_000), keyFile };
   const root = makeDeviceRoot(options);
-  signEnrolmentCa(options, root, 1, 30);
+  signEnrolmentCa(options, root, 1, 30, generateKeyPair('ESP256'));
   return { keys, root: root.certificate };
 }

@@ -1,5 +1,5 @@
 /** `ota token`: whether the token with halves of the online keys opens, and has them. */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { sameBytes } from '../../../agent/codec/reader.ts';
 import { isRefusal, type Refusal, refuse } from '../../../agent/codes.ts';
 import { enrolmentCaKeyPath, enrolmentCaNumbers } from '../../signer/device-authorities.ts';
@@ -36,16 +36,15 @@ async function run(given: Arguments, context: Context): Promise<Outcome | Refusa
 }
 
 async function look(folder: string, token: Token): Promise<Outcome | Refusal> {
-  const names = enrolmentCaNumbers(folder).map((number) => `enrolment-ca-${number}`);
   const paths = [
     ...onlineKeyNames.map((name) => onlineKeyPath(folder, name)),
     ...enrolmentCaNumbers(folder).map((number) => enrolmentCaKeyPath(folder, number)),
   ];
   const keys = [];
-  for (const [i, name] of [...onlineKeyNames, ...names].entries()) {
-    const state = await stateOf(paths[i]!, token);
+  for (const path of paths) {
+    const state = await stateOf(path, token);
     if (isRefusal(state)) return state;
-    keys.push({ name, state });
+    keys.push({ name: basename(path, '.key'), state });
   }
   return {
     lines: [
