@@ -1,7 +1,8 @@
 /**
  * In place of hal/node/crypto.ts: digests and AES-256-GCM in plain ES5, as a tier-2 platform has them
- * in silicon, and the verification of hal/es5 over them. SHA-2 (FIPS 180-4) on 32-bit halves, AES (FIPS 197), GCM (SP 800-38D) bit by bit. Short
- * and slow, with lookups that depend on keys: for tests only.
+ * in silicon, and the verification of hal/es5 over them. SHA-2 (FIPS 180-4) on 32-bit halves, AES
+ * (FIPS 197), GCM (SP 800-38D) bit by bit. Short and slow, with lookups that depend on keys: for tests
+ * only.
  */
 import { verifyP256 } from '../../hal/es5/p256-verify.ts';
 import { verifySlhDsa } from '../../hal/es5/slh-dsa.ts';
